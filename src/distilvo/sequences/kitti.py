@@ -1,0 +1,113 @@
+"""A sequence in the KITTI odometry layout.
+
+root/sequences/00/image_2/000000.png ...   pictures: image_2, else image_3 (colour), image_0, image_1 (grey)
+root/sequences/00/calib.txt                P0 ... P3, 12 numbers each: the projection matrices
+root/sequences/00/times.txt                seconds, one a line (optional: 10 Hz)
+root/poses/00.txt                          ground truth (optional)
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from distilvo.errors import DistilvoError
+from distilvo.poses import Floats
+from distilvo.sequences.base import Camera, Frame
+from distilvo.sequences.folder import ASSUMED_RATE_HZ, PictureFolder
+from distilvo.trajectories import check_ordered, read_kitti, read_numbers
+
+PICTURE_FOLDERS = ("image_2", "image_3", "image_0", "image_1")
+
+
+class KittiSequence:
+    """One sequence of a KITTI odometry dataset, ``.../sequences/00``; colour is preferred to grey.
+
+    Raises DistilvoError where a file is missing, broken or does not fit the number of pictures.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        # Absolute without following links: poses lie beside the folder that was named, not beside what it links to.
+        self.path = Path(os.path.abspath(path))
+        self.name = self.path.name
+        folder = picture_folder(self.path)
+        if folder is None:
+            raise DistilvoError(f"{path}: no folder of pictures, expected one of {', '.join(PICTURE_FOLDERS)}")
+        self._pictures = PictureFolder(folder)
+        height, width = self._pictures.shape[:2]
+        self.camera: Camera | None = _read_camera(self.path / "calib.txt", f"P{folder.name[-1]}", width, height)
+        self.times: Floats = self._read_times()
+        self.poses: Floats | None = self._read_poses()
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def frame(self, index: int) -> Frame:
+        """Frame ``index``: (H, W, 3) uint8 RGB, or (H, W) uint8 where the file is grey."""
+        return self._pictures.frame(index)
+
+    def frames(self) -> Iterator[Frame]:
+        """Every frame from the first."""
+        return self._pictures.frames()
+
+    def _read_times(self) -> Floats:
+        file = self.path / "times.txt"
+        if not file.exists():
+            warnings.warn(f"{file}: not found, {ASSUMED_RATE_HZ:g} Hz assumed", stacklevel=3)
+            return self._pictures.times
+        numbers, lines = read_numbers(file, columns=1, row="seconds")
+        self._check_count(file, len(numbers), "times")
+        check_ordered(numbers[:, 0], file, lines)
+        return numbers[:, 0].copy()
+
+    def _read_poses(self) -> Floats | None:
+        file = self.path.parent.parent / "poses" / f"{self.name}.txt"
+        if not file.exists():
+            return None
+        poses = read_kitti(file)
+        self._check_count(file, len(poses), "poses")
+        return poses
+
+    def _check_count(self, file: Path, count: int, what: str) -> None:
+        if count != len(self):
+            raise DistilvoError(
+                f"{file}: {count} {what}, but {len(self)} pictures in {self._pictures.path}; expected as many of each; "
+                "unpack the pictures again, or cut the longer of the two"
+            )
+
+
+def picture_folder(sequence: Path) -> Path | None:
+    """The folder of pictures of a KITTI sequence, colour before grey; None where there is none."""
+    return next((sequence / name for name in PICTURE_FOLDERS if (sequence / name).is_dir()), None)
+
+
+def _read_camera(file: Path, name: str, width: int, height: int) -> Camera:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a text file"
+        raise DistilvoError(
+            f"{file}: cannot be read ({reason}); expected a line '{name}: 12 numbers'; "
+            "KITTI ships it in data_odometry_calib.zip"
+        ) from None
+    for number, line in enumerate(lines, start=1):
+        if line.startswith(f"{name}:"):
+            p = _projection(line.split()[1:], f"{file}, line {number}")
+            return Camera(fx=p[0], fy=p[5], cx=p[2], cy=p[6], width=width, height=height)
+    raise DistilvoError(f"{file}: no line for the camera {name}, expected '{name}: 12 numbers' (a 3x4 projection)")
+
+
+def _projection(fields: list[str], where: str) -> list[float]:
+    try:
+        numbers = [float(field) for field in fields]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 12 or not all(map(math.isfinite, numbers)) or numbers[0] <= 0 or numbers[5] <= 0:
+        raise DistilvoError(
+            f"{where}: found {len(fields)} columns, expected 12 finite numbers, a 3x4 projection matrix with positive "
+            "focal lengths; restore the file from data_odometry_calib.zip"
+        )
+    return numbers

@@ -1,0 +1,249 @@
+"""Trajectory files (KITTI and TUM) and the alignment of an estimate with the truth.
+
+Poses are camera-to-world, (N, 4, 4) float64, metres; see :mod:`distilvo.poses` for the axes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distilvo.errors import DistilvoError
+from distilvo.files import write_text
+from distilvo.poses import Floats
+
+Alignment = Literal["none", "first", "scale", "se3", "sim3", "scale_of_sim3"]
+
+# How far R^T R may be from identity: files printed with three decimals pass, a transposed or wrong column does not.
+_ORTHONORMAL = 5e-3
+_UNIT_QUATERNION = 1e-2
+# Below this ratio of the second singular value to the first, positions do not tell the roll about their line.
+_STRAIGHT = 1e-9
+
+
+def read_kitti(path: str | Path) -> Floats:
+    """Poses (N, 4, 4) of a KITTI file: each line the upper 3x4 of a pose, row by row, 12 numbers.
+
+    Raises DistilvoError, naming the line, for anything that is not such a file; an empty file too.
+    """
+    numbers, lines = read_numbers(path, columns=12, row="a pose: the upper 3x4 of a camera-to-world matrix")
+    poses = np.tile(np.eye(4), (len(numbers), 1, 1))
+    poses[:, :3] = numbers.reshape(-1, 3, 4)
+    _check_rotations(poses[:, :3, :3], path, lines)
+    return poses
+
+
+def write_kitti(path: str | Path, poses: NDArray[Any]) -> None:
+    """Write poses (N, 4, 4) as a KITTI file, replacing what was there in one step."""
+    rows = np.asarray(poses, dtype=np.float64)[:, :3].reshape(-1, 12)
+    write_text(Path(path), "".join(" ".join(f"{number:.9e}" for number in row) + "\n" for row in rows))
+
+
+def read_tum(path: str | Path) -> tuple[Floats, Floats]:
+    """Times (N,) in seconds and poses (N, 4, 4) of a TUM file: lines of ``timestamp tx ty tz qx qy qz qw``.
+
+    Raises DistilvoError, naming the line, for anything that is not such a file, or where time goes back.
+    """
+    numbers, lines = read_numbers(path, columns=8, row="timestamp tx ty tz qx qy qz qw")
+    check_ordered(numbers[:, 0], path, lines)
+    quaternions = numbers[:, 4:]
+    norms = np.linalg.norm(quaternions, axis=1)
+    for k in np.flatnonzero(np.abs(norms - 1.0) > _UNIT_QUATERNION)[:1]:
+        raise DistilvoError(
+            f"{path}, line {lines[k]}: the quaternion has length {norms[k]:.4g}, expected 1; "
+            "check that the columns are timestamp tx ty tz qx qy qz qw"
+        )
+    poses = np.tile(np.eye(4), (len(numbers), 1, 1))
+    poses[:, :3, 3] = numbers[:, 1:4]
+    poses[:, :3, :3] = _rotations_from_quaternions(quaternions / norms[:, None])
+    return numbers[:, 0].copy(), poses
+
+
+def write_tum(path: str | Path, poses: NDArray[Any], times: NDArray[Any]) -> None:
+    """Write poses (N, 4, 4) at times (N,) in seconds as a TUM file, replacing what was there in one step."""
+    poses, times = np.asarray(poses, dtype=np.float64), np.asarray(times, dtype=np.float64)
+    if len(poses) != len(times):
+        raise DistilvoError(f"{path}: {len(poses)} poses but {len(times)} times; expected one time for each pose")
+    quaternions = _quaternions_from_rotations(poses[:, :3, :3])
+    rows = np.concatenate([times[:, None], poses[:, :3, 3], quaternions], axis=1)
+    write_text(Path(path), "".join(" ".join(f"{number:.9f}" for number in row) + "\n" for row in rows))
+
+
+def read_numbers(path: str | Path, columns: int, row: str) -> tuple[Floats, list[int]]:
+    """Rows of ``columns`` finite numbers (N, columns) of a text file, N >= 1, and the line each stands on.
+
+    Blank lines and lines that begin with ``#`` are passed over. ``row`` says in an error what a row should be.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a text file"
+        raise DistilvoError(f"{path}: cannot be read ({reason}); expected rows of {columns} numbers ({row})") from None
+    rows, lines = [], []
+    for number, line in enumerate(text.splitlines(), start=1):
+        fields = line.split()
+        if fields and not fields[0].startswith("#"):
+            rows.append(_numbers(fields, columns, row, f"{path}, line {number}"))
+            lines.append(number)
+    if not rows:
+        raise DistilvoError(f"{path}: the file is empty, expected rows of {columns} numbers ({row})")
+    return np.array(rows), lines
+
+
+def check_ordered(times: Floats, path: str | Path, lines: list[int]) -> None:
+    """Raise DistilvoError, naming the line, where times (N,) go back. Repeats pass: motion capture writes them."""
+    for k in np.flatnonzero(np.diff(times) < 0)[:1] + 1:
+        raise DistilvoError(
+            f"{path}, line {lines[k]}: time {times[k]:.6f} s after {times[k - 1]:.6f} s; expected times in order; "
+            "sort the rows by time"
+        )
+
+
+def align(estimate: NDArray[Any], truth: NDArray[Any], mode: Alignment) -> Floats:
+    """The estimate (N, 4, 4) moved onto the truth (N, 4, 4), frame k with frame k.
+
+    none           as it is
+    first          rigidly, so that the first poses agree
+    scale          first, then positions scaled about the first one by the factor of least squares
+    se3            rigidly, positions closest by least squares (Umeyama 1991)
+    sim3           the same with a scale
+    scale_of_sim3  first, then positions scaled about the first one by the factor that sim3 finds
+
+    Where positions do not fix the rotation (a straight drive, a standing car) the orientations settle it; where they
+    do not fix the scale (a standing estimate) it stays 1. Raises DistilvoError for lengths that differ, empty
+    trajectories and numbers that are not finite.
+    """
+    estimate, truth = np.asarray(estimate, dtype=np.float64), np.asarray(truth, dtype=np.float64)
+    check_pair(estimate, truth)
+    if mode == "none":
+        return estimate.copy()
+    if mode in ("se3", "sim3"):
+        rotation, translation, scale = _umeyama(estimate, truth, with_scale=mode == "sim3")
+        return _moved(estimate, rotation, translation, scale)
+    rotation = truth[0, :3, :3] @ np.linalg.inv(estimate[0, :3, :3])
+    origin = truth[0, :3, 3]
+    aligned = _moved(estimate, rotation, origin - rotation @ estimate[0, :3, 3], scale=1.0)
+    if mode == "scale":
+        factor = _least_squares_scale(aligned[:, :3, 3] - origin, truth[:, :3, 3] - origin)
+    else:
+        factor = _umeyama(estimate, truth, with_scale=True)[2] if mode == "scale_of_sim3" else 1.0
+    aligned[:, :3, 3] = origin + factor * (aligned[:, :3, 3] - origin)
+    return aligned
+
+
+def check_pair(estimate: Floats, truth: Floats) -> None:
+    """Raise DistilvoError unless both are finite trajectories (N, 4, 4) of the same length N >= 1."""
+    for name, poses in (("estimate", estimate), ("truth", truth)):
+        if poses.ndim != 3 or poses.shape[1:] != (4, 4) or len(poses) == 0:
+            raise DistilvoError(f"the {name} has shape {poses.shape}, expected (N, 4, 4) with at least one pose")
+        for k in np.flatnonzero(~np.isfinite(poses).all(axis=(1, 2)))[:1]:
+            raise DistilvoError(f"the {name} holds a number that is not finite at frame {k}; check what produced it")
+    if len(estimate) != len(truth):
+        raise DistilvoError(
+            f"the estimate has {len(estimate)} poses and the truth {len(truth)}; expected one for each frame in both"
+        )
+
+
+def _umeyama(estimate: Floats, truth: Floats, with_scale: bool) -> tuple[Floats, Floats, float]:
+    """Rotation (3, 3), translation (3,) and scale that bring the estimate's positions closest to the truth's."""
+    source, target = estimate[:, :3, 3], truth[:, :3, 3]
+    source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
+    covariance = (target - target_mean).T @ (source - source_mean) / len(source)
+    variance = float(np.square(source - source_mean).sum() / len(source))
+    rotation, trace = _closest_rotation(covariance, fallback=_orientation_covariance(estimate, truth))
+    standing = variance <= (1e-12 * max(1.0, float(np.abs(source).max()))) ** 2
+    scale = trace / variance if with_scale and not standing else 1.0
+    return rotation, target_mean - scale * rotation @ source_mean, scale
+
+
+def _closest_rotation(covariance: Floats, fallback: Floats) -> tuple[Floats, float]:
+    """The rotation R that maximises trace(R^T covariance), and that maximum; ``fallback`` decides among equals."""
+    left, singular, right = np.linalg.svd(covariance)
+    if singular[1] <= _STRAIGHT * singular[0]:
+        # Of rank one or none: many rotations fit the positions equally well. A weight too small to tilt the line
+        # lets the orientations choose among them.
+        weight = 1e-6 * singular[0] if singular[0] > 0 else 1.0
+        left, _, right = np.linalg.svd(covariance + weight * fallback)
+    handedness = np.array([1.0, 1.0, np.sign(np.linalg.det(left) * np.linalg.det(right))])
+    rotation = (left * handedness) @ right
+    return rotation, float((rotation * covariance).sum())
+
+
+def _orientation_covariance(estimate: Floats, truth: Floats) -> Floats:
+    """Mean of truth @ estimate^T over the orientations: what their best common rotation is closest to."""
+    mean: Floats = np.einsum("nij,nkj->ik", truth[:, :3, :3], estimate[:, :3, :3]) / len(truth)
+    return mean
+
+
+def _least_squares_scale(source: Floats, target: Floats) -> float:
+    """Scale of positions (N, 3) about the origin; never negative, which would mirror the path."""
+    energy = float(np.square(source).sum())
+    return max(0.0, float((source * target).sum()) / energy) if energy > 0 else 1.0
+
+
+def _moved(poses: Floats, rotation: Floats, translation: Floats, scale: float) -> Floats:
+    moved = poses.copy()
+    moved[:, :3, :3] = rotation @ poses[:, :3, :3]
+    moved[:, :3, 3] = scale * poses[:, :3, 3] @ rotation.T + translation
+    return moved
+
+
+def _numbers(fields: list[str], columns: int, row: str, where: str) -> list[float]:
+    if len(fields) != columns:
+        raise DistilvoError(f"{where}: found {len(fields)} columns, expected {columns} ({row})")
+    values = []
+    for column, field in enumerate(fields, start=1):
+        try:
+            value = float(field)
+        except ValueError:
+            raise DistilvoError(f"{where}: column {column} is {field!r}, expected a number ({row})") from None
+        if not np.isfinite(value):
+            raise DistilvoError(f"{where}: column {column} is {field}, expected a finite number ({row})")
+        values.append(value)
+    return values
+
+
+def _check_rotations(rotations: Floats, path: str | Path, lines: list[int]) -> None:
+    defects = np.abs(np.swapaxes(rotations, 1, 2) @ rotations - np.eye(3)).max(axis=(1, 2))
+    for k in np.flatnonzero((defects > _ORTHONORMAL) | (np.linalg.det(rotations) < 0))[:1]:
+        raise DistilvoError(
+            f"{path}, line {lines[k]}: columns 1-3, 5-7 and 9-11 are not a rotation matrix (off by {defects[k]:.2g}, "
+            f"determinant {np.linalg.det(rotations[k]):.2g}); expected the upper 3x4 of a pose, row by row"
+        )
+
+
+def _rotations_from_quaternions(quaternions: Floats) -> Floats:
+    """Unit quaternions (N, 4) in the order x y z w -> rotations (N, 3, 3)."""
+    vector, w = quaternions[:, :3], quaternions[:, 3, None, None]
+    cross = np.cross(vector[:, None, :], np.eye(3)).swapaxes(1, 2)
+    outer = vector[:, :, None] * vector[:, None, :]
+    square = np.square(vector).sum(axis=1)[:, None, None]
+    rotations: Floats = (w * w - square) * np.eye(3) + 2.0 * outer + 2.0 * w * cross
+    return rotations
+
+
+def _quaternions_from_rotations(rotations: Floats) -> Floats:
+    """Rotations (N, 3, 3) -> unit quaternions (N, 4) in the order x y z w, w >= 0.
+
+    4 q q^T is linear in R, so each row of it is q up to a factor; the row with the largest diagonal is the safe one.
+    """
+    r = np.moveaxis(rotations, 0, -1)
+    xx, yy, zz = r[0, 0], r[1, 1], r[2, 2]
+    xy, xz, yz = r[0, 1] + r[1, 0], r[0, 2] + r[2, 0], r[1, 2] + r[2, 1]
+    xw, yw, zw = r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1]
+    outer = np.array(
+        [
+            [1 + xx - yy - zz, xy, xz, xw],
+            [xy, 1 - xx + yy - zz, yz, yw],
+            [xz, yz, 1 - xx - yy + zz, zw],
+            [xw, yw, zw, 1 + xx + yy + zz],
+        ]
+    )
+    best = np.argmax(np.einsum("iin->in", outer), axis=0)
+    quaternions = outer[best, :, np.arange(len(rotations))] if len(rotations) else np.empty((0, 4))
+    quaternions = quaternions / np.linalg.norm(quaternions, axis=1, keepdims=True)
+    positive: Floats = np.where(quaternions[:, 3:] < 0, -quaternions, quaternions)
+    return positive

@@ -1,0 +1,247 @@
+"""Trajectory files and alignment: hand-worked values, round trips, and one clear line for each kind of broken file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distilvo import poses
+from distilvo.errors import DistilvoError
+from distilvo.trajectories import align, read_kitti, read_tum, write_kitti, write_tum
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+IDENTITY_ROW = "1 0 0 0 0 1 0 0 0 0 1 0"
+
+
+def drive(seed: int, frames: int = 40) -> np.ndarray:
+    """A winding path, about a metre a frame."""
+    noise = np.random.default_rng(seed).normal(0, [0.05, 0.05, 0.1, 0.02, 0.1, 0.02], (frames, 6))
+    return poses.trajectory(np.array([0, 0, 1.0, 0, 0, 0]) + noise)
+
+
+def moved(path: np.ndarray, rigid: np.ndarray, scale: float) -> np.ndarray:
+    """The path, its positions scaled, then moved by a rigid transform (4, 4)."""
+    out = path.copy()
+    out[:, :3, 3] *= scale
+    return rigid @ out
+
+
+def test_kitti_row_by_hand(tmp_path: Path) -> None:
+    file = tmp_path / "00.txt"
+    file.write_text("# truth\n\n0 0 1 10 0 1 0 20 -1 0 0 30\n")
+    expected = [[0, 0, 1, 10], [0, 1, 0, 20], [-1, 0, 0, 30], [0, 0, 0, 1]]
+    np.testing.assert_array_equal(read_kitti(file), [expected])
+
+
+def test_tum_row_by_hand(tmp_path: Path) -> None:
+    """Half the angle's sine on y: a quarter turn to the right."""
+    file = tmp_path / "t.txt"
+    file.write_text("12.5 10 20 30 0 0.70710678 0 0.70710678\n")
+    times, path = read_tum(file)
+    np.testing.assert_array_equal(times, [12.5])
+    np.testing.assert_allclose(path[0], [[0, 0, 1, 10], [0, 1, 0, 20], [-1, 0, 0, 30], [0, 0, 0, 1]], atol=1e-8)
+
+
+def test_tum_quaternion_is_written_x_y_z_w(tmp_path: Path) -> None:
+    quarter_about_x = poses.matrices_from_motions(np.array([[1.0, 2.0, 3.0, np.pi / 2, 0, 0]]))
+    write_tum(tmp_path / "t.txt", quarter_about_x, np.array([1.5]))
+    numbers = [float(field) for field in (tmp_path / "t.txt").read_text().split()]
+    np.testing.assert_allclose(numbers, [1.5, 1, 2, 3, np.sqrt(0.5), 0, 0, np.sqrt(0.5)], atol=1e-9)
+
+
+def test_files_survive_the_round_trip_and_leave_nothing_else(tmp_path: Path) -> None:
+    path, times = drive(0), np.arange(41) * 0.1 + 1.3e9
+    write_kitti(tmp_path / "k.txt", path)
+    write_tum(tmp_path / "t.txt", path, times)
+    np.testing.assert_allclose(read_kitti(tmp_path / "k.txt"), path, atol=1e-7)
+    read_times, read_path = read_tum(tmp_path / "t.txt")
+    np.testing.assert_allclose(read_times, times, atol=1e-6)
+    np.testing.assert_allclose(read_path, path, atol=1e-7)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["k.txt", "t.txt"]
+
+
+def test_tum_repeated_times_pass(tmp_path: Path) -> None:
+    """Ground truth of the TUM benchmark has them."""
+    (tmp_path / "t.txt").write_text("0.5 1 2 3 0 0 0 1\n0.5 1 2 3 0 0 0 1\n")
+    np.testing.assert_array_equal(read_tum(tmp_path / "t.txt")[0], [0.5, 0.5])
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the real data are not at hand")
+def test_real_tum_ground_truth() -> None:
+    times, path = read_tum(DATA / "tum_fr2_desk" / "groundtruth.txt")
+    rotations = path[:, :3, :3]
+    assert len(times) > 10000
+    np.testing.assert_allclose(
+        rotations @ rotations.transpose(0, 2, 1), np.tile(np.eye(3), (len(times), 1, 1)), atol=1e-9
+    )
+
+
+@pytest.mark.parametrize("diagonal", [[1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
+def test_tum_half_turns(diagonal: list[int], tmp_path: Path) -> None:
+    """Half turns about x, y and z have w = 0: the case where a naive formula divides by zero."""
+    pose = np.eye(4)
+    pose[:3, :3] = np.diag(diagonal)
+    write_tum(tmp_path / "t.txt", pose[None], np.zeros(1))
+    np.testing.assert_allclose(read_tum(tmp_path / "t.txt")[1][0], pose, atol=1e-8)
+
+
+def test_evo_reads_the_same_from_our_files(tmp_path: Path) -> None:
+    file_interface = pytest.importorskip("evo.tools.file_interface", reason="evo is not installed")
+    path, times = drive(1), np.arange(41) * 0.1
+    write_kitti(tmp_path / "k.txt", path)
+    write_tum(tmp_path / "t.txt", path, times)
+    kitti = np.array(file_interface.read_kitti_poses_file(str(tmp_path / "k.txt")).poses_se3)
+    tum = file_interface.read_tum_trajectory_file(str(tmp_path / "t.txt"))
+    np.testing.assert_allclose(kitti, path, atol=1e-7)
+    np.testing.assert_allclose(np.array(tum.poses_se3), path, atol=1e-7)
+    np.testing.assert_allclose(tum.timestamps, times, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ("\n# only a comment\n", "is empty"),
+        (f"{IDENTITY_ROW}\n1 0 0 0 0 1 0 0 0 0 1\n", "line 2: found 11 columns, expected 12"),
+        (f"{IDENTITY_ROW}\n\n1 0 0 nan 0 1 0 0 0 0 1 0\n", "line 3: column 4 is nan, expected a finite number"),
+        ("1 0 0 0 0 1 0 inf 0 0 1 0\n", "line 1: column 8 is inf"),
+        ("1 0 0 0 0 1 0 x 0 0 1 0\n", "line 1: column 8 is 'x', expected a number"),
+        (f"{IDENTITY_ROW}\n2 0 0 0 0 1 0 0 0 0 1 0\n", "line 2: .* not a rotation"),
+        ("1 0 0 0 0 1 0 0 0 0 -1 0\n", "line 1: .* not a rotation .*determinant -1"),
+    ],
+)
+def test_broken_kitti_file_is_named_with_its_line(text: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "07.txt"
+    file.write_text(text)
+    with pytest.raises(DistilvoError, match=message) as caught:
+        read_kitti(file)
+    assert str(file) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("0 1 2 3 0 0 0 1 9\n", "line 1: found 9 columns, expected 8"),
+        ("0 1 2 3 0 0 0 0.5\n", "line 1: the quaternion has length 0.5"),
+        ("1 1 2 3 0 0 0 1\n0 1 2 3 0 0 0 1\n", "line 2: time 0.000000 s after 1.000000 s"),
+    ],
+)
+def test_broken_tum_file_is_named_with_its_line(text: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "t.txt"
+    file.write_text(text)
+    with pytest.raises(DistilvoError, match=message):
+        read_tum(file)
+
+
+def test_missing_and_binary_files(tmp_path: Path) -> None:
+    with pytest.raises(DistilvoError, match=r"cannot be read \(No such file"):
+        read_kitti(tmp_path / "none.txt")
+    (tmp_path / "picture").write_bytes(b"\x89PNG\xff\xfe")
+    with pytest.raises(DistilvoError, match="not a text file"):
+        read_kitti(tmp_path / "picture")
+
+
+def test_times_must_match_poses(tmp_path: Path) -> None:
+    with pytest.raises(DistilvoError, match="41 poses but 3 times"):
+        write_tum(tmp_path / "t.txt", drive(0), np.arange(3.0))
+
+
+@given(st.integers(0, 2**31), st.floats(0.1, 10))
+def test_sim3_undoes_any_similarity(seed: int, scale: float) -> None:
+    truth = drive(seed)
+    rigid = poses.matrices_from_motions(np.random.default_rng(seed).uniform(-1.5, 1.5, 6))
+    np.testing.assert_allclose(align(moved(truth, rigid, scale), truth, "sim3"), truth, atol=1e-9)
+
+
+@given(st.integers(0, 2**31))
+def test_se3_undoes_any_rigid_motion_and_keeps_lengths(seed: int) -> None:
+    truth = drive(seed)
+    rigid = poses.matrices_from_motions(np.random.default_rng(seed).uniform(-1.5, 1.5, 6))
+    np.testing.assert_allclose(align(moved(truth, rigid, 1.0), truth, "se3"), truth, atol=1e-9)
+    twice = align(moved(truth, rigid, 2.0), truth, "se3")
+    np.testing.assert_allclose(poses.relative(twice)[:, :3, 3], 2 * poses.relative(truth)[:, :3, 3], atol=1e-9)
+
+
+def test_first_scale_and_scale_of_sim3_undo_what_they_should() -> None:
+    truth = drive(3)
+    rigid = poses.matrices_from_motions(np.array([4.0, 5.0, 6.0, 0.1, 0.2, 0.3]))
+    truth_elsewhere = rigid @ truth
+    np.testing.assert_allclose(align(truth, truth_elsewhere, "first"), truth_elsewhere, atol=1e-12)
+    for mode in ("scale", "scale_of_sim3"):
+        aligned = align(moved(truth, np.eye(4), 0.4), truth_elsewhere, mode)
+        np.testing.assert_allclose(aligned, truth_elsewhere, atol=1e-9)
+    np.testing.assert_array_equal(align(truth, truth_elsewhere, "none"), truth)
+
+
+def positions(*points: list[float]) -> np.ndarray:
+    path = np.tile(np.eye(4), (len(points), 1, 1))
+    path[:, :3, 3] = points
+    return path
+
+
+def test_scale_by_hand() -> None:
+    """Least squares over steps 1, 2 against 3, 4: (1*3 + 2*4) / (1 + 4) = 2.2."""
+    estimate, truth = positions([0, 0, 0], [0, 0, 1], [0, 0, 2]), positions([0, 0, 5], [0, 0, 8], [0, 0, 9])
+    np.testing.assert_allclose(align(estimate, truth, "scale")[:, 2, 3], [5, 7.2, 9.4], atol=1e-12)
+
+
+def test_sim3_by_hand() -> None:
+    """Four corners at half the size and a quarter turn off: forward in the estimate is to the right in the truth."""
+    estimate = positions([1, 0, 0], [0, 0, 1], [-1, 0, 0], [0, 0, -1])
+    truth = positions([0, 0, -1], [1, 0, 0], [0, 0, 1], [-1, 0, 0])
+    aligned = align(moved(estimate, np.eye(4), 0.5), truth, "sim3")
+    np.testing.assert_allclose(aligned[:, :3, 3], truth[:, :3, 3], atol=1e-12)
+    np.testing.assert_allclose(aligned[0, :3, :3], [[0, 0, 1], [0, 1, 0], [-1, 0, 0]], atol=1e-12)
+
+
+@pytest.mark.parametrize("mode", ["se3", "sim3"])
+def test_a_mirrored_path_is_never_reflected(mode: str) -> None:
+    truth = drive(5)
+    mirrored = truth.copy()
+    mirrored[:, 0, 3] *= -1
+    np.testing.assert_allclose(np.linalg.det(align(mirrored, truth, mode)[:, :3, :3]), 1.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("mode", ["se3", "sim3"])
+def test_straight_drive_takes_the_roll_from_the_orientations(mode: str) -> None:
+    """Positions on a line leave the roll about it open; the orientations know it."""
+    truth = poses.trajectory(np.tile([0, 0, 1.0, 0, 0, 0], (30, 1)))
+    rigid = poses.matrices_from_motions(np.array([3.0, 1.0, 2.0, 0.5, -0.8, 1.2]))
+    np.testing.assert_allclose(align(rigid @ truth, truth, mode), truth, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["first", "scale", "se3", "sim3", "scale_of_sim3"])
+def test_standing_car_aligns_without_scaling(mode: str) -> None:
+    rigid = poses.matrices_from_motions(np.array([3.0, 1.0, 2.0, 0.5, -0.8, 1.2]))
+    standing = np.tile(np.eye(4), (5, 1, 1))
+    np.testing.assert_allclose(align(rigid @ standing, standing, mode), standing, atol=1e-9)
+
+
+def test_standing_estimate_of_a_drive_lies_at_its_centre() -> None:
+    truth = drive(2)
+    aligned = align(np.tile(np.eye(4), (len(truth), 1, 1)), truth, "sim3")
+    np.testing.assert_allclose(aligned[:, :3, 3], np.tile(truth[:, :3, 3].mean(axis=0), (len(truth), 1)), atol=1e-9)
+
+
+def test_an_estimate_that_drives_backwards_is_not_mirrored() -> None:
+    truth = drive(2)
+    backwards = truth.copy()
+    backwards[:, :3, 3] *= -1
+    np.testing.assert_allclose(align(backwards, truth, "scale")[:, :3, 3], 0.0, atol=1e-12)
+
+
+def test_lengths_and_numbers_are_checked() -> None:
+    truth = drive(0)
+    with pytest.raises(DistilvoError, match="estimate has 40 poses and the truth 41"):
+        align(truth[:-1], truth, "first")
+    broken = truth.copy()
+    broken[7, 0, 3] = np.nan
+    with pytest.raises(DistilvoError, match=r"estimate .* not finite at frame 7"):
+        align(broken, truth, "sim3")
+    with pytest.raises(DistilvoError, match=r"shape \(0, 4, 4\)"):
+        align(truth[:0], truth[:0], "sim3")
