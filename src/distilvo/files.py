@@ -29,7 +29,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
         else:
             os.replace(temporary, path)
     except OSError as error:
-        raise DistilvoError(f"{path}: cannot be written ({error.strerror or error}); free some space or choose another --out") from error
+        raise DistilvoError(
+            f"{path}: cannot be written ({error.strerror or error}); free some space or choose another --out"
+        ) from error
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)
@@ -76,7 +78,9 @@ def claim_folder(folder: Path, kind: str, settings: dict[str, Any]) -> Path:
     if marker.exists():
         found = read_json(marker)
         if found != claim:
-            raise DistilvoError(f"{folder}: holds {_difference(found, claim)}; choose another --out or remove the folder")
+            raise DistilvoError(
+                f"{folder}: holds {_difference(found, claim)}; choose another --out or remove the folder"
+            )
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DistilvoError(f"{folder}: exists and was not made by 'distilvo {kind}'; choose another --out")
     else:
@@ -90,4 +94,8 @@ def _difference(found: Any, claim: dict[str, Any]) -> str:
         return f"a run of '{kind}', not of '{claim['kind']}'"
     before, now = found.get("settings", {}), claim["settings"]
     changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-    return "a run with other settings (" + ", ".join(f"{key}: {before.get(key)} -> {now.get(key)}" for key in changed) + ")"
+    return (
+        "a run with other settings ("
+        + ", ".join(f"{key}: {before.get(key)} -> {now.get(key)}" for key in changed)
+        + ")"
+    )

@@ -1,0 +1,81 @@
+"""A saved model is a folder: ``model.safetensors`` and ``config.json``. No pickle is ever read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from distilvo.errors import DistilvoError
+from distilvo.files import atomic_path, read_json, write_json
+from distilvo.models.network import Architecture, PoseNetwork
+
+POSE_CONVENTION = (
+    "motion [tx, ty, tz (m), rx, ry, rz (rad)] = inv(T_k) @ T_k+1 of camera-to-world poses; camera x right, y down, "
+    "z forward; R = Ry(ry) @ Rx(rx) @ Rz(rz)"
+)
+
+
+def save_model(network: PoseNetwork, folder: Path, about: dict[str, Any], half: bool = False) -> Path:
+    """Write weights and configuration; the configuration last, so that a folder that has it is whole.
+
+    Args:
+        network: what to save.
+        folder: where; made where missing.
+        about: what else to keep with it, as JSON can hold it (training data, expected metrics, camera).
+        half: store 16-bit floats, half the size; they load as 32-bit.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    if half:
+        tensors = {name: tensor.half() if name not in ("mean", "scale") else tensor for name, tensor in tensors.items()}
+    with atomic_path(folder / "model.safetensors") as temporary:
+        save_file(tensors, temporary)
+    config = {"architecture": network.architecture.to_dict(), "pose_convention": POSE_CONVENTION, **about}
+    write_json(folder / "config.json", config)
+    return folder
+
+
+def load_model(folder: Path) -> tuple[PoseNetwork, dict[str, Any]]:
+    """Read a model folder.
+
+    Returns:
+        The network in evaluation mode, and its configuration.
+
+    Raises:
+        DistilvoError: a file is missing, damaged, or does not fit the other.
+    """
+    config, architecture = read_config(folder)
+    network = PoseNetwork(architecture)
+    path = folder / "model.safetensors"
+    if not path.exists():
+        raise DistilvoError(f"{path}: no such file; a model folder has config.json and model.safetensors")
+    try:
+        tensors = {name: tensor.float() for name, tensor in load_file(path).items()}
+        network.load_state_dict(tensors)
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise DistilvoError(
+            f"{path}: does not fit config.json ({str(error).splitlines()[0]}); copy or train the model anew"
+        ) from None
+    if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
+        raise DistilvoError(f"{path}: holds weights that are not finite; train the model anew")
+    return network.eval(), config
+
+
+def read_config(folder: Path) -> tuple[dict[str, Any], Architecture]:
+    """Read a model folder's configuration alone.
+
+    Raises:
+        DistilvoError: the folder is no model folder.
+    """
+    if not folder.is_dir():
+        raise DistilvoError(f"{folder}: no such folder; expected a model folder with config.json and model.safetensors")
+    config = read_json(folder / "config.json")
+    try:
+        return config, Architecture.from_dict(config["architecture"])
+    except (KeyError, TypeError) as error:
+        raise DistilvoError(
+            f"{folder / 'config.json'}: no architecture that this version knows ({error}); train the model anew"
+        ) from None

@@ -1,0 +1,83 @@
+"""Students: a teacher with layers taken away, by distillation rate (paper, Section 4.1).
+
+The last convolutions and all LSTM layers go; one fully connected (FC) layer is added in their place where the rate is
+below 75 %, two where it is larger. The paper leaves the widths open: here the added layers take what the budget leaves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from distilvo.errors import DistilvoError
+from distilvo.models.network import Architecture, PoseNetwork
+from distilvo.models.teacher import teacher_architecture
+
+LARGEST_WITH_ONE_ADDED = 75.0
+NARROWEST = 16  # an added layer of fewer units passes too little on
+
+
+def student(rate: float, teacher: str | Architecture = "paper") -> PoseNetwork:
+    """A student with random weights that has at least ``rate`` per cent fewer parameters than its teacher.
+
+    Args:
+        rate: distillation rate d_rate, per cent, 0 < rate < 100.
+        teacher: a teacher's name or architecture.
+
+    Raises:
+        DistilvoError: no student of this teacher is that small.
+    """
+    architecture = teacher_architecture(teacher) if isinstance(teacher, str) else teacher
+    return PoseNetwork(student_architecture(rate, architecture))
+
+
+def distillation_rate(student: Architecture, teacher: Architecture) -> float:
+    """Share of the teacher's parameters that is gone, per cent."""
+    return 100 * (1 - count_parameters(student) / count_parameters(teacher))
+
+
+def count_parameters(architecture: Architecture) -> int:
+    """Number of trainable values, without making them."""
+    with torch.device("meta"):
+        return sum(p.numel() for p in PoseNetwork(architecture).parameters())
+
+
+def student_architecture(rate: float, teacher: Architecture) -> Architecture:
+    """Keep as many convolutions as fit, then widen the added FC layers to fill the budget.
+
+    Raises:
+        DistilvoError: no student of this teacher is that small.
+    """
+    if not 0 < rate < 100:
+        raise DistilvoError(f"distillation rate {rate} is not between 0 and 100 per cent")
+    budget = int(count_parameters(teacher) * (1 - rate / 100))
+    for kept in range(len(teacher.convolutions) - 1, teacher.shared, -1):
+        narrowest = _shrink(teacher, kept, NARROWEST, rate)
+        if count_parameters(narrowest) <= budget:
+            return _widest(teacher, kept, rate, budget)
+    smallest = distillation_rate(_shrink(teacher, teacher.shared + 1, NARROWEST, rate), teacher)
+    raise DistilvoError(
+        f"distillation rate {rate} is out of reach for {teacher.name}: its smallest student has {smallest:.2f}"
+    )
+
+
+def _shrink(teacher: Architecture, kept: int, width: int, rate: float) -> Architecture:
+    added = 1 if rate < LARGEST_WITH_ONE_ADDED else 2
+    return replace(
+        teacher,
+        name=f"student-{rate:g}",
+        convolutions=teacher.convolutions[:kept],
+        lstm=(),
+        fc=(width,) * added + teacher.fc,
+    )
+
+
+def _widest(teacher: Architecture, kept: int, rate: float, budget: int) -> Architecture:
+    """Bisect the added layers' width: parameters grow with it."""
+    low, high = NARROWEST, 8192
+    while high - low > 1:
+        middle = (low + high) // 2
+        fits = count_parameters(_shrink(teacher, kept, middle, rate)) <= budget
+        low, high = (middle, high) if fits else (low, middle)
+    return _shrink(teacher, kept, low, rate)

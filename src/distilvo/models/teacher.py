@@ -1,0 +1,69 @@
+"""The teachers: ``paper`` at the paper's size, ``demo`` its small sister for a CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from distilvo.errors import DistilvoError
+from distilvo.models.network import Architecture, PoseNetwork
+
+PAPER = Architecture(
+    name="teacher-paper",
+    size=(192, 640),
+    channels=3,
+    # The encoder of FlowNetS (Dosovitskiy et al., ICCV 2015), as in ESP-VO (Wang et al., IJRR 2018).
+    convolutions=(
+        (64, 7, 2), (128, 5, 2), (256, 5, 2), (256, 3, 1), (512, 3, 2), (512, 3, 1), (512, 3, 2), (512, 3, 1),
+        (1024, 3, 2),
+    ),
+    # The paper leaves these widths open; these give its 33.6 M parameters.
+    grid=(1, 5),
+    lstm=(660, 660),
+    fc=(256,),
+    branch=128,
+)  # fmt: skip
+
+DEMO = Architecture(
+    name="teacher-demo",
+    size=(48, 160),
+    channels=1,
+    # Siamese convolutions and a correlation layer, as in FlowNetC: motion is learnt from far fewer clips.
+    convolutions=((16, 5, 2), (32, 3, 2), (64, 3, 2), (96, 3, 1), (128, 3, 2), (160, 3, 1)),
+    shared=2,
+    reach=(3, 4),
+    grid=(1, 5),
+    lstm=(192, 192),
+    fc=(128,),
+    branch=64,
+    dropout=0.1,
+    batch_norm=True,
+)
+
+TEACHERS = {"paper": PAPER, "demo": DEMO}
+
+SHIPPED_TEACHER = Path(__file__).parent / "weights" / "teacher-demo"
+"""Model folder of the demo teacher that comes with the package; its README.md says what it was trained on."""
+
+
+def teacher_architecture(name: str) -> Architecture:
+    """The shape of a teacher, by name.
+
+    Raises:
+        DistilvoError: no such teacher.
+    """
+    if name not in TEACHERS:
+        raise DistilvoError(f"teacher '{name}' is unknown; expected one of {', '.join(TEACHERS)}")
+    return TEACHERS[name]
+
+
+def teacher(name: str = "paper") -> PoseNetwork:
+    """A teacher with random weights.
+
+    Args:
+        name: ``paper`` (192 x 640 RGB, 9 convolutions, 2 LSTM layers, 33.6 M parameters; Section 4.1) or ``demo``
+            (48 x 160 luminance, for a CPU).
+
+    Raises:
+        DistilvoError: no such teacher.
+    """
+    return PoseNetwork(teacher_architecture(name))

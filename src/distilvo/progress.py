@@ -1,0 +1,70 @@
+"""Progress with time left: a bar in a terminal, a line now and then in a log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+console = Console()
+LOG_EVERY_S = 15.0
+
+
+class Bar(Protocol):
+    """What a running task tells of itself."""
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """``count`` more are done; ``note`` is shown behind them."""
+
+
+@contextmanager
+def progress(label: str, total: int, done: int = 0) -> Iterator[Bar]:
+    """Show how far a task of ``total`` parts is."""
+    if not console.is_terminal:
+        yield _LogBar(label, total, done)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+    )
+    with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=console) as bars:
+        yield _RichBar(bars, bars.add_task(label, total=total, completed=done, note=""))
+
+
+class _RichBar:
+    def __init__(self, bars: Progress, task: TaskID) -> None:
+        self._bars, self._task = bars, task
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        self._bars.advance(self._task, count)
+        if note:
+            self._bars.update(self._task, note=note)
+
+
+class _LogBar:
+    def __init__(self, label: str, total: int, done: int) -> None:
+        self._label, self._total, self._done, self._first = label, total, done, done
+        self._begin = self._last = time.monotonic()
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        self._done += count
+        now = time.monotonic()
+        if now - self._last >= LOG_EVERY_S:
+            self._last = now
+            left = (now - self._begin) / max(1, self._done - self._first) * (self._total - self._done)
+            print(f"{self._label}: {self._done}/{self._total}, {left:.0f} s left {note}".rstrip(), flush=True)

@@ -1,0 +1,186 @@
+"""The training loop: one, for teachers and students alike; it checkpoints, and goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from distilvo.clips import Batch, Clips
+from distilvo.distill.task import Losses, Task
+from distilvo.errors import DistilvoError
+from distilvo.files import atomic_path
+from distilvo.progress import progress
+
+CHECKPOINT_EVERY_S = 30.0
+CURVE_POINTS = 200
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How to train; Adam with a short warm-up and a cosine decay to zero.
+
+    Attributes:
+        steps: optimiser steps.
+        learning_rate: the highest, reached after the warm-up.
+        warmup: steps of linear warm-up.
+        clip_norm: gradients are scaled down to this norm.
+        precision: ``no`` for 32-bit floats, ``bf16`` for mixed precision (on CPUs only where they have AVX-512 BF16).
+        seed: of weights, order of clips and dropout.
+    """
+
+    steps: int
+    learning_rate: float = 1e-3
+    warmup: int = 100
+    clip_norm: float = 10.0
+    precision: str = "no"
+    seed: int = 0
+
+
+Curve = list[tuple[int, float]]
+"""(step, mean loss since the last point) along a training."""
+
+
+def train(task: Task, clips: Clips, settings: TrainingSettings, checkpoint: Path, label: str) -> Curve:
+    """Train a task's network in place, or go on from ``checkpoint``; a finished training is only read back.
+
+    Args:
+        task: owns the network; parameters that ask for no gradient stay as they are.
+        clips: the training set.
+        settings: how.
+        checkpoint: file of weights, optimiser and random state, written now and then and at the end.
+        label: for the progress bar.
+
+    Returns:
+        The training curve.
+
+    Raises:
+        DistilvoError: the loss is not finite, or the checkpoint is of another training.
+    """
+    torch.set_flush_denormal(True)  # denormal numbers slow CPU training down by an order of magnitude
+    accelerator = Accelerator(mixed_precision=settings.precision)
+    trainable = [parameter for parameter in task.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.Adam(trainable, settings.learning_rate)
+    task, optimiser = accelerator.prepare(task, optimiser)
+    torch.manual_seed(settings.seed)
+    state = _Checkpoint(checkpoint, settings, accelerator.unwrap_model(task).network, optimiser.optimizer)
+    task.train()
+    with progress(label, settings.steps, state.step) as bar:
+        for batch in _batches(clips, state.step, settings.steps):
+            _set_learning_rate(optimiser, settings, state.step)
+            loss = _step(task, batch, optimiser, accelerator, settings)
+            state.record(loss, settings.steps)
+            bar.advance(note=f"loss {state.curve[-1][1]:.4f}" if state.curve else "")
+            state.save_now_and_then()
+    state.save()
+    accelerator.unwrap_model(task).eval()
+    return state.curve
+
+
+def _batches(clips: Clips, first: int, last: int) -> Iterator[Batch]:
+    """The batches of steps ``first .. last - 1``; the same whether or not the training was interrupted."""
+    step = first
+    while step < last:
+        for batch in clips.epoch(step // len(clips), step % len(clips)):
+            if step == last:
+                return
+            yield batch
+            step += 1
+
+
+def _set_learning_rate(optimiser: torch.optim.Optimizer, settings: TrainingSettings, step: int) -> None:
+    warm = min(1.0, (step + 1) / max(1, settings.warmup))
+    factor = warm * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
+    for group in optimiser.param_groups:
+        group["lr"] = settings.learning_rate * factor
+
+
+def _step(task: nn.Module, batch: Batch, optimiser: Any, accelerator: Accelerator, settings: TrainingSettings) -> float:
+    batch = batch.to(accelerator.device)
+    with accelerator.autocast():
+        losses: Losses = task(batch)
+    total = losses["total"]
+    if not torch.isfinite(total):
+        raise DistilvoError(f"training: the loss became {float(total.detach())}; try a smaller --learning-rate")
+    optimiser.zero_grad()
+    accelerator.backward(total)
+    accelerator.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], settings.clip_norm)
+    optimiser.step()
+    return float(total.detach())
+
+
+class _Checkpoint:
+    """Where a training stands: one safetensors file, tensors and a JSON header, whole or not there."""
+
+    def __init__(
+        self, path: Path, settings: TrainingSettings, network: nn.Module, optimiser: torch.optim.Optimizer
+    ) -> None:
+        self.path, self.settings, self.network, self.optimiser = path, settings, network, optimiser
+        self.step = 0
+        self.curve: Curve = []
+        self._sum, self._count = 0.0, 0
+        self._saved = time.monotonic()
+        if path.exists():
+            self._load()
+
+    def record(self, loss: float, steps: int) -> None:
+        """Count one step and its loss."""
+        self.step += 1
+        self._sum, self._count = self._sum + loss, self._count + 1
+        if self._count >= max(1, steps // CURVE_POINTS) or self.step == steps:
+            self.curve.append((self.step, self._sum / self._count))
+            self._sum, self._count = 0.0, 0
+
+    def save_now_and_then(self) -> None:
+        if time.monotonic() - self._saved > CHECKPOINT_EVERY_S:
+            self.save()
+
+    def save(self) -> None:
+        tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
+        for index, moments in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in moments.items()}
+        tensors["random"] = torch.get_rng_state()
+        header = {
+            "step": self.step,
+            "curve": self.curve,
+            "settings": asdict(self.settings),
+            "loss": [self._sum, self._count],
+        }
+        with atomic_path(self.path) as temporary:
+            contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+            save_file(contiguous, temporary, {"training": json.dumps(header)})
+        self._saved = time.monotonic()
+
+    def _load(self) -> None:
+        try:
+            with safe_open(self.path, "pt") as file:
+                header = json.loads(file.metadata()["training"])
+                tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, KeyError, TypeError, OSError) as error:
+            raise DistilvoError(f"{self.path}: not a whole checkpoint ({error}); remove it to begin anew") from None
+        if header["settings"] != asdict(self.settings):
+            raise DistilvoError(f"{self.path}: is of a training with other settings; choose another --out")
+        self.network.load_state_dict(_strip(tensors, "network."))
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in _strip(tensors, "optimiser.").items():
+            index, key = name.split(".")
+            moments.setdefault(int(index), {})[key] = tensor
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
+        torch.set_rng_state(tensors["random"])
+        self.step, self.curve = header["step"], [tuple(point) for point in header["curve"]]
+        self._sum, self._count = header["loss"]
+
+
+def _strip(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,49 @@
+"""What the tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+
+from distilvo import poses
+from distilvo.trajectories import write_kitti
+
+settings.register_profile("distilvo", deadline=None)  # the first example pays for imports
+settings.load_profile("distilvo")
+torch.set_num_threads(1)
+
+
+def make_kitti(root: Path, name: str, frames: int = 20, size: tuple[int, int] = (48, 160), seed: int = 0) -> Path:
+    """A sequence in KITTI layout: noise that slides sideways as the camera turns; quick to make and to learn."""
+    rng = np.random.default_rng(seed)
+    motions = np.zeros((frames - 1, 6))
+    motions[:, 2] = rng.uniform(0.5, 1.5, frames - 1)
+    motions[:, 4] = rng.uniform(-0.03, 0.03, frames - 1)
+    shift = np.concatenate([[0], np.cumsum(motions[:, 4])]) * 90
+    wide = cv2.GaussianBlur(rng.uniform(0, 255, (size[0], size[1] * 3)).astype(np.float32), (0, 0), 2)
+    wide = np.clip((wide - wide.mean()) * 6 + 128, 0, 255)
+    folder = root / "sequences" / name
+    (folder / "image_2").mkdir(parents=True)
+    for index in range(frames):
+        moved = cv2.warpAffine(wide, np.float32([[1, 0, -size[1] - shift[index]], [0, 1, 0]]), (size[1], size[0]))
+        cv2.imwrite(str(folder / "image_2" / f"{index:06d}.png"), np.repeat(moved[..., None], 3, 2).astype(np.uint8))
+    fx, fy = 0.5793 * size[1], 1.9118 * size[0]
+    row = f"{fx} 0 {size[1] * 0.489} 0 0 {fy} {size[0] * 0.4926} 0 0 0 1 0"
+    (folder / "calib.txt").write_text("".join(f"P{k}: {row}\n" for k in range(4)))
+    (folder / "times.txt").write_text("".join(f"{0.1 * k:.6f}\n" for k in range(frames)))
+    write_kitti(root / "poses" / f"{name}.txt", poses.trajectory(motions))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def kitti_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four short sequences with poses."""
+    root = tmp_path_factory.mktemp("kitti")
+    for index in range(4):
+        make_kitti(root, f"{index:02d}", seed=index)
+    return root

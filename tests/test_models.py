@@ -1,0 +1,164 @@
+"""Networks: sizes, streaming, correlation, students, files."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from distilvo.errors import DistilvoError
+from distilvo.models import student, teacher
+from distilvo.models.correlation import Correlation
+from distilvo.models.files import load_model, save_model
+from distilvo.models.network import Architecture, PoseNetwork
+from distilvo.models.student import count_parameters, distillation_rate, student_architecture
+from distilvo.models.teacher import DEMO, PAPER
+
+SMALL = replace(
+    DEMO, size=(16, 48), convolutions=((4, 3, 2), (6, 3, 2), (8, 3, 1)), grid=(1, 3), lstm=(5, 5), fc=(7,), branch=4
+)
+
+
+def parameters(network: torch.nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+def test_paper_teacher_has_the_papers_size() -> None:
+    assert count_parameters(PAPER) == pytest.approx(33.6e6, rel=0.001)
+    assert PAPER.size == (192, 640)
+    assert len(PAPER.convolutions) == 9
+    assert len(PAPER.lstm) == 2
+
+
+def test_paper_teacher_trains_a_step() -> None:
+    torch.manual_seed(0)
+    network = teacher("paper").train()
+    frames = torch.randint(0, 256, (1, 3, 3, 192, 640), dtype=torch.uint8)
+    network(frames).square().sum().backward()
+    norms = [p.grad.abs().max() for p in network.parameters() if p.grad is not None]
+    assert len(norms) == len(list(network.parameters()))
+    assert all(torch.isfinite(norm) and norm > 0 for norm in norms)
+
+
+@torch.no_grad()
+def test_paper_teacher_streams_with_carried_state() -> None:
+    torch.manual_seed(0)
+    network = teacher("paper").eval()
+    frames = torch.randint(0, 256, (4, 3, 192, 640), dtype=torch.uint8)
+    assert_streams_alike(network, frames)
+
+
+@pytest.mark.parametrize(
+    "architecture", [SMALL, replace(SMALL, shared=0), replace(SMALL, lstm=()), replace(SMALL, channels=3)]
+)
+@torch.no_grad()
+def test_step_predict_and_forward_agree(architecture: Architecture) -> None:
+    torch.manual_seed(0)
+    network = PoseNetwork(architecture).eval()
+    network.set_motion_scale(torch.arange(6.0), torch.full((6,), 2.0))
+    frames = torch.randint(0, 256, (7, architecture.channels, *architecture.size), dtype=torch.uint8)
+    assert_streams_alike(network, frames)
+
+
+def assert_streams_alike(network: PoseNetwork, frames: torch.Tensor) -> None:
+    whole = network(frames[None])[0]
+    assert torch.allclose(network.predict(frames, chunk=2), whole, atol=1e-5)
+    state, motions = network.start(frames[:1]), []
+    for frame in frames[1:]:
+        motion, state = network.step(frame[None], state)
+        motions.append(motion[0])
+    assert torch.allclose(torch.stack(motions), whole, atol=1e-5)
+
+
+@torch.no_grad()
+def test_lstm_state_matters() -> None:
+    torch.manual_seed(0)
+    network = PoseNetwork(SMALL).eval()
+    frames = torch.randint(0, 256, (3, 1, 16, 48), dtype=torch.uint8)
+    _, carried = network.step(frames[1:2], network.start(frames[:1]))
+    fresh = network.start(frames[1:2])
+    assert not torch.allclose(network.step(frames[2:], carried)[0], network.step(frames[2:], fresh)[0], atol=1e-7)
+
+
+def test_correlation_against_plain_loops() -> None:
+    torch.manual_seed(0)
+    a, b = torch.randn(2, 3, 4, 5), torch.randn(2, 3, 4, 5)
+    found = Correlation((1, 2))(a, b)
+    assert found.shape == (2, 15, 4, 5)
+    for displacement, (dy, dx) in enumerate((dy, dx) for dy in (-1, 0, 1) for dx in (-2, -1, 0, 1, 2)):
+        for y in range(4):
+            for x in range(5):
+                inside = 0 <= y + dy < 4 and 0 <= x + dx < 5
+                wanted = (a[:, :, y, x] * b[:, :, y + dy, x + dx]).mean(1) if inside else torch.zeros(2)
+                assert torch.allclose(found[:, displacement, y, x], wanted, atol=1e-6)
+
+
+def test_set_motion_scale_is_the_unit_of_the_output() -> None:
+    network = PoseNetwork(SMALL).eval()
+    frames = torch.randint(0, 256, (1, 2, 1, 16, 48), dtype=torch.uint8)
+    plain = network(frames)
+    network.set_motion_scale(torch.full((6,), 3.0), torch.full((6,), 2.0))
+    assert torch.allclose(network(frames), 3 + 2 * plain, atol=1e-6)
+
+
+@pytest.mark.parametrize("rate", [65.8, 72.88, 79.7, 86.0, 92.95, 95.0, 97.0])
+def test_students_reach_their_rate(rate: float) -> None:
+    architecture = student_architecture(rate, PAPER)
+    assert rate <= distillation_rate(architecture, PAPER) < rate + 0.2
+    assert len(architecture.convolutions) < 9
+    assert architecture.lstm == ()
+    assert len(architecture.fc) == (2 if rate < 75 else 3)  # guided: the second or the third FC layer
+    assert architecture.fc[-1] == PAPER.fc[-1]  # hint and guided layer are of one width
+
+
+def test_papers_smallest_student_has_about_2_4_million() -> None:
+    assert count_parameters(student_architecture(92.95, PAPER)) == pytest.approx(2.4e6, rel=0.02)
+
+
+def test_counting_agrees_with_the_network() -> None:
+    assert parameters(student(92.95, "demo")) == count_parameters(student_architecture(92.95, DEMO))
+
+
+def test_impossible_students() -> None:
+    with pytest.raises(DistilvoError, match="its smallest student has"):
+        student(99.9, "demo")
+    with pytest.raises(DistilvoError, match="between 0 and 100"):
+        student(100, "demo")
+    with pytest.raises(DistilvoError, match="expected one of paper, demo"):
+        teacher("huge")
+
+
+def test_model_files_round_trip(tmp_path: Path) -> None:
+    network = PoseNetwork(SMALL).eval()
+    save_model(network, tmp_path / "m", {"note": "x"})
+    loaded, config = load_model(tmp_path / "m")
+    frames = torch.randint(0, 256, (1, 3, 1, 16, 48), dtype=torch.uint8)
+    assert torch.equal(loaded(frames), network(frames))
+    assert config["note"] == "x"
+    assert loaded.architecture == SMALL
+
+
+def test_broken_model_folders(tmp_path: Path) -> None:
+    with pytest.raises(DistilvoError, match="no such folder"):
+        load_model(tmp_path / "none")
+    folder = save_model(PoseNetwork(SMALL), tmp_path / "m", {})
+    weights = folder / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DistilvoError, match="does not fit"):
+        load_model(folder)
+    weights.write_bytes(whole)
+    tensors = load_file(weights)
+    tensors["mean"] = tensors["mean"] * float("nan")
+    save_file(tensors, weights)
+    with pytest.raises(DistilvoError, match="not finite"):
+        load_model(folder)
+    weights.unlink()
+    with pytest.raises(DistilvoError, match="no such file"):
+        load_model(folder)
+    (folder / "config.json").write_text("{")
+    with pytest.raises(DistilvoError, match="not JSON"):
+        load_model(folder)

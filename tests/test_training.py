@@ -1,0 +1,254 @@
+"""Clips, the loop, its checkpoints, and both stages of distillation, in miniature."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from distilvo import training
+from distilvo.clips import Clips, FrameStore, motion_scale, open_store
+from distilvo.distill.task import HintStage, ImitationStage, Supervised, parameters_up_to
+from distilvo.distill.teacher_pass import teacher_pass
+from distilvo.errors import DistilvoError
+from distilvo.models.network import PoseNetwork
+from distilvo.models.student import student_architecture
+from distilvo.models.teacher import DEMO
+from distilvo.recipes import distil, last_fc, train_supervised
+from distilvo.sequences import open_dataset
+from distilvo.sequences.frame_format import FrameFormat
+from distilvo.settings import Recipe
+from distilvo.training import TrainingSettings, train
+
+TINY = replace(
+    DEMO,
+    convolutions=((4, 5, 2), (6, 3, 2), (8, 3, 2), (10, 3, 2), (12, 3, 1)),
+    lstm=(40,),
+    fc=(8,),
+    branch=4,
+    reach=(1, 4),
+)
+RECIPE = Recipe(epochs=2, clip_length=3, batch_size=4)
+
+
+@pytest.fixture(scope="module")
+def store(kitti_root: Path, tmp_path_factory: pytest.TempPathFactory) -> FrameStore:
+    return open_store(open_dataset(kitti_root), FrameFormat((48, 160), 1), tmp_path_factory.mktemp("cache"))
+
+
+def make(store: FrameStore) -> PoseNetwork:
+    torch.manual_seed(0)
+    network = PoseNetwork(TINY)
+    network.set_motion_scale(*motion_scale(store))
+    return network
+
+
+def weights(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_store_is_decoded_once(kitti_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    form = FrameFormat((48, 160), 1)
+    first = open_store(open_dataset(kitti_root), form, tmp_path)
+    assert first.frames.shape == (80, 1, 48, 160)
+    assert first.motions.shape == (76, 6)
+    monkeypatch.setattr(FrameFormat, "apply", None)  # decoding again would fail
+    again = open_store(open_dataset(kitti_root), form, tmp_path)
+    assert np.array_equal(first.frames, again.frames)
+
+
+def test_store_needs_poses(kitti_root: Path, tmp_path: Path) -> None:
+    sequences = open_dataset(kitti_root)
+    sequences[1].poses = None
+    with pytest.raises(DistilvoError, match="01: no ground-truth poses"):
+        open_store(sequences, FrameFormat((48, 160), 1), tmp_path)
+    with pytest.raises(DistilvoError, match="no sequences"):
+        open_store([], FrameFormat((48, 160), 1), tmp_path)
+
+
+def test_interrupted_decoding_leaves_nothing_that_looks_whole(
+    kitti_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form, apply, calls = FrameFormat((48, 160), 1), FrameFormat.apply, []
+
+    def interrupted(*arguments: object) -> object:
+        calls.append(1)
+        if len(calls) == 30:
+            raise KeyboardInterrupt
+        return apply(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(FrameFormat, "apply", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        open_store(open_dataset(kitti_root), form, tmp_path)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    monkeypatch.setattr(FrameFormat, "apply", apply)
+    assert len(open_store(open_dataset(kitti_root), form, tmp_path).frames) == 80
+
+
+def test_clips_pair_frames_with_their_motions(store: FrameStore) -> None:
+    clips = Clips(store, 3, 4, seed=0)
+    true = {drive.first: store.drive_motions(index) for index, drive in enumerate(store.drives)}
+    found = 0
+    for batch in clips.epoch(5):
+        assert batch.inputs.shape == (4, 4, 1, 48, 160)
+        for target in batch.targets:  # each clip's motions stand side by side in exactly one drive
+            hits = [(m[k : k + 3] == target.numpy()).all() for m in true.values() for k in range(len(m) - 2)]
+            found += sum(hits)
+            assert sum(hits) == 1
+    assert found == 4 * len(clips)
+
+
+def test_epochs_are_repeatable_and_differ(store: FrameStore) -> None:
+    clips = Clips(store, 3, 4, seed=0)
+    first, again, later = (next(clips.epoch(number)) for number in (0, 0, 1))
+    assert torch.equal(first.inputs, again.inputs)
+    assert not torch.equal(first.targets, later.targets)
+    assert torch.equal(list(clips.epoch(0))[2].inputs, next(clips.epoch(0, start=2)).inputs)
+
+
+def test_mirrored_clips_turn_the_other_way(store: FrameStore) -> None:
+    plain, mirrored = Clips(store, 3, 24, seed=0), Clips(store, 3, 24, seed=0, mirror=True)
+    a, b = next(plain.epoch(0)), next(mirrored.epoch(0))
+    flipped = [not torch.equal(x, y) for x, y in zip(a.targets, b.targets, strict=True)]
+    assert 0 < sum(flipped) < 24
+    for k, turned in enumerate(flipped):
+        assert torch.equal(b.inputs[k], a.inputs[k].flip(-1) if turned else a.inputs[k])
+        assert torch.equal(b.targets[k, :, 4], -a.targets[k, :, 4] if turned else a.targets[k, :, 4])
+        assert torch.equal(b.targets[k, :, 2], a.targets[k, :, 2])
+
+
+def test_too_little_data_is_said(store: FrameStore) -> None:
+    with pytest.raises(DistilvoError, match="24 clips of 4 frames in 4 sequences; expected at least one batch of 25"):
+        Clips(store, 3, 25, seed=0)
+
+
+def test_training_learns(store: FrameStore, tmp_path: Path) -> None:
+    architecture = replace(TINY, lstm=(), dropout=0.0)
+    network, curve = train_supervised(
+        architecture, store, replace(RECIPE, epochs=30, learning_rate=5e-3), tmp_path, "t"
+    )
+    losses = [loss for _, loss in curve]
+    assert sum(losses[-10:]) < 0.5 * sum(losses[:10])
+    assert not network.training
+
+
+def test_resumed_training_is_the_same_training(
+    store: FrameStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = TrainingSettings(steps=8, warmup=2)
+    clips = Clips(store, 3, 4, seed=0)
+    whole = make(store)
+    curve = train(Supervised(whole, whole.scale), clips, settings, tmp_path / "a", "whole")
+
+    real_step, steps = training._step, []
+
+    def step(*arguments: object) -> float:
+        if len(steps) == 5:
+            raise KeyboardInterrupt
+        steps.append(1)
+        return real_step(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(training, "CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setattr(training, "_step", step)
+    with pytest.raises(KeyboardInterrupt):
+        train(Supervised(network := make(store), network.scale), clips, settings, tmp_path / "b", "killed")
+    monkeypatch.setattr(training, "_step", real_step)
+    resumed = make(store)
+    assert train(Supervised(resumed, resumed.scale), clips, settings, tmp_path / "b", "resumed") == curve
+    assert same(weights(resumed), weights(whole))
+
+
+def test_finished_training_is_only_read_back(
+    store: FrameStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = train_supervised(TINY, store, RECIPE, tmp_path, "first")
+    monkeypatch.setattr(training, "_step", None)  # a further step would fail
+    again, _ = train_supervised(TINY, store, RECIPE, tmp_path, "again")
+    assert same(weights(first), weights(again))
+
+
+def test_broken_and_foreign_checkpoints(store: FrameStore, tmp_path: Path) -> None:
+    train_supervised(TINY, store, RECIPE, tmp_path, "t")
+    with pytest.raises(DistilvoError, match="other settings"):
+        train_supervised(TINY, store, replace(RECIPE, learning_rate=1.0), tmp_path, "t")
+    path = tmp_path / "supervised.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(DistilvoError, match="not a whole checkpoint"):
+        train_supervised(TINY, store, RECIPE, tmp_path, "t")
+
+
+def test_diverging_training_is_said(store: FrameStore, tmp_path: Path) -> None:
+    network = make(store)
+    with torch.no_grad():
+        network.fc[0][0].bias.fill_(float("nan"))
+    with pytest.raises(DistilvoError, match="loss became nan"):
+        train(Supervised(network, network.scale), Clips(store, 3, 4, 0), TrainingSettings(2), tmp_path / "c", "t")
+    assert not (tmp_path / "c").exists()
+
+
+def test_teacher_is_asked_once(store: FrameStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    teacher = make(store).eval()
+    lessons, trust = teacher_pass(teacher, "fc.0", store, tmp_path)
+    assert lessons.teacher.shape == (76, 6)
+    assert lessons.hints.shape == (76, 8)
+    assert torch.equal(lessons.teacher[:19], teacher.predict(store.drive_frames(0)))
+    assert torch.equal(lessons.trust, trust.phi)
+    monkeypatch.setattr(PoseNetwork, "predict", None)
+    assert torch.equal(teacher_pass(teacher, "fc.0", store, tmp_path)[0].hints, lessons.hints)
+    with torch.no_grad():
+        teacher.fc[0][0].bias.add_(1)
+    with pytest.raises(TypeError):  # other weights: the old answers are not taken for theirs
+        teacher_pass(teacher, "fc.0", store, tmp_path)
+
+
+def test_stages_train_and_freeze_what_they_should(store: FrameStore, tmp_path: Path) -> None:
+    teacher = make(store).eval()
+    architecture = student_architecture(60, TINY)
+    guided = last_fc(architecture)
+    lessons, _ = teacher_pass(teacher, "fc.0", store, tmp_path)
+    clips = Clips(store, 3, 4, 0, lessons)
+    student = PoseNetwork(architecture)
+    student.set_motion_scale(teacher.mean, teacher.scale)
+    trunk = parameters_up_to(student, guided, next(clips.epoch(0)).inputs[:1])
+    names = {name for name, p in student.named_parameters() if any(p is q for q in trunk)}
+    assert {name for name, _ in student.named_parameters()} - names == {
+        f"{branch}.{layer}.{kind}"
+        for branch in ("translation", "rotation")
+        for layer in (0, 2)
+        for kind in ("weight", "bias")
+    }
+    start = weights(student)
+    train(HintStage(student, guided), clips, TrainingSettings(6), tmp_path / "1", "hints")
+    hinted = weights(student)
+    assert all(torch.equal(hinted[n], start[n]) for n in hinted if n.startswith(("translation", "rotation")))
+    assert not torch.equal(hinted["convolutions.0.0.weight"], start["convolutions.0.0.weight"])
+    train(ImitationStage(student, student.scale, 0.5, trunk), clips, TrainingSettings(6), tmp_path / "2", "imitation")
+    done = weights(student)
+    moved = {name for name in done if not torch.equal(done[name], hinted[name])}
+    assert moved and all(name.startswith(("translation", "rotation")) for name in moved)
+    assert set(done) == set(PoseNetwork(architecture).state_dict())  # nothing of the task leaks into the student
+
+
+def test_distil_takes_as_many_steps_as_supervised(store: FrameStore, tmp_path: Path) -> None:
+    teacher = make(store).eval()
+    architecture = student_architecture(60, TINY)
+    made = distil(teacher, architecture, store, RECIPE, tmp_path, tmp_path, "d")
+    _, curve = train_supervised(architecture, store, RECIPE, tmp_path, "s")
+    assert made.curves["hint"][-1][0] + made.curves["imitation"][-1][0] == curve[-1][0]
+
+
+def test_tasks_ask_for_what_they_need(store: FrameStore) -> None:
+    network = make(store)
+    batch = next(Clips(store, 3, 4, 0).epoch(0))
+    with pytest.raises(DistilvoError, match="run the teacher over the training set first"):
+        HintStage(network, "fc.0")(batch)
+    lessons = replace(batch, hints=torch.zeros(4, 3, 99), trust=torch.ones(4, 3))
+    with pytest.raises(DistilvoError, match=r"gives \(4, 3, 8\), the hint has \(4, 3, 99\)"):
+        HintStage(network, "fc.0")(lessons)
