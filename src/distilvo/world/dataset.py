@@ -1,0 +1,87 @@
+"""Many streets at once, a process for each core."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distilvo.errors import DistilvoError
+from distilvo.progress import progress
+from distilvo.world.street import make_street, make_street_along
+from distilvo.world.write import write_street
+
+
+def render_streets(
+    root: Path,
+    seeds: Sequence[int],
+    frames: int,
+    size: tuple[int, int],
+    workers: int | None = None,
+    label: str = "render",
+) -> list[Path]:
+    """Render one street for each seed into a KITTI odometry layout; those that are there already are left alone.
+
+    Args:
+        root: the data set's folder.
+        seeds: one street each, named by its seed.
+        frames: pictures in each street, at 10 Hz.
+        size: (H, W), pixels.
+        workers: processes; one for each core where not given.
+        label: for the progress bar.
+
+    Returns:
+        The sequences' folders.
+
+    Raises:
+        DistilvoError: the disk refuses, or a process was killed.
+    """
+    folders = [root / "sequences" / street_name(seed) for seed in seeds]
+    missing = [seed for seed, folder in zip(seeds, folders, strict=True) if not folder.exists()]
+    workers = min(workers or len(os.sched_getaffinity(0)), max(1, len(missing)))
+    work = partial(_render, root=root, frames=frames, size=size)
+    with progress(label, len(seeds), len(seeds) - len(missing)) as bar:
+        if workers == 1:
+            for seed in missing:
+                work(seed)
+                bar.advance()
+            return folders
+        # Fork would copy the locks of torch's threads.
+        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+            try:
+                for future in as_completed([pool.submit(work, seed) for seed in missing]):
+                    future.result()
+                    bar.advance()
+            except BrokenProcessPool:
+                raise DistilvoError(
+                    f"{root}: a rendering process was killed (out of memory?); run again, it goes on"
+                ) from None
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+    return folders
+
+
+def render_along(poses: NDArray[np.float64], seed: int, size: tuple[int, int], root: Path, name: str) -> Path:
+    """Render a street along camera-to-world poses (N, 4, 4) at 10 Hz; one that is there already is left as it is."""
+    folder = root / "sequences" / name
+    if not folder.exists():
+        with progress("render", len(poses)) as bar:
+            write_street(make_street_along(poses, seed, size), root, name, bar.advance)
+    return folder
+
+
+def street_name(seed: int) -> str:
+    """Name of the sequence of a seed; the shortest ones look like KITTI's, e.g. ``07``."""
+    return f"{seed:02d}"
+
+
+def _render(seed: int, root: Path, frames: int, size: tuple[int, int]) -> None:
+    write_street(make_street(seed, frames, size), root, street_name(seed))

@@ -1,0 +1,191 @@
+"""One rendered drive along a made-up street."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distilvo.errors import DistilvoError
+from distilvo.world.layout import side_streets
+from distilvo.world.lens import sample_lens, shutter_flow
+from distilvo.world.lighting import sample_light
+from distilvo.world.motion import START, LaneKeeping, camera_poses, ride, sample_mount, sample_stops, speed_limit
+from distilvo.world.renderer import Renderer
+from distilvo.world.retrace import road_along, to_world
+from distilvo.world.road import SPACING, Hills, Road, RoadMap, sample_road
+from distilvo.world.scene import Scene
+from distilvo.world.scenery import build_scenery
+from distilvo.world.setting import Setting, sample_setting
+from distilvo.world.textures import TEXTURE_VARIANTS, texture_set
+from distilvo.world.vehicles import ParkedCars, Traffic
+
+_VIEW = 140.0
+_LOOKAHEAD = 3.0
+
+
+class Street:
+    """One drive: poses and, rendered on demand, its pictures. The same seed and size give the same bytes.
+
+    Attributes:
+        seed: what everything was drawn from.
+        size: (H, W) of the pictures.
+        intrinsics: (3, 3) float64, pixel centres at integers.
+        poses: (N, 4, 4) float64 camera-to-world, axes as in KITTI (x right, y down, z forward); the first is identity.
+        times: (N,) float64 seconds.
+        depth: (H, W) float32 metres along the optical axis in the picture rendered last; 0 where the sky is.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        size: tuple[int, int],
+        world_poses: NDArray[np.float64],
+        times: NDArray[np.float64],
+        scene: Scene,
+    ) -> None:
+        """``world_poses`` (N, 4, 4) are camera-to-world in the z-up frame of the ``scene``'s meshes."""
+        rng = np.random.default_rng([seed, 3])
+        self.seed, self.size, self.times = seed, size, times
+        self.intrinsics = sample_intrinsics(rng, size)
+        self._scene, self._world_poses = scene, world_poses
+        self.poses = np.linalg.inv(world_poses[0]) @ world_poses
+        self.poses[0] = np.eye(4)
+        self._light, self._lens = sample_light(rng), sample_lens(rng)
+        self._textures = texture_set(int(rng.integers(TEXTURE_VARIANTS)))
+        self._part = -1
+        self._load(0)
+
+    def __len__(self) -> int:
+        return len(self.poses)
+
+    @property
+    def depth(self) -> NDArray[np.float32]:
+        """(H, W) metres in the picture rendered last."""
+        return self._renderer.depth
+
+    def render(self, index: int) -> NDArray[np.uint8]:
+        """Picture ``index`` as (H, W, 3) uint8 RGB, whatever came before; raises DistilvoError beyond the end."""
+        if not 0 <= index < len(self):
+            raise DistilvoError(f"street {self.seed}: no frame {index}; it has frames 0..{len(self) - 1}")
+        self._load(self._scene.part_of(index))
+        pose = self._world_poses[index]
+        moving = [(mesh, body) for mesh, body in self._scene.moving(index) if _is_ahead(pose, body)]
+        picture = self._renderer.render(pose, moving)
+        return self._lens.apply(picture, index, self._blur(index))
+
+    def _load(self, part: int) -> None:
+        """Have the renderer of one part of the scene at hand; only one is kept."""
+        if part != self._part:
+            mesh = self._scene.mesh_of(part)
+            self._renderer = Renderer(mesh, self._textures, self._light, self.size, self.intrinsics)
+            self._part = part
+
+    def _blur(self, index: int) -> NDArray[np.float32] | None:
+        """Image motion (H, W, 2) while the shutter is open, from the depth just rendered; None where there is none."""
+        before = min(index, len(self) - 2)
+        motion = np.linalg.inv(self.poses[before]) @ self.poses[before + 1]
+        if self._lens.shutter == 0.0 or np.abs(motion - np.eye(4)).max() < 1e-4:
+            return None
+        return shutter_flow(self.depth, self.intrinsics, motion, self._lens.shutter)
+
+
+def _is_ahead(pose: NDArray[np.float64], body: NDArray[np.float64]) -> bool:
+    """Whether any of a car may be in front of the camera."""
+    return float((body[:3, 3] - pose[:3, 3]) @ pose[:3, 2]) > -4.0
+
+
+def sample_intrinsics(rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.float64]:
+    """A lens about as KITTI's, for pictures of ``size`` (H, W): fx / W and fy / H as there, times one random factor."""
+    height, width = size
+    zoom, shift = rng.uniform(0.93, 1.12), rng.uniform(-0.015, 0.015, 2)
+    cx, cy = (0.4897 + shift[0]) * width - 0.5, (0.4939 + shift[1]) * height - 0.5
+    return np.array([[0.579 * zoom * width, 0.0, cx], [0.0, 1.912 * zoom * height, cy], [0.0, 0.0, 1.0]])
+
+
+def make_street(seed: int, frames: int, size: tuple[int, int] = (96, 320), rate_hz: float = 10.0) -> Street:
+    """A new street and a drive of ``frames`` pictures along it.
+
+    Args:
+        seed: chooses everything; the same seed, frames and rate give the same drive in any size.
+        frames: number of pictures, at least 2.
+        size: (H, W) of the pictures in pixels.
+        rate_hz: pictures per second.
+
+    Raises:
+        DistilvoError: for fewer than 2 frames, a rate that is not positive, or an impossible size.
+    """
+    if frames < 2 or not rate_hz > 0:
+        raise DistilvoError(f"street: {frames} frames at {rate_hz} Hz; expected at least 2 and a positive rate")
+    rng = np.random.default_rng([seed, 1])
+    setting = sample_setting(rng)
+    count = frames + int(np.ceil(_LOOKAHEAD * rate_hz))
+    longest = START + count / rate_hz * setting.cruise_speed * 1.2
+    road = sample_road(rng, setting, longest + _VIEW)
+    stops = sample_stops(rng, longest, setting)
+    state = ride(rng, road, speed_limit(rng, road, setting), stops, count, rate_hz)
+    road = _shortened(road, float(state.s[-1]) + _VIEW)
+    ground, keeping = Hills(rng, setting.hill_height), LaneKeeping(rng, road, setting.cruise_speed)
+    shown = replace(state, **{name: getattr(state, name)[:frames] for name in vars(state)})
+    poses = camera_poses(ground, road, keeping, shown, sample_mount(rng))
+    streets, junctions = side_streets(rng, road, setting)
+    road_map = RoadMap([road, *streets], ground, junctions)
+    scene = _scene(rng, road_map, setting, state.s, poses[:, :2, 3], rate_hz)
+    return Street(seed, size, poses, np.arange(frames) / rate_hz, scene)
+
+
+def make_street_along(
+    poses: NDArray[np.float64],
+    seed: int,
+    size: tuple[int, int] = (96, 320),
+    times: NDArray[np.float64] | None = None,
+) -> Street:
+    """A street built along given poses, e.g. those of a KITTI sequence; the camera follows them exactly.
+
+    Args:
+        poses: (N, 4, 4) camera-to-world, N >= 2, axes as in KITTI; they may cross their own track.
+        seed: chooses scenery, light and lens.
+        size: (H, W) of the pictures in pixels.
+        times: (N,) seconds, increasing; 10 Hz if None.
+
+    Raises:
+        DistilvoError: if the shapes do not fit or a value is not finite.
+    """
+    poses = np.asarray(poses, dtype=np.float64)
+    if poses.ndim != 3 or poses.shape[1:] != (4, 4) or len(poses) < 2 or not np.isfinite(poses).all():
+        raise DistilvoError(
+            f"street: poses of shape {poses.shape}; expected at least two finite 4x4 matrices (N, 4, 4)"
+        )
+    times = np.arange(len(poses)) / 10.0 if times is None else np.asarray(times, dtype=np.float64)
+    if times.shape != (len(poses),) or not (np.diff(times) > 0).all():
+        raise DistilvoError(f"street: times of shape {times.shape}; expected {len(poses)} increasing seconds")
+    rng = np.random.default_rng([seed, 2])
+    setting = sample_setting(rng)
+    world_poses = to_world(poses)
+    road, s, laps = road_along(world_poses[:, :3, 3], setting.half_width)
+    streets, junctions = side_streets(rng, road, setting)
+    road_map = RoadMap([road, *streets], laps[0].ground, junctions)
+    rate_hz = 1.0 / float(np.median(np.diff(times)))
+    scene = _scene(rng, road_map, setting, s, world_poses[:, :2, 3], rate_hz).over_laps(laps, s)
+    return Street(seed, size, world_poses, times, scene)
+
+
+def _scene(
+    rng: np.random.Generator,
+    road_map: RoadMap,
+    setting: Setting,
+    s: NDArray[np.float64],
+    camera: NDArray[np.float64],
+    rate_hz: float,
+) -> Scene:
+    parked = ParkedCars(rng, road_map, setting)
+    parked.keep_away(camera)
+    movers = Traffic(road_map, setting, s, camera, rate_hz).sample(rng)
+    return Scene(build_scenery(road_map, setting, rng, parked), movers)
+
+
+def _shortened(road: Road, length: float) -> Road:
+    """The first ``length`` metres."""
+    count = min(len(road.xy), int(length / SPACING) + 1)
+    return Road(road.xy[:count], road.heading[:count], road.half_width, road.covered[:count])

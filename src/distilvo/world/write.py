@@ -1,0 +1,74 @@
+"""Streets on disk, in the layout of the KITTI odometry data set."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from distilvo.errors import DistilvoError
+from distilvo.world.street import Street
+
+
+def write_street(street: Street, root: Path, name: str, on_frame: Callable[[], None] | None = None) -> Path:
+    """Render every picture of ``street`` and write sequence ``name``.
+
+    Writes ``root/sequences/NAME/image_2/000000.png`` ..., ``calib.txt`` (P0 to P3, all with ``street.intrinsics``),
+    ``times.txt``, and last of all ``root/poses/NAME.txt`` (12 numbers a row: the upper 3x4 of camera-to-world). The
+    sequence grows in a hidden folder that is renamed when it is whole, so that a run cut short leaves no sequence.
+
+    Args:
+        street: the drive.
+        root: the data set's folder, made if need be.
+        name: the sequence's name, e.g. "00".
+        on_frame: called after each picture, for progress.
+
+    Returns:
+        The folder of the sequence.
+
+    Raises:
+        DistilvoError: if the sequence is already there, or the disk refuses.
+    """
+    folder, poses = root / "sequences" / name, root / "poses" / f"{name}.txt"
+    if not name or Path(name).name != name or name.startswith("."):
+        raise DistilvoError(f"sequence name {name!r}: expected a plain folder name such as 00")
+    if folder.exists() and poses.exists():
+        raise DistilvoError(f"{folder}: the sequence is already there; choose another name or remove it and {poses}")
+    draft = folder.with_name(f".{name}.unfinished")
+    try:
+        for leftover in (draft, folder):  # of runs cut short: without poses a sequence is not whole
+            if leftover.exists():
+                shutil.rmtree(leftover)
+        poses.unlink(missing_ok=True)
+        (draft / "image_2").mkdir(parents=True)
+        poses.parent.mkdir(parents=True, exist_ok=True)
+        for index in range(len(street)):
+            _write_picture(draft / "image_2" / f"{index:06d}.png", street.render(index))
+            if on_frame is not None:
+                on_frame()
+        (draft / "calib.txt").write_text(_calibration(street))
+        np.savetxt(draft / "times.txt", street.times, fmt="%.9f")
+        os.replace(draft, folder)
+        unfinished = poses.with_name(f".{name}.unfinished")
+        np.savetxt(unfinished, street.poses[:, :3].reshape(-1, 12), fmt="%.12e")
+        os.replace(unfinished, poses)
+    except OSError as error:
+        raise DistilvoError(f"{folder}: cannot write the sequence ({error}); check space and permissions") from error
+    return folder
+
+
+def _write_picture(path: Path, rgb: np.ndarray) -> None:
+    # Level 1: twice as fast as OpenCV's default and hardly larger on noisy pictures.
+    done, data = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if not done:
+        raise DistilvoError(f"{path}: the picture of shape {rgb.shape} could not be encoded as PNG")
+    path.write_bytes(data.tobytes())
+
+
+def _calibration(street: Street) -> str:
+    numbers = np.concatenate([street.intrinsics, np.zeros((3, 1))], axis=1).ravel()
+    return "".join(f"P{camera}: {' '.join(f'{x:.12e}' for x in numbers)}\n" for camera in range(4))

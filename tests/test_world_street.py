@@ -1,0 +1,276 @@
+"""The built-in street: is the drive plausible, and do the pictures show the motion that is stated?"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from distilvo.errors import DistilvoError
+from distilvo.world.street import Street, make_street, make_street_along
+from distilvo.world.write import write_street
+
+SMALL = (48, 160)
+MEDIUM = (96, 320)
+KITTI_POSES = Path(__file__).resolve().parents[2] / "shared" / "data" / "kitti_poses"
+
+
+@cache
+def drive(seed: int, size: tuple[int, int] = SMALL) -> Street:
+    return make_street(seed, 100, size)
+
+
+def motions(poses: np.ndarray) -> np.ndarray:
+    return np.linalg.inv(poses[:-1]) @ poses[1:]
+
+
+def angle(rotation: np.ndarray) -> np.ndarray:
+    """Degrees; through the quaternion's sine so that tiny angles are right."""
+    skew = rotation - np.swapaxes(rotation, -1, -2)
+    sine = np.linalg.norm(skew[..., [2, 0, 1], [1, 2, 0]], axis=-1) / 2
+    return np.degrees(np.arctan2(sine, (np.trace(rotation, axis1=-2, axis2=-1) - 1) / 2))
+
+
+def loop_poses(count: int = 240) -> np.ndarray:
+    """A figure of eight, 12 m loops at 7 m/s with a gentle climb, crossing itself in the middle."""
+    t = np.linspace(0.0, 2 * np.pi, count)
+    x, z = 24.0 * np.sin(t), 24.0 * np.sin(t) * np.cos(t)
+    yaw = np.unwrap(np.arctan2(np.gradient(x), np.gradient(z)))
+    poses = np.tile(np.eye(4), (count, 1, 1))
+    poses[:, 0, 0] = poses[:, 2, 2] = np.cos(yaw)
+    poses[:, 0, 2], poses[:, 2, 0] = np.sin(yaw), -np.sin(yaw)
+    poses[:, :3, 3] = np.stack([x, -0.6 * np.sin(t / 2) ** 2, z], axis=-1)
+    return poses
+
+
+# --- the drive ---------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(0, 2**31 - 1))
+def test_any_seed_drives_like_a_car(seed: int) -> None:
+    street = make_street(seed, 60, SMALL)
+    poses = street.poses
+    assert poses.shape == (60, 4, 4) and poses.dtype == np.float64
+    np.testing.assert_array_equal(poses[0], np.eye(4))
+    np.testing.assert_allclose(poses[:, :3, :3] @ np.swapaxes(poses[:, :3, :3], 1, 2), np.eye(3)[None].repeat(60, 0),
+                               atol=1e-12)  # fmt: skip
+    np.testing.assert_allclose(np.linalg.det(poses[:, :3, :3]), 1.0, atol=1e-12)
+    np.testing.assert_array_equal(poses[:, 3], [[0, 0, 0, 1]] * 60)
+    step = motions(poses)
+    speed = 10 * np.linalg.norm(step[:, :3, 3], axis=1)
+    assert speed.max() < 26.0
+    assert np.abs(np.diff(speed)).max() * 10 < 6.5
+    assert angle(step[:, :3, :3]).max() < 5.0
+    assert (step[:, 2, 3] > -0.01).all(), "the car never goes backwards"
+    sideways = np.abs(np.arctan2(step[:, 0, 2], step[:, 2, 2])) * speed * 10
+    assert sideways.max() < 8.0, "m/s2 towards the inside of a bend"
+
+
+def test_some_drives_stop_and_go_and_some_turn_a_corner() -> None:
+    stops, corners, crawls = 0, 0, []
+    for seed in range(24):
+        step = motions(drive(seed).poses)
+        speed = 10 * np.linalg.norm(step[:, :3, 3], axis=1)
+        still = np.flatnonzero(speed < 1e-2)
+        stops += len(still) >= 4 and speed[still[-1] + 1 :].max(initial=0.0) > 1.0
+        corners += abs(np.degrees(np.arctan2(step[:, 0, 2], step[:, 2, 2])).sum()) > 60
+        crawls.append(speed.mean())
+    assert stops >= 2 and corners >= 3
+    assert min(crawls) < 6.0 < 10.0 < max(crawls)
+
+
+def test_intrinsics_are_about_those_of_kitti_and_scale_with_the_picture() -> None:
+    small, medium = drive(3).intrinsics, drive(3, MEDIUM).intrinsics
+    np.testing.assert_allclose(medium[0, 0], 2 * small[0, 0])
+    np.testing.assert_allclose(medium[1, 1], 2 * small[1, 1])
+    # Pixel centres are integers, so the principal point scales around -0.5.
+    np.testing.assert_allclose(medium[:2, 2] + 0.5, 2 * (small[:2, 2] + 0.5))
+    assert 0.53 < medium[0, 0] / 320 < 0.66 and 0.47 < medium[0, 2] / 320 < 0.51
+    np.testing.assert_array_equal(drive(3).poses, drive(3, MEDIUM).poses)
+
+
+# --- the pictures ------------------------------------------------------------------------------------------------
+
+
+def test_the_same_seed_gives_the_same_bytes_in_any_order() -> None:
+    one, two = make_street(11, 12, SMALL), make_street(11, 12, SMALL)
+    forwards = [one.render(i) for i in range(12)]
+    backwards = [two.render(i) for i in reversed(range(12))][::-1]
+    np.testing.assert_array_equal(forwards, backwards)
+    assert forwards[0].shape == (48, 160, 3) and forwards[0].dtype == np.uint8
+    assert not np.array_equal(forwards[0], make_street(12, 12, SMALL).render(0))
+
+
+def assert_way_is_free(street: Street, frames: range, ahead: int = 4) -> None:
+    """From each picture the camera's place a little later must be in plain sight."""
+    height, width = street.size
+    checked = 0
+    for index in frames:
+        street.render(index)
+        to = np.linalg.inv(street.poses[index]) @ street.poses[min(index + ahead, len(street) - 1)][:, 3]
+        if to[2] < 1.0:
+            continue
+        u, v = (street.intrinsics @ (to[:3] / to[2]))[:2].round().astype(int)
+        if 0 <= u < width and 0 <= v < height:
+            seen = street.depth[v, u]
+            assert seen == 0 or seen > to[2], f"seed {street.seed}, frame {index}: blocked at {seen} m"
+            checked += 1
+    assert checked > len(frames) // 4
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_nothing_stands_in_the_way(seed: int) -> None:
+    assert_way_is_free(drive(seed), range(0, 96, 3))
+
+
+def test_the_road_lies_under_the_camera() -> None:
+    """The lowest picture row looks at ground that is as far below the camera as cameras are mounted: 1.5 to 1.8 m."""
+    heights = []
+    for seed in range(8):
+        street = drive(seed)
+        for index in (10, 50, 90):
+            street.render(index)
+            u = street.size[1] // 2
+            column = street.depth[:, u]
+            v = np.flatnonzero((column > 4) & (column < 9))
+            if len(v):
+                k = street.intrinsics
+                heights.append(np.median((v - k[1, 2]) / k[1, 1] * column[v]))
+    assert len(heights) > 8 and 1.4 < np.median(heights) < 1.85
+
+
+def estimated_motion(street: Street, index: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """Rotation and direction of travel between two pictures, from tracked corners and the essential matrix."""
+    first, second = (cv2.cvtColor(street.render(i), cv2.COLOR_RGB2GRAY) for i in (index, index + 1))
+    points = cv2.goodFeaturesToTrack(first, 500, 0.005, 5)
+    if points is None or len(points) < 30:
+        return None
+    options = {"winSize": (13, 13), "maxLevel": 3, "criteria": (3, 40, 0.003)}
+    there, _, _ = cv2.calcOpticalFlowPyrLK(first, second, points, None, **options)
+    back, _, _ = cv2.calcOpticalFlowPyrLK(second, first, there, None, **options)
+    good = np.abs(back - points).reshape(-1, 2).max(axis=1) < 0.3
+    p, q = points.reshape(-1, 2)[good], there.reshape(-1, 2)[good]
+    cv2.setRNGSeed(0)
+    essential, inliers = cv2.findEssentialMat(p, q, street.intrinsics, cv2.RANSAC, 0.9999, 0.3)
+    if essential is None or essential.shape != (3, 3):
+        return None
+    _, rotation, shift, _ = cv2.recoverPose(essential, p, q, street.intrinsics, mask=inliers)
+    return rotation.T, -(rotation.T @ shift).ravel()  # OpenCV maps first to second camera; ours is the inverse
+
+
+def tracking_errors(street: Street, frames: range) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Degrees (K,): rotation error, error of the direction of travel, and the true rotation."""
+    rows = []
+    for index in frames:
+        truth = np.linalg.inv(street.poses[index]) @ street.poses[index + 1]
+        distance = float(np.linalg.norm(truth[:3, 3]))
+        found = estimated_motion(street, index) if distance > 0.2 else None
+        if found is not None:
+            rotation, direction = found
+            off = np.degrees(np.arccos(np.clip(direction @ truth[:3, 3] / distance, -1.0, 1.0)))
+            rows.append((angle(rotation.T @ truth[:3, :3]), off, angle(truth[:3, :3])))
+    return tuple(np.array(rows).T)  # type: ignore[return-value]
+
+
+def test_corner_tracking_finds_the_stated_motion() -> None:
+    """An independent tool sees in the pictures the motion that the poses state, in bends as well."""
+    rows = [tracking_errors(drive(seed, MEDIUM), range(0, 98, 5)) for seed in (0, 3, 7, 9)]
+    rotation, direction, turned = (np.concatenate(column) for column in zip(*rows, strict=True))
+    assert len(rotation) > 50 and (turned > 1.5).sum() >= 5
+    assert np.median(rotation) < 0.15
+    assert np.median(direction) < 3.0
+    assert np.median(rotation[turned > 1.5]) < 0.3
+
+
+# --- along given poses -------------------------------------------------------------------------------------------
+
+
+def test_a_street_along_given_poses_follows_them_exactly() -> None:
+    given_poses = loop_poses()
+    start = np.eye(4)
+    start[:3, 3] = 5.0, -1.0, 30.0
+    street = make_street_along(start @ given_poses, 5, MEDIUM)
+    np.testing.assert_allclose(motions(street.poses), motions(given_poses), atol=1e-9)
+    np.testing.assert_array_equal(street.poses[0], np.eye(4))
+    np.testing.assert_allclose(street.times, np.arange(240) / 10)
+    assert_way_is_free(street, range(0, 230, 7))
+    rotation, direction, turned = tracking_errors(street, range(0, 238, 10))
+    assert len(rotation) > 15 and turned.max() > 2.0
+    assert np.median(rotation) < 0.2 and np.median(direction) < 4.0
+
+
+def test_a_street_along_a_kitti_sequence_leaves_the_track_free() -> None:
+    path = KITTI_POSES / "00.txt"
+    if not path.exists():
+        pytest.skip(f"{path} is not here: the KITTI poses are not part of the repository")
+    rows = np.loadtxt(path).reshape(-1, 3, 4)[:1700]  # closes its first loops
+    poses = np.tile(np.eye(4), (len(rows), 1, 1))
+    poses[:, :3] = rows
+    street = make_street_along(poses, 1, SMALL)
+    assert len(street) == 1700
+    assert_way_is_free(street, range(0, 1690, 13))
+
+
+def test_a_camera_that_never_moves_gets_a_street_too() -> None:
+    street = make_street_along(np.tile(np.eye(4), (5, 1, 1)), 2, SMALL)
+    assert len(street) == 5 and street.render(4).std() > 5
+
+
+# --- on disk -----------------------------------------------------------------------------------------------------
+
+
+def test_a_written_street_reads_back(tmp_path: Path) -> None:
+    street = make_street(4, 6, SMALL)
+    ticks: list[int] = []
+    folder = write_street(street, tmp_path, "07", lambda: ticks.append(1))
+    assert folder == tmp_path / "sequences" / "07" and len(ticks) == 6
+    assert sorted(p.name for p in (folder / "image_2").iterdir()) == [f"{i:06d}.png" for i in range(6)]
+    picture = cv2.cvtColor(cv2.imread(str(folder / "image_2" / "000003.png")), cv2.COLOR_BGR2RGB)
+    np.testing.assert_array_equal(picture, street.render(3))
+    rows = np.loadtxt(tmp_path / "poses" / "07.txt").reshape(6, 3, 4)
+    np.testing.assert_allclose(rows, street.poses[:, :3], atol=1e-9)
+    np.testing.assert_allclose(np.loadtxt(folder / "times.txt"), street.times)
+    lines = dict(line.split(": ") for line in (folder / "calib.txt").read_text().splitlines())
+    assert list(lines) == ["P0", "P1", "P2", "P3"]
+    np.testing.assert_allclose(np.array(lines["P2"].split(), float).reshape(3, 4)[:, :3], street.intrinsics)
+    with pytest.raises(DistilvoError, match="already there"):
+        write_street(street, tmp_path, "07")
+
+
+def test_a_run_cut_short_leaves_no_sequence_and_can_be_repeated(tmp_path: Path) -> None:
+    street = make_street(4, 6, SMALL)
+    left = iter(range(3))
+
+    def stop_at_the_third() -> None:
+        if next(left) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_street(street, tmp_path, "07", stop_at_the_third)
+    assert not (tmp_path / "sequences" / "07").exists() and not (tmp_path / "poses" / "07.txt").exists()
+    write_street(street, tmp_path, "07")
+    assert len(list((tmp_path / "sequences" / "07" / "image_2").iterdir())) == 6
+    assert [p.name for p in (tmp_path / "sequences").iterdir()] == ["07"]
+
+
+@pytest.mark.parametrize("name", ["", "../07", ".hidden", "a/b"])
+def test_a_sequence_name_must_be_a_plain_folder(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DistilvoError, match="plain folder name"):
+        write_street(drive(0), tmp_path, name)
+
+
+def test_impossible_wishes_are_refused() -> None:
+    with pytest.raises(DistilvoError, match="at least 2"):
+        make_street(0, 1)
+    with pytest.raises(DistilvoError, match="at least two"):
+        make_street_along(np.eye(4)[None], 0)
+    with pytest.raises(DistilvoError, match="increasing seconds"):
+        make_street_along(loop_poses(4), 0, times=np.zeros(4))
+    with pytest.raises(DistilvoError, match="no frame 100"):
+        drive(0).render(100)
