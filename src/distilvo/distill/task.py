@@ -95,7 +95,7 @@ class ImitationStage(Task):
 
 
 def parameters_up_to(network: nn.Module, guided: str, inputs: Tensor) -> list[nn.Parameter]:
-    """The parameters that a layer's output depends on: those that a hint stage trains and an imitation stage freezes."""
+    """The parameters that a layer's output depends on: a hint stage trains them, an imitation stage freezes them."""
     parameters = list(network.parameters())
     with Tap(network, guided) as tap:
         network(inputs)

@@ -55,5 +55,5 @@ class Trust:
 
     @property
     def phi(self) -> Tensor:
-        """Phi of each sample, (N,): about 1 where the teacher is right, about 0 or slightly below where it errs most."""
+        """Phi of each sample, (N,): 1 where the teacher is right, about 0 or slightly below where it errs most."""
         return 1 - self.errors / self.eta

@@ -69,7 +69,7 @@ class PoseNetwork(nn.Module):
     """Regresses the camera's motion between consecutive frames.
 
     Frames hold 0..255 (any dtype), motions are ``[tx, ty, tz (m), rx, ry, rz (rad)]`` as ``distilvo.poses`` defines
-    them. The network works in units of ``scale`` around ``mean``, both taken from the training set by ``set_motion_scale``.
+    them. The network works in units of ``scale`` around ``mean``, both set by ``set_motion_scale``.
     """
 
     mean: Tensor

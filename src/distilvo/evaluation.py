@@ -1,0 +1,110 @@
+"""How good a model is on drives that it has not seen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distilvo import poses
+from distilvo.clips import FrameStore
+from distilvo.metrics import Errors, errors
+from distilvo.models.network import PoseNetwork
+from distilvo.progress import progress
+from distilvo.trajectories import write_kitti, write_tum
+
+Predict = Callable[[FrameStore, int], NDArray[np.float32]]
+"""The motions (n - 1, 6) of one drive of a store."""
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """One row of the table, and one object of ``summary.json``.
+
+    Attributes:
+        name: which model.
+        parameters: trainable values.
+        reduction_percent: how many fewer than the teacher has; 0 for the teacher itself.
+        latency_ms: median of one step; ``bench.TIMER`` says what the timer holds.
+        rms_rpe_t_m: RMS relative pose error over consecutive frames, translation, m.
+        rms_rpe_r_deg: the same, rotation, degrees.
+        ate_m: RMS absolute trajectory error, m, each drive aligned by Sim(3).
+    """
+
+    name: str
+    parameters: int
+    reduction_percent: float
+    latency_ms: float
+    rms_rpe_t_m: float
+    rms_rpe_r_deg: float
+    ate_m: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``summary.json`` has it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model's trajectories on the drives of a store, and their errors.
+
+    Attributes:
+        estimates: (N, 4, 4) camera-to-world poses by drive.
+        errors: of each drive.
+        rms_rpe_t_m, rms_rpe_r_deg, ate_m: root mean squares over all frames of all drives.
+    """
+
+    estimates: dict[str, NDArray[np.float64]]
+    errors: dict[str, Errors]
+    rms_rpe_t_m: float
+    rms_rpe_r_deg: float
+    ate_m: float
+
+
+def network_motions(network: PoseNetwork) -> Predict:
+    """A network as ``evaluate`` wants it."""
+    return lambda store, index: network.predict(store.drive_frames(index)).numpy()
+
+
+def constant_motion(motion: NDArray[np.float32]) -> Predict:
+    """Always the same motion (6,): the row that a model must beat."""
+    return lambda store, index: np.tile(motion, (store.drives[index].frames - 1, 1))
+
+
+def truth(store: FrameStore, index: int) -> NDArray[np.float64]:
+    """The true poses of one drive, (N, 4, 4), beginning at the identity."""
+    return poses.trajectory(store.drive_motions(index))
+
+
+def evaluate(predict: Predict, store: FrameStore, label: str = "evaluate") -> Evaluation:
+    """Predict every drive of a store and compare with the truth."""
+    estimates, measured, frames = {}, {}, []
+    with progress(label, len(store.drives)) as bar:
+        for index, drive in enumerate(store.drives):
+            estimates[drive.name] = poses.trajectory(predict(store, index))
+            measured[drive.name] = errors(estimates[drive.name], truth(store, index))
+            frames.append(drive.frames)
+            bar.advance()
+    together = [
+        _together([getattr(e, name) for e in measured.values()], frames)
+        for name in ("rms_rpe_t_m", "rms_rpe_r_deg", "ate_m")
+    ]
+    return Evaluation(estimates, measured, *together)
+
+
+def write_trajectories(evaluation: Evaluation, folder: Path, rate_hz: float = 10.0) -> None:
+    """Write each drive's estimate as ``NAME.kitti`` and ``NAME.tum``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, estimate in evaluation.estimates.items():
+        write_kitti(folder / f"{name}.kitti", estimate)
+        write_tum(folder / f"{name}.tum", estimate, np.arange(len(estimate)) / rate_hz)
+
+
+def _together(values: list[float], frames: list[int]) -> float:
+    """Root mean square over all frames, from that of each drive."""
+    return math.sqrt(sum(n * value**2 for n, value in zip(frames, values, strict=True)) / sum(frames))

@@ -1,0 +1,94 @@
+"""A trained network as one ONNX file, checked against the network that it came from."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from distilvo.errors import DistilvoError
+from distilvo.files import atomic_path
+from distilvo.models.network import PoseNetwork
+from distilvo.runtime import StepModel
+
+TOLERANCE = 1e-4
+"""Largest difference allowed between ONNX and torch, in units of the motion's scale."""
+
+
+class _Step(nn.Module):
+    def __init__(self, network: PoseNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, frame: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        motion, state = self.network.step(frame, state)
+        return motion, *state
+
+
+def export_onnx(network: PoseNetwork, config: dict[str, Any], path: Path, frames: Tensor) -> float:
+    """Write the step model ``(frame, state...) -> (motion, next state...)`` and check it on real frames.
+
+    Inputs are ``frame`` (1, C, H, W) float32 0..255 and ``state_0 ...``; outputs ``motion`` (1, 6) [m, rad] and
+    ``next_0 ...``. The configuration travels in the file's metadata, so that the one file is all a robot needs.
+
+    Args:
+        network: what to export.
+        config: of its model folder.
+        path: the ONNX file; the check runs on it before it takes that name.
+        frames: (N, C, H, W) uint8, consecutive.
+
+    Returns:
+        The largest absolute difference of a motion between ONNX and torch, m or rad.
+
+    Raises:
+        DistilvoError: the ONNX file gives other motions than the network.
+    """
+    network = network.cpu().eval()
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells of packages that are not needed
+    with atomic_path(path) as temporary:
+        _write(network, config, temporary)
+        expected = network.predict(frames)
+        found = torch.from_numpy(onnx_motions(temporary, frames))
+        difference = (found - expected).abs()
+        if not float((difference / network.scale).max()) <= TOLERANCE:
+            raise DistilvoError(
+                f"{path}: gives motions up to {float(difference.max()):.2e} off those of the network; "
+                "expected the same; this is a fault of the export, please report it"
+            )
+    return float(difference.max())
+
+
+def onnx_motions(path: Path, frames: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Run an exported file over one drive, (N, C, H, W) uint8 -> (N - 1, 6) motions."""
+    model = StepModel(path)
+    return np.stack([model.step(frame.numpy()) for frame in frames])[1:]
+
+
+def _write(network: PoseNetwork, config: dict[str, Any], path: Path) -> None:
+    frame = torch.zeros(1, network.architecture.channels, *network.architecture.size)
+    with torch.no_grad():
+        state = network.start(frame)
+    states = range(len(state))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns about its own internals
+        torch.onnx.export(
+            _Step(network),
+            (frame, *state),
+            path,
+            input_names=["frame", *(f"state_{k}" for k in states)],
+            output_names=["motion", *(f"next_{k}" for k in states)],
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {"distilvo": json.dumps(config)})
+    onnx.checker.check_model(model)
+    onnx.save(model, path)

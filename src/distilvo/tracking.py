@@ -1,0 +1,97 @@
+"""A model over a source of frames, as a live tracker sees it: one frame after the other."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distilvo.errors import DistilvoError
+from distilvo.files import write_json
+from distilvo.metrics import Errors, errors
+from distilvo.progress import progress
+from distilvo.runtime import Tracker
+from distilvo.sequences import Camera, Sequence
+from distilvo.sequences.camera import canonical_intrinsics, field_of_view_mismatch
+from distilvo.trajectories import write_kitti, write_tum
+
+MOST_UNSEEN = 0.02
+"""Share of the model's view that a camera may miss before the user is warned."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """A tracked drive.
+
+    Attributes:
+        times: (N,) s.
+        poses: (N, 4, 4) camera-to-world; the first camera is the world.
+        frames_per_second: decoding, scaling and the model, one thread for the model.
+        errors: against the ground truth, where there is one.
+    """
+
+    times: NDArray[np.float64]
+    poses: NDArray[np.float64]
+    frames_per_second: float
+    errors: Errors | None
+
+    def summary(self) -> dict[str, Any]:
+        """As ``summary.json`` has it."""
+        known = {} if self.errors is None else {
+            name: getattr(self.errors, name) for name in ("rms_rpe_t_m", "rms_rpe_r_deg", "ate_m")
+        }  # fmt: skip
+        return {"frames": len(self.poses), "frames_per_second": self.frames_per_second, **known}
+
+
+def track(sequence: Sequence, model: Path, label: str = "track") -> Track:
+    """Run an exported model over a sequence.
+
+    Raises:
+        DistilvoError: model or frames cannot be read, or there are fewer than two frames.
+    """
+    tracker = Tracker(model, sequence.camera)
+    _warn_of_view(sequence.name, sequence.camera, tracker.size)
+    times, estimates = [], []
+    begin = time.perf_counter()
+    with progress(label, len(sequence)) as bar:
+        for frame, t in zip(sequence.frames(), sequence.times, strict=False):
+            estimates.append(tracker.step(frame, float(t)).matrix)
+            times.append(float(t))
+            bar.advance()
+    seconds = time.perf_counter() - begin
+    if len(estimates) < 2:
+        raise DistilvoError(
+            f"{sequence.name}: {len(estimates)} frames; expected at least two, motion lies between frames"
+        )
+    poses = np.stack(estimates)
+    measured = None if sequence.poses is None else errors(poses, sequence.poses)
+    return Track(np.array(times), poses, len(poses) / seconds, measured)
+
+
+def write_track(result: Track, folder: Path) -> None:
+    """Write ``trajectory.tum``, ``trajectory.kitti`` and, last, ``summary.json``."""
+    write_tum(folder / "trajectory.tum", result.poses, result.times)
+    write_kitti(folder / "trajectory.kitti", result.poses)
+    write_json(folder / "summary.json", result.summary())
+
+
+def _warn_of_view(name: str, camera: Camera | None, size: tuple[int, int]) -> None:
+    if camera is None:
+        warnings.warn(
+            f"{name}: the camera's intrinsics are not known, so the scale and the rotations may be off by the "
+            "ratio of its field of view to that of KITTI (81 x 29 degrees)",
+            stacklevel=3,
+        )
+        return
+    unseen = field_of_view_mismatch(camera, canonical_intrinsics(size), size)
+    if unseen > MOST_UNSEEN:
+        warnings.warn(
+            f"{name}: the camera does not see {unseen:.0%} of the view that the model was trained on; "
+            "its edges are repeated there",
+            stacklevel=3,
+        )

@@ -1,0 +1,124 @@
+"""The exported file, the runtime on it, and tracking a source with it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from conftest import make_kitti
+from distilvo import poses
+from distilvo.errors import DistilvoError
+from distilvo.export import export_onnx
+from distilvo.models.network import PoseNetwork
+from distilvo.runtime import Tracker
+from distilvo.sequences import Camera, open_sequence
+from distilvo.tracking import track, write_track
+from distilvo.trajectories import read_kitti, read_tum
+from test_training import TINY
+
+CONFIG = {"architecture": TINY.to_dict()}
+
+
+@pytest.fixture(scope="module")
+def network() -> PoseNetwork:
+    torch.manual_seed(0)
+    network = PoseNetwork(TINY).eval()
+    network.set_motion_scale(torch.tensor([0, 0, 1.0, 0, 0, 0]), torch.full((6,), 0.1))
+    return network
+
+
+@pytest.fixture(scope="module")
+def model(network: PoseNetwork, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "model.onnx"
+    frames = torch.randint(0, 256, (6, 1, 48, 160), dtype=torch.uint8)
+    assert export_onnx(network, CONFIG, path, frames) < 1e-5
+    return path
+
+
+def test_one_file_holds_all(model: Path) -> None:
+    assert [path.name for path in model.parent.iterdir()] == ["model.onnx"]
+    loaded = onnx.load(model)
+    assert json.loads({p.key: p.value for p in loaded.metadata_props}["distilvo"]) == json.loads(json.dumps(CONFIG))
+    assert [value.name for value in loaded.graph.input] == ["frame", "state_0", "state_1", "state_2"]
+    assert [value.name for value in loaded.graph.output] == ["motion", "next_0", "next_1", "next_2"]
+
+
+def test_wrong_export_is_caught(network: PoseNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = torch.randint(0, 256, (4, 1, 48, 160), dtype=torch.uint8)
+    right = network.predict(frames)
+    monkeypatch.setattr(PoseNetwork, "predict", lambda *_: right + 1e-3)
+    with pytest.raises(DistilvoError, match="gives motions up to 1.00e-03 off"):
+        export_onnx(network, CONFIG, tmp_path / "m.onnx", frames)
+    assert not list(tmp_path.iterdir())
+
+
+def test_tracker_follows_the_network(network: PoseNetwork, model: Path, kitti_root: Path) -> None:
+    sequence = open_sequence(kitti_root / "sequences" / "00")
+    tracker = Tracker(model, sequence.camera)
+    from distilvo.sequences.frame_format import FrameFormat
+
+    form = FrameFormat((48, 160), 1)
+    frames = torch.from_numpy(np.stack([form.apply(frame, sequence.camera) for frame in sequence.frames()]))
+    wanted = poses.trajectory(network.predict(frames).numpy())
+    for _ in range(2):  # the same again after a reset
+        found = [tracker.step(frame, t).matrix for t, frame in enumerate(sequence.frames())]
+        assert np.allclose(found, wanted, atol=1e-4)
+        tracker.reset()
+
+
+def test_tracker_refuses_what_it_cannot_use(model: Path, tmp_path: Path) -> None:
+    tracker = Tracker(model)
+    frame = np.zeros((60, 200), np.uint8)
+    assert np.array_equal(tracker.step(frame, 1.0).matrix, np.eye(4))
+    for bad in (frame.astype(np.float32), frame[0], np.zeros((60, 200, 4), np.uint8), frame[:0]):
+        with pytest.raises(DistilvoError, match="expected uint8"):
+            tracker.step(bad, 2.0)
+    for t in (1.0, 0.5, float("nan")):
+        with pytest.raises(DistilvoError, match="not after the last one"):
+            tracker.step(frame, t)
+    (tmp_path / "m.onnx").write_bytes(model.read_bytes()[:500])
+    with pytest.raises(DistilvoError, match="not a model that 'distilvo export' wrote"):
+        Tracker(tmp_path / "m.onnx")
+
+
+def test_runtime_does_not_import_torch(model: Path) -> None:
+    code = f"import sys; from distilvo.runtime import Tracker; Tracker({str(model)!r}); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_track_writes_trajectory_and_errors(model: Path, kitti_root: Path, tmp_path: Path) -> None:
+    result = track(open_sequence(kitti_root / "sequences" / "01"), model)
+    write_track(result, tmp_path)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["frames"] == 20
+    assert summary.keys() == {"frames", "frames_per_second", "rms_rpe_t_m", "rms_rpe_r_deg", "ate_m"}
+    times, found = read_tum(tmp_path / "trajectory.tum")
+    assert np.allclose(times, np.arange(20) / 10)
+    assert np.allclose(found, read_kitti(tmp_path / "trajectory.kitti"), atol=1e-6)
+
+
+def test_track_without_truth_has_no_errors(model: Path, tmp_path: Path) -> None:
+    folder = make_kitti(tmp_path, "07", frames=4)
+    (tmp_path / "poses" / "07.txt").unlink()
+    assert track(open_sequence(folder), model).summary().keys() == {"frames", "frames_per_second"}
+
+
+def test_other_fields_of_view_are_warned_about(model: Path, kitti_root: Path) -> None:
+    sequence = open_sequence(kitti_root / "sequences" / "00")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        track(sequence, model)
+    sequence.camera = Camera(fx=150, fy=150, cx=79.5, cy=23.5, width=160, height=48)
+    with pytest.warns(UserWarning, match=r"does not see \d\d% of the view"):
+        track(sequence, model)
+    sequence.camera = None
+    with pytest.warns(UserWarning, match="intrinsics are not known"):
+        track(sequence, model)
