@@ -27,7 +27,7 @@ class Distilled:
 
 
 def train_supervised(
-    architecture: Architecture, store: FrameStore, recipe: Recipe, folder: Path, label: str
+    architecture: Architecture, store: FrameStore, recipe: Recipe, folder: Path, label: str = "network"
 ) -> tuple[PoseNetwork, Curve]:
     """Train a network on ground truth alone; goes on from the checkpoint in ``folder``."""
     network = _new(architecture, store, recipe)
@@ -43,8 +43,8 @@ def distil(
     store: FrameStore,
     recipe: Recipe,
     folder: Path,
-    cache: Path,
-    label: str,
+    cache: Path | None = None,
+    label: str = "student",
 ) -> Distilled:
     """Distil a student: attentive hint training, then attentive imitation of what comes after the guided layer.
 
@@ -56,10 +56,10 @@ def distil(
         store: the training set.
         recipe: how.
         folder: of the checkpoints, one for each stage.
-        cache: of the teacher's answers.
+        cache: of the teacher's answers; ``folder`` where not given.
         label: for the progress bar.
     """
-    lessons, trust = teacher_pass(teacher, last_fc(teacher.architecture), store, cache)
+    lessons, trust = teacher_pass(teacher, last_fc(teacher.architecture), store, cache or folder)
     student = _new(architecture, store, recipe)
     guided = last_fc(architecture)
     clips = cut(store, recipe, lessons)

@@ -1,0 +1,5 @@
+"""``python -m distilvo``."""
+
+from distilvo.cli import main
+
+main()

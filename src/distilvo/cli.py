@@ -1,0 +1,184 @@
+"""Turns a big visual-odometry network into a small, fast one. Try: distilvo demo"""
+
+# One class for each verb; what costs time to import is imported inside the verb that needs it.
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from tyro.conf import Positional, arg
+
+from distilvo.errors import DistilvoError
+from distilvo.settings import DemoSettings, Recipe
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Streets, teacher, trust, student, comparison, ONNX and report in one go; goes on where it was interrupted."""
+
+    out: Path = Path("runs/demo")
+    """Folder of the run."""
+    settings: Annotated[DemoSettings, arg(name="")] = field(default_factory=DemoSettings)
+
+    def run(self) -> None:
+        from distilvo.demo import run_demo
+
+        run_demo(self.settings, self.out)
+
+
+@dataclass(frozen=True)
+class Render:
+    """Render streets of the built-in world in KITTI odometry layout, at 10 Hz."""
+
+    out: Path
+    """Data set's folder; streets that are there already are kept."""
+    seed: int = 0
+    """Of the first street; the next ones count up."""
+    streets: int = 1
+    """How many."""
+    frames: int = 200
+    """Pictures in each street."""
+    size: Size = (192, 640)
+    """Height and width, pixels."""
+    poses: Path | None = None
+    """Drive along this pose file (KITTI: 12 numbers a row) instead of a street of the world's own making."""
+
+    def run(self) -> None:
+        from distilvo.verbs import render
+
+        render(self.out, range(self.seed, self.seed + self.streets), self.frames, self.size, self.poses)
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a teacher, or a student without one, on ground truth."""
+
+    data: Positional[Path]
+    """Data set in KITTI odometry layout: DATA/sequences/NN and DATA/poses/NN.txt."""
+    out: Path
+    """Model folder to write."""
+    teacher: str = "demo"
+    """Which teacher: paper or demo."""
+    rate: float | None = None
+    """Train the student with at least so many per cent fewer parameters instead of the teacher itself."""
+    sequences: tuple[str, ...] = ()
+    """Names of the sequences to train on; all where not given."""
+    recipe: Annotated[Recipe, arg(name="")] = field(default_factory=Recipe)
+
+    def run(self) -> None:
+        from distilvo.verbs import train
+
+        train(self.data, self.out, self.teacher, self.rate, self.sequences, self.recipe)
+
+
+@dataclass(frozen=True)
+class Distill:
+    """Distil a student from a trained teacher: attentive hints, then attentive imitation."""
+
+    data: Positional[Path]
+    """Data set in KITTI odometry layout."""
+    out: Path
+    """Model folder to write."""
+    teacher: Path | None = None
+    """The teacher's model folder; the shipped demo teacher where not given."""
+    rate: float = 92.95
+    """At least so many per cent of the teacher's parameters go."""
+    sequences: tuple[str, ...] = ()
+    """Names of the sequences to train on; all where not given."""
+    recipe: Annotated[Recipe, arg(name="")] = field(default_factory=Recipe)
+
+    def run(self) -> None:
+        from distilvo.verbs import distill
+
+        distill(self.data, self.out, self.teacher, self.rate, self.sequences, self.recipe)
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Compare models on sequences with ground truth, beside the row that always predicts the mean motion."""
+
+    models: Positional[tuple[Path, ...]]
+    """Model folders; the first one is what the others' parameters are compared with."""
+    data: Path
+    """Data set in KITTI odometry layout."""
+    out: Path | None = None
+    """Folder for metrics and trajectories."""
+    sequences: tuple[str, ...] = ()
+    """Names of the sequences; all where not given."""
+
+    def run(self) -> None:
+        from distilvo.verbs import evaluate
+
+        evaluate(self.models, self.data, self.out, self.sequences)
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write a model as one ONNX file and check that it gives the same poses."""
+
+    model: Positional[Path]
+    """Model folder."""
+    out: Path | None = None
+    """ONNX file; MODEL/model.onnx where not given."""
+
+    def run(self) -> None:
+        from distilvo.verbs import export
+
+        export(self.model, self.out)
+
+
+@dataclass(frozen=True)
+class TrackVerb:
+    """Run a model over KITTI frames, a folder of pictures or a video, and write the trajectory."""
+
+    source: Positional[Path]
+    """KITTI sequence folder, folder of pictures, or video file."""
+    model: Path
+    """Model folder or ONNX file."""
+    out: Path = Path("runs/track")
+    """Folder for trajectory.tum, trajectory.kitti and summary.json."""
+    intrinsics: tuple[float, float, float, float] | None = None
+    """fx fy cx cy of the camera, pixels, where the source does not tell."""
+
+    def run(self) -> None:
+        from distilvo.verbs import track
+
+        track(self.source, self.model, self.out, self.intrinsics)
+
+
+VERBS: dict[str, Any] = {
+    "demo": Demo,
+    "render": Render,
+    "train": Train,
+    "distill": Distill,
+    "evaluate": Evaluate,
+    "export": Export,
+    "track": TrackVerb,
+}
+
+
+def main() -> None:
+    """Entry point: one line on the error output and status 2 for what the user can mend, 130 for Ctrl-C."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # its complaints come before ours, and say less
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
+    verb = tyro.extras.subcommand_cli_from_dict(VERBS, prog="distilvo", description=__doc__)
+    try:
+        verb.run()
+    except DistilvoError as error:
+        print(f"distilvo: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\ndistilvo: interrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+
+
+def _show_warning(message: Warning | str, *_: Any) -> None:
+    print(f"distilvo: note: {message}", file=sys.stderr)

@@ -1,0 +1,282 @@
+"""The whole corridor in one command: streets, teacher, trust, student, comparison, ONNX, report."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from distilvo.bench import TIMER, latencies_ms
+from distilvo.clips import FrameStore, motion_scale, open_store
+from distilvo.distill.teacher_pass import teacher_pass
+from distilvo.distill.trust import Trust
+from distilvo.evaluation import (
+    Evaluation,
+    ModelRow,
+    constant_motion,
+    evaluate,
+    network_motions,
+    truth,
+    write_trajectories,
+)
+from distilvo.export import export_onnx
+from distilvo.files import claim_folder, read_json, write_json
+from distilvo.models.files import load_model, save_model
+from distilvo.models.network import Architecture, PoseNetwork
+from distilvo.models.student import count_parameters, distillation_rate, student_architecture
+from distilvo.models.teacher import SHIPPED_TEACHER, teacher_architecture
+from distilvo.progress import console
+from distilvo.recipes import about, distil, last_fc, train_supervised
+from distilvo.report import (
+    DriveResult,
+    RunResults,
+    TrustResult,
+    TrustSample,
+    results_table,
+    verdict,
+    write_page,
+    write_plots,
+)
+from distilvo.sequences import open_dataset
+from distilvo.sequences.frame_format import FrameFormat
+from distilvo.settings import DemoSettings
+from distilvo.world.dataset import render_streets
+
+# Seeds of the streets: what trains, what tests and what the shipped teacher saw never meet.
+TRAIN_SEEDS, TEST_SEEDS, TEACHER_SEEDS = 10_000, 20_000, 1_000_000
+EXPORT_CHECK_FRAMES = 60
+PICTURES_PER_DRIVE = 5
+TRUST_SAMPLES = 4
+
+
+def run_demo(settings: DemoSettings, out: Path) -> dict[str, Any]:
+    """Run the demo in ``out``, or go on where it was interrupted.
+
+    Returns:
+        What ``summary.json`` holds.
+
+    Raises:
+        DistilvoError: ``out`` holds something else, or a step failed.
+    """
+    claim_folder(out, "demo", asdict(settings))
+    write_json(out / "config.json", asdict(settings))
+    return _Demo(settings, out).run()
+
+
+class _Demo:
+    def __init__(self, settings: DemoSettings, out: Path) -> None:
+        self.settings, self.out = settings, out
+        self.models = out / "models"
+        self.cache = out / "cache"
+        self.seconds: dict[str, float] = {}
+
+    def run(self) -> dict[str, Any]:
+        """The steps, in order; each leaves a file behind that is written last, and is not done twice."""
+        self._step("1 render", self._render)
+        self._step("2 teacher", self._teacher)
+        self._step("3 trust", self._trust)
+        self._step("4 distil", self._distil)
+        self._step("5 supervise", self._supervise)
+        export = self._step("6 export", self._export)
+        latency = self._step("7 latency", self._latency)
+        rows, results = self._evaluate(latency)
+        write_plots(self.out / "plots", results)
+        write_page(self.out / "report.html", results)
+        summary = self._summary(rows, export["onnx_max_abs_difference"])
+        write_json(self.out / "summary.json", summary)
+        console.print(results_table(rows))
+        console.print(verdict(rows))
+        console.print(f"Report: {self.out / 'report.html'}   pictures: {self.out / 'plots'}   models: {self.models}")
+        return summary
+
+    def _step(self, name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Do a step, or read back what it gave; its seconds are those of the attempt that finished it."""
+        done = self.out / "steps" / f"{name.replace(' ', '-')}.json"
+        if not done.exists():
+            console.rule(f"[bold]{name}", align="left")
+            begin = time.monotonic()
+            result = work()
+            write_json(done, {"seconds": time.monotonic() - begin, "result": result})
+        kept = read_json(done)
+        self.seconds[name] = kept["seconds"]
+        return dict(kept["result"])
+
+    def _render(self) -> dict[str, Any]:
+        s, size = self.settings, teacher_architecture("demo").size
+        render_streets(
+            self.out / "data/train",
+            _seeds(TRAIN_SEEDS, s.train_streets),
+            s.train_frames,
+            size,
+            label="training streets",
+        )
+        render_streets(
+            self.out / "data/test", _seeds(TEST_SEEDS, s.test_streets), s.test_frames, size, label="held-out streets"
+        )
+        self._store("train"), self._store("test")
+        return {}
+
+    def _teacher(self) -> dict[str, Any]:
+        if not self.settings.from_scratch:
+            shutil.copytree(SHIPPED_TEACHER, self.models / "teacher", dirs_exist_ok=True)
+            return {}
+        s, architecture = self.settings, teacher_architecture("demo")
+        data = self.out / "data/teacher"
+        render_streets(
+            data, _seeds(TEACHER_SEEDS, s.teacher_streets), s.train_frames, architecture.size, label="teacher's streets"
+        )
+        store = open_store(open_dataset(data), _format(architecture), self.cache, "teacher's frames")
+        network, curve = train_supervised(architecture, store, s.teacher, self.out / "training/teacher", "teacher")
+        save_model(network, self.models / "teacher", about(store, s.teacher))
+        return {"curves": {"teacher": curve}}
+
+    def _trust(self) -> dict[str, Any]:
+        _, trust = self._ask_teacher()
+        return {"eta": trust.eta, "mean_phi": float(trust.phi.mean()), "least_phi": float(trust.phi.min())}
+
+    def _distil(self) -> dict[str, Any]:
+        teacher, _ = load_model(self.models / "teacher")
+        s, store = self.settings, self._store("train")
+        architecture = student_architecture(s.rate, teacher.architecture)
+        made = distil(
+            teacher, architecture, store, s.student, self.out / "training/distilled", self.cache, "distilled student"
+        )
+        more = {"method": "AHT, then AIL", "eta": made.trust.eta}
+        save_model(made.student, self.models / "student_distilled", about(store, s.student, **more))
+        return {"curves": made.curves}
+
+    def _supervise(self) -> dict[str, Any]:
+        s, store = self.settings, self._store("train")
+        architecture = student_architecture(s.rate, teacher_architecture("demo"))
+        network, curve = train_supervised(
+            architecture, store, s.student, self.out / "training/supervised", "student without teacher"
+        )
+        save_model(network, self.models / "student_supervised", about(store, s.student, method="ground truth only"))
+        return {"curves": {"supervised": curve}}
+
+    def _export(self) -> dict[str, Any]:
+        frames = self._store("test").drive_frames(0)[:EXPORT_CHECK_FRAMES]
+        differences = {}
+        for folder in sorted(self.models.iterdir()):
+            network, config = load_model(folder)
+            differences[folder.name] = export_onnx(network, config, folder / "model.onnx", frames)
+        return {"onnx_max_abs_difference": differences["student_distilled"], "by_model": differences}
+
+    def _latency(self) -> dict[str, Any]:
+        names = [folder.name for folder in sorted(self.models.iterdir())]
+        return dict(zip(names, latencies_ms([self.models / name / "model.onnx" for name in names]), strict=True))
+
+    def _evaluate(self, latency: dict[str, float]) -> tuple[list[ModelRow], RunResults]:
+        """Quick, so done anew each time; the report needs all of it."""
+        train, test = self._store("train"), self._store("test")
+        networks = {
+            name: load_model(self.models / name)[0] for name in ("teacher", "student_supervised", "student_distilled")
+        }
+        mean = constant_motion(motion_scale(train)[0].numpy())
+        found = {"mean_motion": evaluate(mean, test, "mean motion")}
+        found |= {name: evaluate(network_motions(network), test, name) for name, network in networks.items()}
+        rows = [_row(name, found[name], networks.get(name), networks["teacher"], latency) for name in found]
+        for name, evaluation in found.items():
+            write_trajectories(evaluation, self.out / "trajectories" / name)
+        write_json(
+            self.out / "metrics.json", {n: {d: e.to_dict() for d, e in f.errors.items()} for n, f in found.items()}
+        )
+        drives = [_drive(test, index, found) for index in range(len(test.drives))]
+        notes = [
+            TIMER,
+            "RMS-RPE: root mean square of the relative pose error over consecutive frames (10 Hz), not aligned.",
+            "ATE: root mean square over all frames, each street aligned to the truth by a similarity, Sim(3).",
+            f"All rows are errors on {len(test.drives)} rendered streets that neither teacher nor students have seen.",
+            "Both students have the same shape, training set, number of optimiser steps and seed.",
+        ]
+        results = RunResults(
+            "distilvo demo", rows, drives, self._curves(), self._trust_result(), asdict(self.settings), notes
+        )
+        return rows, results
+
+    def _curves(self) -> dict[str, list[tuple[int, float]]]:
+        curves: dict[str, list[tuple[int, float]]] = {}
+        for path in sorted((self.out / "steps").glob("*.json")):
+            curves |= read_json(path)["result"].get("curves", {})
+        return curves
+
+    def _trust_result(self) -> TrustResult:
+        store = self._store("train")
+        said, trust = self._ask_teacher()
+        order = torch.argsort(trust.phi).tolist()
+        off = (said - torch.from_numpy(store.motions)).numpy()
+        samples = [
+            _sample(store, pair, float(trust.phi[pair]), off[pair])
+            for pair in order[:TRUST_SAMPLES] + order[: -TRUST_SAMPLES - 1 : -1]
+        ]
+        return TrustResult(trust.phi.numpy(), trust.eta, samples[:TRUST_SAMPLES], samples[TRUST_SAMPLES:])
+
+    def _ask_teacher(self) -> tuple[torch.Tensor, Trust]:
+        teacher, _ = load_model(self.models / "teacher")
+        lessons, trust = teacher_pass(teacher, last_fc(teacher.architecture), self._store("train"), self.cache)
+        return lessons.teacher, trust
+
+    def _store(self, part: str) -> FrameStore:
+        return open_store(
+            open_dataset(self.out / "data" / part), _format(teacher_architecture("demo")), self.cache, f"{part} frames"
+        )
+
+    def _summary(self, rows: list[ModelRow], difference: float) -> dict[str, Any]:
+        here, workers = (
+            resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        )
+        return {
+            "wall_s": sum(self.seconds.values()),
+            "step_s": self.seconds,
+            "peak_rss_mb": max(here, workers),
+            "onnx_max_abs_difference": difference,
+            "models": [row.to_dict() for row in rows],
+        }
+
+
+def _seeds(first: int, count: int) -> range:
+    return range(first, first + count)
+
+
+def _format(architecture: Architecture) -> FrameFormat:
+    return FrameFormat(architecture.size, architecture.channels)
+
+
+def _row(
+    name: str, found: Evaluation, network: PoseNetwork | None, teacher: PoseNetwork, latency: dict[str, float]
+) -> ModelRow:
+    """``mean_motion`` has no network: no parameters and no time."""
+    errors = found.rms_rpe_t_m, found.rms_rpe_r_deg, found.ate_m
+    if network is None:
+        return ModelRow(name, 0, 100.0, 0.0, *errors)
+    parameters = count_parameters(network.architecture)
+    return ModelRow(
+        name, parameters, distillation_rate(network.architecture, teacher.architecture), latency[name], *errors
+    )
+
+
+def _drive(store: FrameStore, index: int, found: dict[str, Evaluation]) -> DriveResult:
+    drive = store.drives[index]
+    shown = np.linspace(drive.first, drive.first + drive.frames - 1, PICTURES_PER_DRIVE).astype(int)
+    pictures = [np.array(store.frames[k, 0]) for k in shown]
+    return DriveResult(
+        drive.name, truth(store, index), {n: f.estimates[drive.name] for n, f in found.items()}, pictures
+    )
+
+
+def _sample(store: FrameStore, pair: int, phi: float, off: NDArray[np.float32]) -> TrustSample:
+    """The second frame of a pair of the training set, and how far the teacher was off (6,) there."""
+    index = max(k for k, drive in enumerate(store.drives) if drive.first - k <= pair)
+    drive = store.drives[index]
+    frame = pair + index + 1
+    degrees = float(np.rad2deg(np.linalg.norm(off[3:])))
+    label = f"{drive.name} frame {frame - drive.first}"
+    return TrustSample(np.array(store.frames[frame, 0]), phi, float(np.linalg.norm(off[:3])), degrees, label)

@@ -1,0 +1,165 @@
+"""What the verbs of the command line do, for those that are more than one call."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence as Several
+from dataclasses import asdict
+from pathlib import Path
+
+from distilvo import evaluation
+from distilvo.clips import FrameStore, motion_scale, open_store
+from distilvo.errors import DistilvoError
+from distilvo.evaluation import ModelRow, constant_motion, network_motions
+from distilvo.export import export_onnx
+from distilvo.files import claim_folder, write_json
+from distilvo.models.files import load_model, read_config, save_model
+from distilvo.models.network import Architecture
+from distilvo.models.student import student_architecture
+from distilvo.models.teacher import SHIPPED_TEACHER, teacher_architecture
+from distilvo.progress import console
+from distilvo.recipes import about, distil, train_supervised
+from distilvo.sequences import Camera, Sequence, open_dataset, open_sequence
+from distilvo.sequences.frame_format import FrameFormat
+from distilvo.settings import Recipe
+from distilvo.tracking import track as track_sequence
+from distilvo.tracking import write_track
+from distilvo.trajectories import read_kitti
+
+
+def render(out: Path, seeds: range, frames: int, size: tuple[int, int], poses: Path | None) -> None:
+    """Render streets, or one street along a pose file."""
+    from distilvo.world.dataset import render_along, render_streets
+
+    claim_folder(out, "render", {"frames": frames, "size": list(size), "poses": None if poses is None else str(poses)})
+    if poses is None:
+        folders = render_streets(out, seeds, frames, size)
+    else:
+        folders = [render_along(read_kitti(poses), seeds[0], size, out, poses.stem)]
+    console.print(f"{len(folders)} sequences in {out / 'sequences'}")
+
+
+def train(data: Path, out: Path, teacher: str, rate: float | None, sequences: tuple[str, ...], recipe: Recipe) -> None:
+    """Train a network on ground truth alone."""
+    architecture = teacher_architecture(teacher)
+    if rate is not None:
+        architecture = student_architecture(rate, architecture)
+    claim_folder(out, "train", {"data": str(data), "architecture": architecture.to_dict(), "recipe": asdict(recipe)})
+    store = _store(data, sequences, architecture, out / "cache")
+    network, curve = train_supervised(architecture, store, recipe, out / "checkpoints", architecture.name)
+    save_model(network, out, about(store, recipe, method="ground truth only"))
+    console.print(
+        f"{out}: {architecture.name}, last training loss {curve[-1][1]:.4f} (1 + 1 is that of the mean motion)"
+    )
+
+
+def distill(
+    data: Path, out: Path, teacher: Path | None, rate: float, sequences: tuple[str, ...], recipe: Recipe
+) -> None:
+    """Distil a student."""
+    network, _ = load_model(teacher or SHIPPED_TEACHER)
+    architecture = student_architecture(rate, network.architecture)
+    settings = {"data": str(data), "teacher": str(teacher), "rate": rate, "recipe": asdict(recipe)}
+    claim_folder(out, "distill", settings)
+    store = _store(data, sequences, architecture, out / "cache")
+    made = distil(network, architecture, store, recipe, out / "checkpoints", out / "cache", architecture.name)
+    save_model(made.student, out, about(store, recipe, method="AHT, then AIL", eta=made.trust.eta))
+    phi = made.trust.phi
+    console.print(f"{out}: {architecture.name}; trust Phi mean {phi.mean():.3f}, lowest {phi.min():.3f}")
+
+
+def evaluate(models: Several[Path], data: Path, out: Path | None, sequences: tuple[str, ...]) -> None:
+    """Print one table of all models on all sequences."""
+    from distilvo.bench import TIMER, latencies_ms
+    from distilvo.models.student import count_parameters, distillation_rate
+    from distilvo.report import results_table
+
+    if not models:
+        raise DistilvoError("evaluate: no model given; expected one or more model folders")
+    networks = {folder.name: load_model(folder) for folder in models}
+    if out is not None:
+        claim_folder(out, "evaluate", {"models": [str(m) for m in models], "data": str(data)})
+    first = next(iter(networks.values()))[0].architecture
+    rows: list[ModelRow] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, (network, config) in networks.items():
+            store = _store(data, sequences, network.architecture, Path(scratch) / "cache")
+            if not rows:
+                mean = evaluation.evaluate(constant_motion(motion_scale(store)[0].numpy()), store, "mean motion")
+                rows.append(ModelRow("mean_motion", 0, 100.0, 0.0, mean.rms_rpe_t_m, mean.rms_rpe_r_deg, mean.ate_m))
+            found = evaluation.evaluate(network_motions(network), store, name)
+            export_onnx(network, config, Path(scratch) / f"{name}.onnx", store.drive_frames(0)[:10])
+            rows.append(
+                ModelRow(
+                    name,
+                    count_parameters(network.architecture),
+                    distillation_rate(network.architecture, first),
+                    latencies_ms([Path(scratch) / f"{name}.onnx"])[0],
+                    found.rms_rpe_t_m,
+                    found.rms_rpe_r_deg,
+                    found.ate_m,
+                )
+            )
+            if out is not None:
+                evaluation.write_trajectories(found, out / "trajectories" / name)
+    console.print(results_table(rows))
+    console.print(TIMER + " The mean motion is that of these sequences.")
+    if out is not None:
+        write_json(out / "summary.json", {"models": [row.to_dict() for row in rows]})
+
+
+def export(model: Path, out: Path | None) -> None:
+    """Export a model folder."""
+    path = out or model / "model.onnx"
+    difference = _export(model, path)
+    console.print(
+        f"{path}: {path.stat().st_size / 1e6:.2f} MB, motions within {difference:.1e} (m, rad) of the network's"
+    )
+
+
+def track(source: Path, model: Path, out: Path, intrinsics: tuple[float, float, float, float] | None) -> None:
+    """Track a source and write the trajectory."""
+    claim_folder(out, "track", {"source": str(source), "model": str(model), "intrinsics": intrinsics})
+    sequence = open_sequence(source)
+    if intrinsics is not None:
+        height, width = next(iter(sequence.frames())).shape[:2]
+        sequence.camera = Camera(*intrinsics, width=width, height=height)
+    onnx = model
+    if model.suffix != ".onnx":
+        read_config(model)  # a clear line where it is no model folder
+        onnx = model / "model.onnx"
+        if not onnx.exists():
+            onnx = out / "model.onnx"
+            _export(model, onnx)
+    result = track_sequence(sequence, onnx)
+    write_track(result, out)
+    console.print(
+        f"{len(result.poses)} frames, {result.frames_per_second:.0f} frames/s (decoding, scaling, one model thread)"
+    )
+    if result.errors is not None:
+        e = result.errors
+        console.print(f"RMS-RPE {e.rms_rpe_t_m:.3f} m, {e.rms_rpe_r_deg:.3f} deg; ATE {e.ate_m:.2f} m, Sim(3)")
+    console.print(f"Trajectory: {out / 'trajectory.tum'}, {out / 'trajectory.kitti'}")
+
+
+def _export(model: Path, path: Path) -> float:
+    """Check on noise: without a data set at hand it is as good as any picture."""
+    import torch
+
+    network, config = load_model(model)
+    a = network.architecture
+    frames = torch.randint(
+        0, 256, (8, a.channels, *a.size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+    return export_onnx(network, config, path, frames)
+
+
+def _store(data: Path, names: tuple[str, ...], architecture: Architecture, cache: Path) -> FrameStore:
+    return open_store(_chosen(data, names), FrameFormat(architecture.size, architecture.channels), cache)
+
+
+def _chosen(data: Path, names: tuple[str, ...]) -> list[Sequence]:
+    found = {sequence.name: sequence for sequence in open_dataset(data)}
+    if missing := [name for name in names if name not in found]:
+        raise DistilvoError(f"{data}: has no sequence {', '.join(missing)}; it has {', '.join(found)}")
+    return [found[name] for name in names] if names else list(found.values())

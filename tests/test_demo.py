@@ -1,0 +1,139 @@
+"""The whole corridor in miniature, killed on the way; and the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from conftest import make_kitti
+from distilvo.demo import run_demo
+from distilvo.errors import DistilvoError
+from distilvo.settings import DemoSettings, Recipe
+
+SHORT = Recipe(epochs=2, clip_length=4, batch_size=2)
+MINIATURE = DemoSettings(
+    train_streets=3, train_frames=20, test_streets=2, test_frames=12, student=SHORT, from_scratch=True, teacher_streets=2,
+    teacher=replace(SHORT, mirror=True),
+)  # fmt: skip
+ARGUMENTS = (
+    "--train-streets 3 --train-frames 20 --test-streets 2 --test-frames 12 --from-scratch --teacher-streets 2 "
+    "--student.epochs 2 --student.clip-length 4 --student.batch-size 2 "
+    "--teacher.epochs 2 --teacher.clip-length 4 --teacher.batch-size 2 --teacher.mirror"
+).split()
+
+
+def distilvo(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "distilvo", *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def test_demo_killed_and_run_again(tmp_path: Path) -> None:
+    out = tmp_path / "demo"
+    command = [sys.executable, "-m", "distilvo", "demo", "--out", str(out), *ARGUMENTS]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+    while not (out / "steps" / "3-trust.json").exists():
+        assert process.poll() is None, "the demo ended before it could be killed"
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (out / "summary.json").exists()
+    before = {path: path.stat().st_mtime_ns for path in (out / "steps").iterdir()}
+    rendered = {path: path.stat().st_mtime_ns for path in (out / "data").rglob("*.png")}
+
+    summary = run_demo(MINIATURE, out)
+
+    assert all(path.stat().st_mtime_ns == then for path, then in (before | rendered).items())
+    assert json.loads((out / "summary.json").read_text()) == summary
+    assert [model["name"] for model in summary["models"]] == [
+        "mean_motion", "teacher", "student_supervised", "student_distilled",
+    ]  # fmt: skip
+    for model in summary["models"]:
+        assert model["rms_rpe_t_m"] > 0 and model["rms_rpe_r_deg"] > 0 and model["ate_m"] > 0
+    assert summary["models"][3]["reduction_percent"] >= 92.95
+    assert summary["models"][3]["parameters"] == summary["models"][2]["parameters"]
+    assert summary["onnx_max_abs_difference"] < 1e-4
+    assert 0 < summary["wall_s"] and 0 < summary["peak_rss_mb"]
+    for path in ("report.html", "metrics.json", "config.json", "models/student_distilled/model.onnx"):
+        assert (out / path).stat().st_size > 0
+    assert len(list((out / "trajectories" / "student_distilled").glob("*.tum"))) == 2
+    assert list((out / "plots").glob("*.png"))
+    assert not [path for path in out.rglob("*.part")]
+
+
+def test_demo_leaves_other_folders_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(DistilvoError, match="was not made by 'distilvo demo'"):
+        run_demo(MINIATURE, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_demo_with_other_settings_is_another_run(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "distilvo.json").write_text(json.dumps({"kind": "demo", "settings": {"rate": 80.0}}))
+    with pytest.raises(DistilvoError, match=r"other settings \(.*rate: 80.0 -> 92.95"):
+        run_demo(MINIATURE, tmp_path / "d")
+
+
+def test_verbs_one_after_the_other(tmp_path: Path) -> None:
+    """render, train, distill, evaluate, export and track as a user types them."""
+
+    def run(line: str) -> str:
+        done = distilvo(*line.split(), cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    recipe = "--epochs 1 --clip-length 3 --batch-size 2"
+    run("render --out streets --streets 2 --frames 10 --size 48 160 --seed 5")
+    run(f"train streets --out teacher {recipe}")
+    run(f"train streets --out alone --rate 92.95 {recipe}")
+    run(f"distill streets --out student --teacher teacher {recipe}")
+    run("evaluate teacher alone student --data streets --out scores")
+    assert len(json.loads((tmp_path / "scores" / "summary.json").read_text())["models"]) == 4
+    run("export student")
+    assert "RMS-RPE" in run("track streets/sequences/05 --model student --out track")
+    assert json.loads((tmp_path / "track" / "summary.json").read_text())["frames"] == 10
+
+
+def test_render_along_a_pose_file(tmp_path: Path) -> None:
+    source = make_kitti(tmp_path / "source", "03", frames=6)
+    poses = source.parents[1] / "poses" / "03.txt"
+    done = distilvo("render", "--out", "along", "--poses", str(poses), "--size", "48", "160", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "along" / "sequences" / "03" / "image_2").iterdir())) == 6
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("track nowhere --model m", "nowhere: no such path"),
+        ("track . --model m", "no picture"),
+        ("evaluate m --data nowhere", "m: no such folder"),
+        ("train nowhere --out m", "no folder 'sequences'"),
+        ("distill nowhere --out m --rate 99.99 --teacher none", "none: no such folder"),
+        ("export m", "m: no such folder"),
+    ],
+)
+def test_bad_input_gets_one_line_and_status_2(line: str, message: str, tmp_path: Path) -> None:
+    done = distilvo(*line.split(), cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.strip().count("\n") == 0
+    assert "Traceback" not in done.stderr
+
+
+def test_help_does_not_import_what_costs_time() -> None:
+    code = (
+        "import sys; from distilvo.cli import main; sys.argv = ['distilvo', '--help']\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'numba', 'onnxruntime', 'plotly', 'cv2', 'matplotlib')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0

@@ -1,0 +1,322 @@
+"""The report: what the table and the verdict say, what the pictures and the page hold."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from distilvo import poses
+from distilvo.errors import DistilvoError
+from distilvo.evaluation import ModelRow
+from distilvo.report import figures
+from distilvo.report.page import versions, write_page
+from distilvo.report.pictures import data_uris
+from distilvo.report.plots import write_plots
+from distilvo.report.results import DriveResult, RunResults, TrustResult, TrustSample
+from distilvo.report.style import colour, dash, label
+from distilvo.report.table import markdown_table, results_table, verdict
+
+TRAININGS = ("teacher", "supervised", "hint", "imitation")
+MODELS = ("mean_motion", "teacher", "student_supervised", "student_distilled")
+ROWS = [
+    ModelRow("mean_motion", 0, 0.0, 0.0, 0.2, 1.0, 80.0),
+    ModelRow("teacher", 33_640_006, 0.0, 41.3, 0.05, 0.1, 10.0),
+    ModelRow("student_supervised", 2_400_326, 92.86, 6.41, 0.12, 0.25, 18.0),
+    ModelRow("student_distilled", 2_400_326, 92.86, 6.39, 0.1, 0.3, 18.0),
+]
+EVIL = '<script>alert("1")</script>&'
+
+
+def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def drive(name: str = "09", frames: int = 30, seed: int = 0) -> DriveResult:
+    rng = np.random.default_rng(seed)
+    motions = np.array([0, 0, 1.0, 0, 0.03, 0]) + rng.normal(0, 0.01, (frames - 1, 6))
+    wrong = {model: motions + rng.normal(0, 0.02, motions.shape) for model in MODELS}
+    estimates = {model: poses.trajectory(estimate) for model, estimate in wrong.items()}
+    return DriveResult(name, poses.trajectory(motions), estimates, [noise(60, 200), noise(60, 200)[..., 0]])
+
+
+def results(text: str = "", drives: list[DriveResult] | None = None) -> RunResults:
+    samples = [TrustSample(noise(60, 200, k), 0.1 * k, 0.5, 1.5, f"04 frame {k}{text}") for k in range(3)]
+    return RunResults(
+        title=f"A run{text}",
+        rows=ROWS,
+        drives=[drive(f"09{text}")] if drives is None else drives,
+        curves={model + text: [(50, 1.5), (100, 0.5), (150, 0.25)] for model in TRAININGS},
+        trust=TrustResult(np.linspace(-0.05, 0.95, 200), 2.5, samples, samples),
+        settings={"seed": 7, f"loss{text}": f"imitation{text}"},
+        notes=[f"Decoding is not timed.{text}"],
+    )
+
+
+class _Elements(HTMLParser):
+    """Every tag with its attributes, and the text outside scripts and styles."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._raw = False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._raw = tag in ("script", "style")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._raw = False
+
+    def handle_data(self, data: str) -> None:
+        if not self._raw:
+            self.text += data
+
+
+def plots_of(page: str) -> dict[str, Any]:
+    found = re.search(r'id="figures">(.*?)</script>', page, re.DOTALL)
+    assert found
+    return json.loads(found[1])
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return write_page(tmp_path_factory.mktemp("page") / "report.html", results(EVIL)).read_text(encoding="utf-8")
+
+
+def test_markdown_table_word_for_word() -> None:
+    assert markdown_table(ROWS).splitlines() == [
+        "| model | parameters | % fewer | latency (ms) | RMS-RPE trans (m) | RMS-RPE rot (deg) | ATE (m, Sim(3)) |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| mean motion | – | – | – | 0.2000 | 1.0000 | 80.000 |",
+        "| teacher | 33,640,006 | 0.0 | 41.30 | 0.0500 | 0.1000 | 10.000 |",
+        "| student supervised | 2,400,326 | 92.9 | 6.41 | 0.1200 | **0.2500** | **18.000** |",
+        "| student distilled | 2,400,326 | 92.9 | 6.39 | **0.1000** | 0.3000 | **18.000** |",
+    ]
+
+
+def test_one_student_alone_is_not_the_best() -> None:
+    assert "**" not in markdown_table(ROWS[:3])
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_terminal_table_loses_nothing(width: int) -> None:
+    console = Console(width=width, no_color=True, force_terminal=False)
+    with console.capture() as capture:
+        console.print(results_table(ROWS))
+    lines = capture.get().splitlines()
+    assert lines[-1].split() == ["student", "distilled", "2,400,326", "92.9", "6.39", "0.1000", "0.3000", "18.000"]
+    assert "…" not in capture.get() and max(map(len, lines)) <= width
+
+
+def test_terminal_table_folds_a_long_name_and_keeps_the_numbers() -> None:
+    console = Console(width=80, no_color=True, force_terminal=False)
+    with console.capture() as capture:
+        console.print(results_table([ModelRow("x" * 60, 33_640_006, 92.86, 6.39, 0.1, 0.3, 18.0)]))
+    assert capture.get().count("x") == 60
+    assert all(number in capture.get() for number in ("33,640,006", "92.9", "6.39", "0.1000", "0.3000", "18.000"))
+
+
+def test_terminal_table_is_bold_where_markdown_is() -> None:
+    bold = [
+        [str(cell.style) == "bold" for cell in column._cells]  # type: ignore[union-attr]
+        for column in results_table(ROWS).columns
+    ]
+    lines = [line.strip("| ").split(" | ") for line in markdown_table(ROWS).splitlines()[2:]]
+    marked = [[cell.startswith("**") for cell in column] for column in zip(*lines, strict=True)]
+    assert bold == marked and sum(map(sum, bold)) == 4
+
+
+def test_verdict_worked_out_by_hand() -> None:
+    assert verdict(ROWS) == (
+        "Judged by its errors, the distilled student is "
+        "better than always predicting the mean motion in every measure "
+        "(translation 50 % lower, rotation 70 % lower, ATE 78 % lower); "
+        "better than the same student trained on ground truth alone in 1 and worse in 1 of 3 measures "
+        "(translation 17 % lower, rotation 20 % higher, ATE the same); "
+        "worse than the teacher in every measure "
+        "(translation 100 % higher, rotation 200 % higher, ATE 80 % higher). "
+        "This is one seed, one run, no statistics: another seed may change small differences."
+    )
+
+
+error = st.floats(1e-6, 1e6) | st.sampled_from([0.0, float("nan"), float("inf"), 1.0])
+
+
+@example(mine=(1.0001, 0.9999, 1.0), other=(1.0, 1.0, 1.0))
+@given(mine=st.tuples(error, error, error), other=st.tuples(error, error, error))
+def test_verdict_never_flatters(mine: tuple[float, ...], other: tuple[float, ...]) -> None:
+    text = verdict([ModelRow("teacher", 9, 0, 1, *other), ModelRow("student_distilled", 3, 66.7, 1, *mine)])
+    lower = [bool(re.search(rf"{name} [\d.]+ % lower", text)) for name in ("translation", "rotation", "ATE")]
+    higher = [bool(re.search(rf"{name} [\d.]+ % higher", text)) for name in ("translation", "rotation", "ATE")]
+    assert not any(said and not a < b for said, a, b in zip(lower, mine, other, strict=True))
+    assert not any(said and not a > b for said, a, b in zip(higher, mine, other, strict=True))
+    assert not re.search(r"\b0(\.0)? %", text)
+    assert ("is better than the teacher in every" in text) == all(lower)
+    assert ("is worse than the teacher in every" in text) == all(higher)
+    assert "one run, no statistics" in text
+
+
+@pytest.mark.parametrize("rows", [[], ROWS[:3], ROWS[3:]])
+def test_verdict_with_nothing_to_compare(rows: list[ModelRow]) -> None:
+    assert verdict(rows) == "There is no distilled student beside another model to compare; one run, no statistics."
+
+
+def test_every_plot_is_a_png_inside_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "plots"
+    paths = write_plots(folder, results(drives=[drive("../09"), drive("$a_b$ c")]))
+    assert sorted(paths) == sorted(folder.iterdir())
+    assert [path.name for path in paths[:3]] == ["errors.png", "curves.png", "trust.png"]
+    assert len(paths) == 5
+    for path in paths:
+        picture = cv2.imread(str(path))
+        assert picture is not None and min(picture.shape[:2]) > 300 and picture.std() > 5
+
+
+def test_plots_use_each_models_colour(tmp_path: Path) -> None:
+    write_plots(tmp_path, results())
+    for name, models in {"errors.png": MODELS, "trajectory_09.png": MODELS, "curves.png": MODELS[1:]}.items():
+        pixels = {tuple(pixel) for pixel in cv2.imread(str(tmp_path / name))[..., ::-1].reshape(-1, 3).tolist()}
+        assert all(tuple(bytes.fromhex(colour(model)[1:])) in pixels for model in models), name
+    assert len({colour(model) for model in MODELS}) == 4
+
+
+def test_a_training_looks_like_the_model_it_makes() -> None:
+    assert [colour(name) for name in TRAININGS] == [colour(MODELS[k]) for k in (1, 2, 3, 3)]
+    assert label("supervised") == label("student_supervised")
+    assert len({(colour(name), dash(name)) for name in TRAININGS}) == len({label(name) for name in TRAININGS}) == 4
+
+
+def test_an_empty_run_has_no_plots(tmp_path: Path) -> None:
+    assert write_plots(tmp_path, RunResults("empty", [], [], {}, None, {}, [])) == []
+
+
+def test_an_estimate_of_another_length_is_refused(tmp_path: Path) -> None:
+    found = drive()
+    short = DriveResult("09", found.truth, {"teacher": found.estimates["teacher"][:-1]}, [])
+    with pytest.raises(DistilvoError, match="29 poses and the truth 30"):
+        write_page(tmp_path / "report.html", results(drives=[short]))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_trajectory_figure_holds_the_aligned_positions() -> None:
+    found = drive()
+    moved = found.truth.copy()
+    moved[:, :3, 3] = 2.0 * found.truth[:, :3, 3] + [5.0, 0.0, -3.0]
+    spec = figures.trajectories(DriveResult("09", found.truth, {"teacher": moved}, []), points=30)
+    truth, teacher = (go.Figure(spec).data[k] for k in (0, 1))
+    for axis, column in (("x", 0), ("y", 2)):
+        np.testing.assert_allclose(_numbers(teacher[axis]), found.truth[:, column, 3], atol=1e-5)
+        np.testing.assert_allclose(_numbers(truth[axis]), found.truth[:, column, 3], atol=1e-5)
+    assert spec["layout"]["yaxis"]["scaleanchor"] == "x"
+
+
+def test_error_boxes_of_known_errors() -> None:
+    straight = poses.trajectory(np.tile([0, 0, 1.0, 0, 0, 0], (100, 1)))
+    longer = poses.trajectory(np.column_stack([np.zeros((100, 2)), 1.0 + np.arange(1, 101) / 100, np.zeros((100, 3))]))
+    translation, rotation = figures.error_boxes([DriveResult("09", straight, {"teacher": longer}, [])])
+    box = translation["data"][0]
+    # Errors of 0.01, 0.02 ... 1.00 m: their quantile q lies at 0.01 + 0.99 q.
+    assert [box[name][0] for name in ("lowerfence", "q1", "median", "q3", "upperfence")] == pytest.approx(
+        [0.0595, 0.2575, 0.505, 0.7525, 0.9505]
+    )
+    assert box["mean"][0] == pytest.approx(0.505)
+    assert rotation["data"][0]["upperfence"][0] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_trust_histogram_counts_every_sample() -> None:
+    spec = figures.trust_histogram(TrustResult(np.repeat([0.0, 0.5, 1.0], [1, 20, 300]), 1.0, [], []))
+    assert _numbers(spec["data"][0]["y"])[[0, 20, 39]].tolist() == [1, 20, 300]
+
+
+@given(frames=st.integers(2, 5000), lines=st.integers(1, 400))
+def test_long_lines_are_thinned_but_keep_their_ends(frames: int, lines: int) -> None:
+    drives = [DriveResult("", np.empty((0, 4, 4)), dict.fromkeys(map(str, range(lines)), np.empty((0, 4, 4))), [])]
+    kept = figures._kept(frames, figures.points_per_line(drives))
+    assert kept[0] == 0 and kept[-1] == frames - 1 and len(kept) <= 1500
+    assert (np.diff(kept) > 0).all() and np.diff(kept).max() - np.diff(kept).min() <= 1
+
+
+def test_pictures_keep_colour_and_fit_the_budget() -> None:
+    red = np.zeros((50, 100, 3), dtype=np.uint8)
+    red[..., 0] = 200
+    (small,) = data_uris([red], 100_000)
+    np.testing.assert_array_equal(_picture(small), red)
+    many = data_uris([noise(188, 620, k) for k in range(12)], 300_000)
+    assert 150_000 < sum(map(len, many)) <= 300_000
+    height, width = _picture(many[0]).shape[:2]
+    assert width / height == pytest.approx(620 / 188, rel=0.03)
+
+
+def test_page_plots_are_what_plotly_accepts(page: str) -> None:
+    plots = plots_of(page)
+    shown = [attrs["data-figure"] for tag, attrs in _Elements(page).tags if "data-figure" in attrs]
+    assert shown == list(plots) and len(plots) == 6
+    for spec in plots.values():
+        go.Figure(spec)
+    assert "teacher" + EVIL in [trace["name"] for trace in plots["plot4"]["data"]]
+
+
+def test_page_escapes_every_text(page: str) -> None:
+    elements = _Elements(page)
+    assert [tag for tag, _ in elements.tags].count("script") == 3
+    for text in ("A run", "Drive 09", "04 frame 2", "loss", "imitation", "Decoding is not timed."):
+        assert text + EVIL in elements.text
+    assert 'alert("1")' not in page
+
+
+def test_page_asks_for_nothing(page: str) -> None:
+    elements = _Elements(page)
+    assert not [tag for tag, _ in elements.tags if tag in ("link", "iframe", "object", "embed", "base", "form", "a")]
+    sources = [attrs["src"] for _, attrs in elements.tags if "src" in attrs]
+    assert len(sources) == 2 + 6 and all(source and source.startswith("data:image/png;base64,") for source in sources)
+    policy = next(attrs["content"] for _, attrs in elements.tags if "http-equiv" in attrs)
+    assert policy and policy.startswith("default-src 'none';")
+    assert page.count("plotly.js v") == 1
+
+
+def test_page_says_what_stands_behind_it(page: str) -> None:
+    text = _Elements(page).text
+    assert verdict(ROWS) in text.replace("\xa0", " ")
+    assert all(name in text and found in text for name, found in versions().items())
+    assert {"python", "distilvo", "torch", "numpy", "onnxruntime", "processor"} <= versions().keys()
+
+
+def test_a_big_run_stays_under_six_megabytes(tmp_path: Path) -> None:
+    big = results(drives=[drive(f"{k:02d}", 3000, k) for k in range(11)])
+    assert write_page(tmp_path / "report.html", big).stat().st_size < 6_000_000
+
+
+def test_an_empty_run_has_a_page(tmp_path: Path) -> None:
+    path = write_page(tmp_path / "report.html", RunResults("empty", [], [], {}, None, {}, []))
+    assert plots_of(path.read_text(encoding="utf-8")) == {}
+
+
+def test_importing_the_table_loads_no_heavy_library() -> None:
+    code = "import sys; from distilvo.report import RunResults, results_table; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "numba", "cv2", "plotly", "matplotlib"} & set(loaded)
+
+
+def _numbers(array: Any) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(array["bdata"]), dtype="<f4")
+
+
+def _picture(uri: str) -> np.ndarray:
+    png = base64.b64decode(uri.removeprefix("data:image/png;base64,"))
+    return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
