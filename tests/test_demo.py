@@ -20,14 +20,20 @@ from distilvo.settings import DemoSettings, Recipe
 
 SHORT = Recipe(epochs=2, clip_length=4, batch_size=2)
 MINIATURE = DemoSettings(
-    train_streets=3, train_frames=20, test_streets=2, test_frames=12, student=SHORT, from_scratch=True, teacher_streets=2,
+    train_streets=3,
+    train_frames=20,
+    test_streets=2,
+    test_frames=12,
+    student=SHORT,
+    from_scratch=True,
+    teacher_streets=2,
     teacher=replace(SHORT, mirror=True),
-)  # fmt: skip
-ARGUMENTS = (
-    "--train-streets 3 --train-frames 20 --test-streets 2 --test-frames 12 --from-scratch --teacher-streets 2 "
-    "--student.epochs 2 --student.clip-length 4 --student.batch-size 2 "
-    "--teacher.epochs 2 --teacher.clip-length 4 --teacher.batch-size 2 --teacher.mirror"
-).split()
+)
+LINE = """
+    --train-streets 3 --train-frames 20 --test-streets 2 --test-frames 12 --from-scratch --teacher-streets 2
+    --student.epochs 2 --student.clip-length 4 --student.batch-size 2
+    --teacher.epochs 2 --teacher.clip-length 4 --teacher.batch-size 2 --teacher.mirror
+"""
 
 
 def distilvo(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -37,7 +43,7 @@ def distilvo(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 def test_demo_killed_and_run_again(tmp_path: Path) -> None:
     out = tmp_path / "demo"
-    command = [sys.executable, "-m", "distilvo", "demo", "--out", str(out), *ARGUMENTS]
+    command = [sys.executable, "-m", "distilvo", "demo", "--out", str(out), *LINE.split()]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
     while not (out / "steps" / "3-trust.json").exists():
         assert process.poll() is None, "the demo ended before it could be killed"
@@ -60,7 +66,7 @@ def test_demo_killed_and_run_again(tmp_path: Path) -> None:
     assert summary["models"][3]["reduction_percent"] >= 92.95
     assert summary["models"][3]["parameters"] == summary["models"][2]["parameters"]
     assert summary["onnx_max_abs_difference"] < 1e-4
-    assert 0 < summary["wall_s"] and 0 < summary["peak_rss_mb"]
+    assert summary["wall_s"] > 0 and summary["peak_rss_mb"] > 0
     for path in ("report.html", "metrics.json", "config.json", "models/student_distilled/model.onnx"):
         assert (out / path).stat().st_size > 0
     assert len(list((out / "trajectories" / "student_distilled").glob("*.tum"))) == 2
@@ -134,6 +140,7 @@ def test_help_does_not_import_what_costs_time() -> None:
         "import sys; from distilvo.cli import main; sys.argv = ['distilvo', '--help']\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        "sys.exit(any(name in sys.modules for name in ('torch', 'numba', 'onnxruntime', 'plotly', 'cv2', 'matplotlib')))"
+        "costly = {'torch', 'numba', 'onnxruntime', 'plotly', 'cv2', 'matplotlib'}\n"
+        "sys.exit(bool(costly & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0

@@ -55,7 +55,7 @@ def test_wrong_export_is_caught(network: PoseNetwork, tmp_path: Path, monkeypatc
     frames = torch.randint(0, 256, (4, 1, 48, 160), dtype=torch.uint8)
     right = network.predict(frames)
     monkeypatch.setattr(PoseNetwork, "predict", lambda *_: right + 1e-3)
-    with pytest.raises(DistilvoError, match="gives motions up to 1.00e-03 off"):
+    with pytest.raises(DistilvoError, match=r"gives motions up to 1\.00e-03 off"):
         export_onnx(network, CONFIG, tmp_path / "m.onnx", frames)
     assert not list(tmp_path.iterdir())
 
@@ -90,7 +90,9 @@ def test_tracker_refuses_what_it_cannot_use(model: Path, tmp_path: Path) -> None
 
 
 def test_runtime_does_not_import_torch(model: Path) -> None:
-    code = f"import sys; from distilvo.runtime import Tracker; Tracker({str(model)!r}); sys.exit('torch' in sys.modules)"
+    code = (
+        f"import sys; from distilvo.runtime import Tracker; Tracker({str(model)!r}); sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -104,6 +104,17 @@ def test_set_motion_scale_is_the_unit_of_the_output() -> None:
     assert torch.allclose(network(frames), 3 + 2 * plain, atol=1e-6)
 
 
+@torch.no_grad()
+def test_rescale_changes_nothing_that_comes_out() -> None:
+    torch.manual_seed(0)
+    network = PoseNetwork(SMALL).eval()
+    network.set_motion_scale(torch.randn(6), torch.rand(6) + 0.1)
+    frames = torch.randint(0, 256, (1, 3, 1, 16, 48), dtype=torch.uint8)
+    before = network(frames)
+    network.rescale(torch.randn(6), torch.rand(6) + 0.1)
+    assert torch.allclose(network(frames), before, atol=1e-5)
+
+
 @pytest.mark.parametrize("rate", [65.8, 72.88, 79.7, 86.0, 92.95, 95.0, 97.0])
 def test_students_reach_their_rate(rate: float) -> None:
     architecture = student_architecture(rate, PAPER)

@@ -124,6 +124,25 @@ def test_mirrored_clips_turn_the_other_way(store: FrameStore) -> None:
         assert torch.equal(b.targets[k, :, 2], a.targets[k, :, 2])
 
 
+def test_motion_scale_by_hand(store: FrameStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    motions = np.zeros((4, 6), np.float32)
+    motions[:, 2] = [0, 2, 0, 2]  # mean 1, standard deviation 1: the unit of translation
+    motions[:, 4] = [0.02, -0.02, 0.02, -0.02]
+    motions[:, 3] = [0.01, -0.01, 0.01, -0.01]  # above 0.3 of sqrt(0.02^2 + 0.01^2) = 0.00671: its own
+    monkeypatch.setattr(store, "motions", motions)
+    mean, scale = motion_scale(store)
+    assert mean.tolist() == [0, 0, 1, 0, 0, 0]
+    assert scale.tolist() == pytest.approx([0.3, 0.3, 1.0, 0.01, 0.02, 0.3 * 0.0005**0.5])
+
+
+def test_training_from_given_weights(store: FrameStore, tmp_path: Path) -> None:
+    first, _ = train_supervised(TINY, store, RECIPE, tmp_path / "a", "first")
+    recipe = replace(RECIPE, epochs=1, learning_rate=1e-9, seed=7)
+    again, _ = train_supervised(TINY, store, recipe, tmp_path / "b", "again", init=first)
+    names = [name for name, _ in first.named_parameters()]
+    assert all(torch.allclose(first.get_parameter(n), again.get_parameter(n), atol=1e-5) for n in names)
+
+
 def test_too_little_data_is_said(store: FrameStore) -> None:
     with pytest.raises(DistilvoError, match="24 clips of 4 frames in 4 sequences; expected at least one batch of 25"):
         Clips(store, 3, 25, seed=0)

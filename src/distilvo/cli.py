@@ -69,6 +69,8 @@ class Train:
     """Which teacher: paper or demo."""
     rate: float | None = None
     """Train the student with at least so many per cent fewer parameters instead of the teacher itself."""
+    init: Path | None = None
+    """Go on from the weights of this model folder; it then says which network, not --teacher and --rate."""
     sequences: tuple[str, ...] = ()
     """Names of the sequences to train on; all where not given."""
     recipe: Annotated[Recipe, arg(name="")] = field(default_factory=Recipe)
@@ -76,7 +78,7 @@ class Train:
     def run(self) -> None:
         from distilvo.verbs import train
 
-        train(self.data, self.out, self.teacher, self.rate, self.sequences, self.recipe)
+        train(self.data, self.out, self.teacher, self.rate, self.init, self.sequences, self.recipe)
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,21 @@ class Distilled:
 
 
 def train_supervised(
-    architecture: Architecture, store: FrameStore, recipe: Recipe, folder: Path, label: str = "network"
+    architecture: Architecture,
+    store: FrameStore,
+    recipe: Recipe,
+    folder: Path,
+    label: str = "network",
+    init: PoseNetwork | None = None,
 ) -> tuple[PoseNetwork, Curve]:
-    """Train a network on ground truth alone; goes on from the checkpoint in ``folder``."""
+    """Train a network on ground truth alone, from random weights or from those of ``init``.
+
+    Goes on from the checkpoint in ``folder``.
+    """
     network = _new(architecture, store, recipe)
+    if init is not None:
+        network.load_state_dict(init.state_dict())
+        network.rescale(*motion_scale(store))
     clips = cut(store, recipe)
     settings = _settings(recipe, recipe.epochs * len(clips))
     curve = train(Supervised(network, network.scale), clips, settings, folder / "supervised.safetensors", label)

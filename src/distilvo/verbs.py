@@ -39,18 +39,26 @@ def render(out: Path, seeds: range, frames: int, size: tuple[int, int], poses: P
     console.print(f"{len(folders)} sequences in {out / 'sequences'}")
 
 
-def train(data: Path, out: Path, teacher: str, rate: float | None, sequences: tuple[str, ...], recipe: Recipe) -> None:
+def train(
+    data: Path,
+    out: Path,
+    teacher: str,
+    rate: float | None,
+    init: Path | None,
+    sequences: tuple[str, ...],
+    recipe: Recipe,
+) -> None:
     """Train a network on ground truth alone."""
-    architecture = teacher_architecture(teacher)
-    if rate is not None:
+    start = None if init is None else load_model(init)[0]
+    architecture = teacher_architecture(teacher) if start is None else start.architecture
+    if rate is not None and start is None:
         architecture = student_architecture(rate, architecture)
-    claim_folder(out, "train", {"data": str(data), "architecture": architecture.to_dict(), "recipe": asdict(recipe)})
+    settings = {"data": str(data), "architecture": architecture.to_dict(), "recipe": asdict(recipe), "init": str(init)}
+    claim_folder(out, "train", settings)
     store = _store(data, sequences, architecture, out / "cache")
-    network, curve = train_supervised(architecture, store, recipe, out / "checkpoints", architecture.name)
-    save_model(network, out, about(store, recipe, method="ground truth only"))
-    console.print(
-        f"{out}: {architecture.name}, last training loss {curve[-1][1]:.4f} (1 + 1 is that of the mean motion)"
-    )
+    network, curve = train_supervised(architecture, store, recipe, out / "checkpoints", architecture.name, start)
+    save_model(network, out, about(store, recipe, method="ground truth only", init=str(init)))
+    console.print(f"{out}: {architecture.name}, last training loss {curve[-1][1]:.4f}")
 
 
 def distill(

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from distilvo.errors import DistilvoError
 from distilvo.files import atomic_path, read_json, write_json
@@ -19,20 +18,17 @@ POSE_CONVENTION = (
 )
 
 
-def save_model(network: PoseNetwork, folder: Path, about: dict[str, Any], half: bool = False) -> Path:
+def save_model(network: PoseNetwork, folder: Path, about: dict[str, Any]) -> Path:
     """Write weights and configuration; the configuration last, so that a folder that has it is whole.
 
     Args:
         network: what to save.
         folder: where; made where missing.
         about: what else to keep with it, as JSON can hold it (training data, expected metrics, camera).
-        half: store 16-bit floats, half the size; they load as 32-bit.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    if half:
-        tensors = {name: tensor.half() if name not in ("mean", "scale") else tensor for name, tensor in tensors.items()}
     with atomic_path(folder / "model.safetensors") as temporary:
-        save_file(tensors, temporary)
+        temporary.write_bytes(save(tensors))  # save_file would keep others from reading it
     config = {"architecture": network.architecture.to_dict(), "pose_convention": POSE_CONVENTION, **about}
     write_json(folder / "config.json", config)
     return folder
@@ -53,13 +49,13 @@ def load_model(folder: Path) -> tuple[PoseNetwork, dict[str, Any]]:
     if not path.exists():
         raise DistilvoError(f"{path}: no such file; a model folder has config.json and model.safetensors")
     try:
-        tensors = {name: tensor.float() for name, tensor in load_file(path).items()}
+        tensors = load_file(path)
         network.load_state_dict(tensors)
     except (SafetensorError, RuntimeError, OSError) as error:
         raise DistilvoError(
             f"{path}: does not fit config.json ({str(error).splitlines()[0]}); copy or train the model anew"
         ) from None
-    if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
+    if not all(tensor.isfinite().all() for tensor in tensors.values()):
         raise DistilvoError(f"{path}: holds weights that are not finite; train the model anew")
     return network.eval(), config
 

@@ -100,6 +100,17 @@ class PoseNetwork(nn.Module):
         self.mean.copy_(mean)
         self.scale.copy_(scale)
 
+    @torch.no_grad()
+    def rescale(self, mean: Tensor, scale: Tensor) -> None:
+        """Change the output's origin and unit, (6,) each, without changing the motions that come out."""
+        factor, offset = self.scale / scale, (self.mean - mean) / scale
+        for branch, part in ((self.translation, slice(0, 3)), (self.rotation, slice(3, 6))):
+            last = branch[-1]
+            assert isinstance(last, nn.Linear)
+            last.weight.mul_(factor[part, None])
+            last.bias.mul_(factor[part]).add_(offset[part])
+        self.set_motion_scale(mean, scale)
+
     def forward(self, frames: Tensor) -> Tensor:
         """Motions of whole clips, LSTM starting from zero.
 

@@ -100,8 +100,7 @@ class _Page:
         return (
             "<h2>Training</h2>"
             '<p class="soft">Trainings have different losses (ground truth, hints, imitation): compare the '
-            "shapes, not the heights.</p>"
-            + self._plot(figures.training_curves(self._results.curves))
+            "shapes, not the heights.</p>" + self._plot(figures.training_curves(self._results.curves))
         )
 
     def trust(self) -> str:

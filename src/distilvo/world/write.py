@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from distilvo.errors import DistilvoError
+from distilvo.files import atomic_path
 from distilvo.world.street import Street
 
 
@@ -18,8 +19,8 @@ def write_street(street: Street, root: Path, name: str, on_frame: Callable[[], N
     """Render every picture of ``street`` and write sequence ``name``.
 
     Writes ``root/sequences/NAME/image_2/000000.png`` ..., ``calib.txt`` (P0 to P3, all with ``street.intrinsics``),
-    ``times.txt``, and last of all ``root/poses/NAME.txt`` (12 numbers a row: the upper 3x4 of camera-to-world). The
-    sequence grows in a hidden folder that is renamed when it is whole, so that a run cut short leaves no sequence.
+    ``times.txt``, and ``root/poses/NAME.txt`` (12 numbers a row: the upper 3x4 of camera-to-world). The sequence grows
+    in a hidden folder that takes its name last of all, so that a run cut short leaves no sequence.
 
     Args:
         street: the drive.
@@ -33,29 +34,24 @@ def write_street(street: Street, root: Path, name: str, on_frame: Callable[[], N
     Raises:
         DistilvoError: if the sequence is already there, or the disk refuses.
     """
-    folder, poses = root / "sequences" / name, root / "poses" / f"{name}.txt"
+    folder = root / "sequences" / name
     if not name or Path(name).name != name or name.startswith("."):
         raise DistilvoError(f"sequence name {name!r}: expected a plain folder name such as 00")
-    if folder.exists() and poses.exists():
-        raise DistilvoError(f"{folder}: the sequence is already there; choose another name or remove it and {poses}")
+    if folder.exists():
+        raise DistilvoError(f"{folder}: the sequence is already there; choose another name or remove it")
     draft = folder.with_name(f".{name}.unfinished")
     try:
-        for leftover in (draft, folder):  # of runs cut short: without poses a sequence is not whole
-            if leftover.exists():
-                shutil.rmtree(leftover)
-        poses.unlink(missing_ok=True)
+        shutil.rmtree(draft, ignore_errors=True)  # of a run cut short
         (draft / "image_2").mkdir(parents=True)
-        poses.parent.mkdir(parents=True, exist_ok=True)
         for index in range(len(street)):
             _write_picture(draft / "image_2" / f"{index:06d}.png", street.render(index))
             if on_frame is not None:
                 on_frame()
         (draft / "calib.txt").write_text(_calibration(street))
         np.savetxt(draft / "times.txt", street.times, fmt="%.9f")
+        with atomic_path(root / "poses" / f"{name}.txt") as temporary:
+            np.savetxt(temporary, street.poses[:, :3].reshape(-1, 12), fmt="%.12e")
         os.replace(draft, folder)
-        unfinished = poses.with_name(f".{name}.unfinished")
-        np.savetxt(unfinished, street.poses[:, :3].reshape(-1, 12), fmt="%.12e")
-        os.replace(unfinished, poses)
     except OSError as error:
         raise DistilvoError(f"{folder}: cannot write the sequence ({error}); check space and permissions") from error
     return folder
