@@ -35,9 +35,8 @@ def main() -> None:
             export_onnx(network, {"architecture": network.architecture.to_dict()}, path, frames)
         onnx = latencies_ms(paths, rounds=ROUNDS, warmup=3)
     for runtime, times in (("ONNX Runtime", onnx), ("PyTorch eager", _eager(list(networks.values()), frames))):
-        print(
-            f"{runtime}: teacher {times[0]:.1f} ms, student {times[1]:.1f} ms, ratio {times[0] / times[1]:.2f} (paper: 2.12)"
-        )
+        ratio = times[0] / times[1]
+        print(f"{runtime}: teacher {times[0]:.1f} ms, student {times[1]:.1f} ms, ratio {ratio:.2f} (paper: 2.12)")
 
 
 @torch.no_grad()

@@ -126,13 +126,13 @@ def test_mirrored_clips_turn_the_other_way(store: FrameStore) -> None:
 
 def test_motion_scale_by_hand(store: FrameStore, monkeypatch: pytest.MonkeyPatch) -> None:
     motions = np.zeros((4, 6), np.float32)
-    motions[:, 2] = [0, 2, 0, 2]  # mean 1, standard deviation 1: the unit of translation
-    motions[:, 4] = [0.02, -0.02, 0.02, -0.02]
-    motions[:, 3] = [0.01, -0.01, 0.01, -0.01]  # above 0.3 of sqrt(0.02^2 + 0.01^2) = 0.00671: its own
+    motions[:, 2] = [0, 2, 0, 2]  # mean 1, distance from it 1
+    motions[:, 4] = [0.04, -0.04, 0.04, -0.04]
+    motions[:, 3] = [0.03, -0.03, 0.03, -0.03]
     monkeypatch.setattr(store, "motions", motions)
     mean, scale = motion_scale(store)
     assert mean.tolist() == [0, 0, 1, 0, 0, 0]
-    assert scale.tolist() == pytest.approx([0.3, 0.3, 1.0, 0.01, 0.02, 0.3 * 0.0005**0.5])
+    assert scale.tolist() == pytest.approx([1, 1, 1, 0.05, 0.05, 0.05])  # sqrt(0.03^2 + 0.04^2)
 
 
 def test_training_from_given_weights(store: FrameStore, tmp_path: Path) -> None:

@@ -202,18 +202,13 @@ class Clips:
         return Batch(inputs, targets, lessons.teacher[index], lessons.hints[index], lessons.trust[index])
 
 
-SMALLEST_UNIT = 0.3
-"""Of a component, in units of its kind: else pitch and roll, a tenth of the yaw in a car, are never learnt."""
-
-
 def motion_scale(store: FrameStore) -> tuple[Tensor, Tensor]:
     """Mean motion (6,) and unit of each component (6,) of a training set.
 
-    The unit is the component's standard deviation, but at least ``SMALLEST_UNIT`` of the RMS distance from the mean of
-    its kind, translation or rotation: metres and radians then weigh alike, and a component that never changes little.
-    (The paper does not say how it weighs them.)
+    The unit is the RMS distance from the mean, one for translation and one for rotation: metres and radians then weigh
+    alike, and predicting the mean gives an error of 1 in each. (The paper does not say how it weighs them.)
     """
     motions = torch.from_numpy(store.motions)
     variance = (motions - motions.mean(0)).square().mean(0)
-    kinds = torch.stack([variance[:3].sum(), variance[3:].sum()]).sqrt().repeat_interleave(3)
-    return motions.mean(0), torch.maximum(variance.sqrt(), SMALLEST_UNIT * kinds).clamp_min(1e-6)
+    kinds = torch.stack([variance[:3].sum(), variance[3:].sum()]).sqrt()
+    return motions.mean(0), kinds.repeat_interleave(3).clamp_min(1e-6)

@@ -21,7 +21,7 @@ class Recipe:
         alpha: weight of the ground truth in stage 2, the rest is imitation.
     """
 
-    epochs: int = 8
+    epochs: int = 4
     clip_length: int = 8
     batch_size: int = 16
     learning_rate: float = 2e-3

@@ -22,7 +22,7 @@ class Correlation(nn.Module):
         """Two maps (N, C, H, W) -> (N, D, H, W): mean over C of before(y, x) * after(y + dy, x + dx), 0 outside."""
         channels, rows, columns = before.shape[1:]
         index, inside = self._table(rows, columns, before.device)
-        pairs = torch.matmul(before.flatten(2).transpose(1, 2), after.flatten(2)) / channels
+        pairs = torch.matmul((before / channels).flatten(2).transpose(1, 2), after.flatten(2))
         near = torch.gather(pairs, 2, index.expand(pairs.shape[0], -1, -1)) * inside
         return near.transpose(1, 2).unflatten(2, (rows, columns))
 

@@ -70,15 +70,22 @@ class HeightField(Protocol):
         """Metres above zero at (..., 2) points."""
 
 
-class Hills:
-    """Rolling ground: a sum of plane waves."""
+STEEPEST = 0.08  # root mean square slope of hills; road builders keep below
+MOST_LIFT = 0.7  # m/s^2, root mean square vertical acceleration over crests at cruising speed
 
-    def __init__(self, rng: np.random.Generator, height: float) -> None:
+
+class Hills:
+    """Rolling ground: a sum of plane waves, flatter where the traffic is fast."""
+
+    def __init__(self, rng: np.random.Generator, height: float, speed: float) -> None:
         lengths = np.array([70.0, 130.0, 240.0, 420.0])
         direction = rng.uniform(0.0, 2 * np.pi, 4)
         self._wave = (2 * np.pi / lengths)[:, None] * np.stack([np.cos(direction), np.sin(direction)], -1)
         self._phase = rng.uniform(0.0, 2 * np.pi, 4)
-        self._amplitude = height * rng.uniform(0.4, 1.4, 4) * lengths / 130.0
+        amplitude = height * rng.uniform(0.4, 1.4, 4) * lengths / 130.0
+        slope = np.linalg.norm(amplitude * 2 * np.pi / lengths) / np.sqrt(2)
+        lift = np.linalg.norm(amplitude * (2 * np.pi / lengths) ** 2) / np.sqrt(2) * speed**2
+        self._amplitude = amplitude * min(1.0, STEEPEST / slope, MOST_LIFT / lift)
 
     def __call__(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(np.sin(xy @ self._wave.T + self._phase) @ self._amplitude)

@@ -126,7 +126,10 @@ def make_street(seed: int, frames: int, size: tuple[int, int] = (96, 320), rate_
     stops = sample_stops(rng, longest, setting)
     state = ride(rng, road, speed_limit(rng, road, setting), stops, count, rate_hz)
     road = _shortened(road, float(state.s[-1]) + _VIEW)
-    ground, keeping = Hills(rng, setting.hill_height), LaneKeeping(rng, road, setting.cruise_speed)
+    ground, keeping = (
+        Hills(rng, setting.hill_height, setting.cruise_speed),
+        LaneKeeping(rng, road, setting.cruise_speed),
+    )
     shown = replace(state, **{name: getattr(state, name)[:frames] for name in vars(state)})
     poses = camera_poses(ground, road, keeping, shown, sample_mount(rng))
     streets, junctions = side_streets(rng, road, setting)
