@@ -21,14 +21,14 @@ class Recipe:
         alpha: weight of the ground truth in stage 2, the rest is imitation.
     """
 
-    epochs: int = 4
+    epochs: int = 2
     clip_length: int = 8
-    batch_size: int = 16
+    batch_size: int = 8
     learning_rate: float = 2e-3
     precision: str = "no"
     seed: int = 0
     mirror: bool = False
-    hint_share: float = 0.6
+    hint_share: float = 0.85
     alpha: float = 0.5
 
 
@@ -49,11 +49,11 @@ class DemoSettings:
     """
 
     from_scratch: bool = False
-    train_streets: int = 200
+    train_streets: int = 400
     train_frames: int = 100
     test_streets: int = 10
     test_frames: int = 200
     rate: float = 92.95
     student: Recipe = field(default_factory=Recipe)
     teacher_streets: int = 400
-    teacher: Recipe = field(default_factory=lambda: Recipe(epochs=8, mirror=True))
+    teacher: Recipe = field(default_factory=lambda: Recipe(epochs=3, batch_size=16, mirror=True))

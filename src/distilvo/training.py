@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import math
+import platform
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -24,6 +26,7 @@ from distilvo.progress import progress
 
 CHECKPOINT_EVERY_S = 30.0
 CURVE_POINTS = 200
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of malloc.h
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ def train(task: Task, clips: Clips, settings: TrainingSettings, checkpoint: Path
         DistilvoError: the loss is not finite, or the checkpoint is of another training.
     """
     torch.set_flush_denormal(True)  # denormal numbers slow CPU training down by an order of magnitude
+    _keep_freed_memory()
     accelerator = Accelerator(mixed_precision=settings.precision)
     trainable = [parameter for parameter in task.parameters() if parameter.requires_grad]
     optimiser = torch.optim.Adam(trainable, settings.learning_rate)
@@ -85,6 +89,14 @@ def train(task: Task, clips: Clips, settings: TrainingSettings, checkpoint: Path
     state.save()
     accelerator.unwrap_model(task).eval()
     return state.curve
+
+
+def _keep_freed_memory() -> None:
+    """Tell glibc not to hand large blocks back after each step: getting them again costs a quarter of the time."""
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 2**28)):
+            libc.mallopt(option, value)
 
 
 def _batches(clips: Clips, first: int, last: int) -> Iterator[Batch]:

@@ -2,6 +2,7 @@
 
 The last convolutions and all LSTM layers go; one fully connected (FC) layer is added in their place where the rate is
 below 75 %, two where it is larger. The paper leaves the widths open: here the added layers take what the budget leaves.
+Students have no dropout: so small a network does not learn its training set by heart.
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ def _shrink(teacher: Architecture, kept: int, width: int, rate: float) -> Archit
         name=f"student-{rate:g}",
         convolutions=teacher.convolutions[:kept],
         lstm=(),
+        dropout=0.0,
         fc=(width,) * added + teacher.fc,
     )
 
