@@ -21,7 +21,7 @@ class Recipe:
         alpha: weight of the ground truth in stage 2, the rest is imitation.
     """
 
-    epochs: int = 2
+    epochs: int = 3
     clip_length: int = 8
     batch_size: int = 8
     learning_rate: float = 2e-3
@@ -56,4 +56,4 @@ class DemoSettings:
     rate: float = 92.95
     student: Recipe = field(default_factory=Recipe)
     teacher_streets: int = 400
-    teacher: Recipe = field(default_factory=lambda: Recipe(epochs=3, batch_size=16, mirror=True))
+    teacher: Recipe = field(default_factory=lambda: Recipe(epochs=8, batch_size=16, mirror=True))
