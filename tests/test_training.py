@@ -155,6 +155,7 @@ def test_training_learns(store: FrameStore, tmp_path: Path) -> None:
     )
     losses = [loss for _, loss in curve]
     assert sum(losses[-10:]) < 0.5 * sum(losses[:10])
+    assert torch.tensor([1e-39]).mul(1).item() > 0  # denormal numbers are as they were
     assert not network.training
 
 
