@@ -104,6 +104,9 @@ def test_verbs_one_after_the_other(tmp_path: Path) -> None:
     run("evaluate teacher alone student --data streets --out scores")
     assert len(json.loads((tmp_path / "scores" / "summary.json").read_text())["models"]) == 4
     run("export student")
+    (tmp_path / "mine.onnx").write_text("mine")
+    assert distilvo("export", "student", "--out", "mine.onnx", cwd=tmp_path).returncode == 2
+    assert (tmp_path / "mine.onnx").read_text() == "mine"
     assert "RMS-RPE" in run("track streets/sequences/05 --model student --out track")
     assert json.loads((tmp_path / "track" / "summary.json").read_text())["frames"] == 10
 

@@ -185,6 +185,14 @@ def test_resumed_training_is_the_same_training(
     assert same(weights(resumed), weights(whole))
 
 
+def test_precisions_can_follow_each_other(store: FrameStore, tmp_path: Path) -> None:
+    for precision in ("bf16", "no"):
+        network, _ = train_supervised(
+            TINY, store, replace(RECIPE, precision=precision), tmp_path / precision, precision
+        )
+        assert all(parameter.dtype == torch.float32 for parameter in network.parameters())
+
+
 def test_finished_training_is_only_read_back(
     store: FrameStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,7 @@ from distilvo.evaluation import (
     ModelRow,
     constant_motion,
     evaluate,
+    model_row,
     network_motions,
     truth,
     write_trajectories,
@@ -30,8 +31,8 @@ from distilvo.evaluation import (
 from distilvo.export import export_onnx
 from distilvo.files import claim_folder, read_json, write_json
 from distilvo.models.files import load_model, save_model
-from distilvo.models.network import Architecture, PoseNetwork
-from distilvo.models.student import count_parameters, distillation_rate, student_architecture
+from distilvo.models.network import Architecture
+from distilvo.models.student import student_architecture
 from distilvo.models.teacher import SHIPPED_TEACHER, teacher_architecture
 from distilvo.progress import console
 from distilvo.recipes import about, distil, last_fc, train_supervised
@@ -87,9 +88,11 @@ class _Demo:
         self._step("5 supervise", self._supervise)
         export = self._step("6 export", self._export)
         latency = self._step("7 latency", self._latency)
+        begin = time.monotonic()
         rows, results = self._evaluate(latency)
         write_plots(self.out / "plots", results)
         write_page(self.out / "report.html", results)
+        self.seconds["8 report"] = time.monotonic() - begin
         summary = self._summary(rows, export["onnx_max_abs_difference"])
         write_json(self.out / "summary.json", summary)
         console.print(results_table(rows))
@@ -175,7 +178,7 @@ class _Demo:
         return dict(zip(names, latencies_ms([self.models / name / "model.onnx" for name in names]), strict=True))
 
     def _evaluate(self, latency: dict[str, float]) -> tuple[list[ModelRow], RunResults]:
-        """Quick, so done anew each time; the report needs all of it."""
+        """Quick, so done anew each time, as the report is that needs all of it."""
         train, test = self._store("train"), self._store("test")
         networks = {
             name: load_model(self.models / name)[0] for name in ("teacher", "student_supervised", "student_distilled")
@@ -183,7 +186,8 @@ class _Demo:
         mean = constant_motion(motion_scale(train)[0].numpy())
         found = {"mean_motion": evaluate(mean, test, "mean motion")}
         found |= {name: evaluate(network_motions(network), test, name) for name, network in networks.items()}
-        rows = [_row(name, found[name], networks.get(name), networks["teacher"], latency) for name in found]
+        shapes = {name: network.architecture for name, network in networks.items()}
+        rows = [model_row(n, found[n], shapes.get(n), shapes["teacher"], latency.get(n, 0.0)) for n in found]
         for name, evaluation in found.items():
             write_trajectories(evaluation, self.out / "trajectories" / name)
         write_json(
@@ -248,19 +252,6 @@ def _seeds(first: int, count: int) -> range:
 
 def _format(architecture: Architecture) -> FrameFormat:
     return FrameFormat(architecture.size, architecture.channels)
-
-
-def _row(
-    name: str, found: Evaluation, network: PoseNetwork | None, teacher: PoseNetwork, latency: dict[str, float]
-) -> ModelRow:
-    """``mean_motion`` has no network: no parameters and no time."""
-    errors = found.rms_rpe_t_m, found.rms_rpe_r_deg, found.ate_m
-    if network is None:
-        return ModelRow(name, 0, 100.0, 0.0, *errors)
-    parameters = count_parameters(network.architecture)
-    return ModelRow(
-        name, parameters, distillation_rate(network.architecture, teacher.architecture), latency[name], *errors
-    )
 
 
 def _drive(store: FrameStore, index: int, found: dict[str, Evaluation]) -> DriveResult:

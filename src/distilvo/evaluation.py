@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from distilvo import poses
 from distilvo.clips import FrameStore
 from distilvo.metrics import Errors, errors
-from distilvo.models.network import PoseNetwork
+from distilvo.models.network import Architecture, PoseNetwork
+from distilvo.models.student import count_parameters, distillation_rate
 from distilvo.progress import progress
 from distilvo.trajectories import write_kitti, write_tum
 
@@ -64,6 +65,16 @@ class Evaluation:
     rms_rpe_t_m: float
     rms_rpe_r_deg: float
     ate_m: float
+
+
+def model_row(
+    name: str, found: Evaluation, network: Architecture | None, teacher: Architecture, latency_ms: float = 0.0
+) -> ModelRow:
+    """A row of the table; with no network, as for the mean motion, there are no parameters and is no time."""
+    errors = found.rms_rpe_t_m, found.rms_rpe_r_deg, found.ate_m
+    if network is None:
+        return ModelRow(name, 0, 100.0, 0.0, *errors)
+    return ModelRow(name, count_parameters(network), distillation_rate(network, teacher), latency_ms, *errors)
 
 
 def network_motions(network: PoseNetwork) -> Predict:

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -72,6 +73,7 @@ def train(task: Task, clips: Clips, settings: TrainingSettings, checkpoint: Path
         DistilvoError: the loss is not finite, or the checkpoint is of another training.
     """
     _keep_freed_memory()
+    AcceleratorState._reset_state()  # else a second training in one process could not have another precision
     accelerator = Accelerator(mixed_precision=settings.precision)
     trainable = [parameter for parameter in task.parameters() if parameter.requires_grad]
     optimiser = torch.optim.Adam(trainable, settings.learning_rate)
@@ -87,7 +89,7 @@ def train(task: Task, clips: Clips, settings: TrainingSettings, checkpoint: Path
             bar.advance(note=f"loss {state.curve[-1][1]:.4f}" if state.curve else "")
             state.save_now_and_then()
     state.save()
-    accelerator.unwrap_model(task).eval()
+    accelerator.unwrap_model(task).cpu().eval()  # where the rest of the corridor is
     return state.curve
 
 

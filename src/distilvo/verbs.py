@@ -10,7 +10,7 @@ from pathlib import Path
 from distilvo import evaluation
 from distilvo.clips import FrameStore, motion_scale, open_store
 from distilvo.errors import DistilvoError
-from distilvo.evaluation import ModelRow, constant_motion, network_motions
+from distilvo.evaluation import constant_motion, model_row, network_motions
 from distilvo.export import export_onnx
 from distilvo.files import claim_folder, write_json
 from distilvo.models.files import load_model, read_config, save_model
@@ -79,37 +79,34 @@ def distill(
 def evaluate(models: Several[Path], data: Path, out: Path | None, sequences: tuple[str, ...]) -> None:
     """Print one table of all models on all sequences."""
     from distilvo.bench import TIMER, latencies_ms
-    from distilvo.models.student import count_parameters, distillation_rate
     from distilvo.report import results_table
 
     if not models:
         raise DistilvoError("evaluate: no model given; expected one or more model folders")
-    networks = {folder.name: load_model(folder) for folder in models}
+    names = [str(folder) for folder in models]
+    if len({folder.name for folder in models}) == len(models):
+        names = [folder.name for folder in models]
+    networks = dict(zip(names, (load_model(folder) for folder in models), strict=True))
     if out is not None:
         claim_folder(out, "evaluate", {"models": [str(m) for m in models], "data": str(data)})
     first = next(iter(networks.values()))[0].architecture
-    rows: list[ModelRow] = []
     with tempfile.TemporaryDirectory() as scratch:
+        files: list[Path] = []
+        found: dict[str, evaluation.Evaluation] = {}
         for name, (network, config) in networks.items():
             store = _store(data, sequences, network.architecture, Path(scratch) / "cache")
-            if not rows:
-                mean = evaluation.evaluate(constant_motion(motion_scale(store)[0].numpy()), store, "mean motion")
-                rows.append(ModelRow("mean_motion", 0, 100.0, 0.0, mean.rms_rpe_t_m, mean.rms_rpe_r_deg, mean.ate_m))
-            found = evaluation.evaluate(network_motions(network), store, name)
-            export_onnx(network, config, Path(scratch) / f"{name}.onnx", store.drive_frames(0)[:10])
-            rows.append(
-                ModelRow(
-                    name,
-                    count_parameters(network.architecture),
-                    distillation_rate(network.architecture, first),
-                    latencies_ms([Path(scratch) / f"{name}.onnx"])[0],
-                    found.rms_rpe_t_m,
-                    found.rms_rpe_r_deg,
-                    found.ate_m,
-                )
-            )
-            if out is not None:
-                evaluation.write_trajectories(found, out / "trajectories" / name)
+            if not found:
+                mean = constant_motion(motion_scale(store)[0].numpy())
+                found["mean_motion"] = evaluation.evaluate(mean, store, "mean motion")
+            found[name] = evaluation.evaluate(network_motions(network), store, name)
+            files.append(Path(scratch) / f"{len(files)}.onnx")
+            export_onnx(network, config, files[-1], store.drive_frames(0)[:10])
+        latency = dict(zip(networks, latencies_ms(files), strict=True))
+    rows = [model_row("mean_motion", found["mean_motion"], None, first)]
+    rows += [model_row(n, found[n], network.architecture, first, latency[n]) for n, (network, _) in networks.items()]
+    if out is not None:
+        for name in networks:
+            evaluation.write_trajectories(found[name], out / "trajectories" / name.strip("/").replace("/", "_"))
     console.print(results_table(rows))
     console.print(TIMER + " The mean motion is that of these sequences.")
     if out is not None:
@@ -119,6 +116,8 @@ def evaluate(models: Several[Path], data: Path, out: Path | None, sequences: tup
 def export(model: Path, out: Path | None) -> None:
     """Export a model folder."""
     path = out or model / "model.onnx"
+    if out is not None and out.exists():
+        raise DistilvoError(f"{out}: exists already; choose another --out or remove it")
     difference = _export(model, path)
     console.print(
         f"{path}: {path.stat().st_size / 1e6:.2f} MB, motions within {difference:.1e} (m, rad) of the network's"
@@ -138,7 +137,7 @@ def track(source: Path, model: Path, out: Path, intrinsics: tuple[float, float, 
         onnx = model / "model.onnx"
         if not onnx.exists():
             onnx = out / "model.onnx"
-            _export(model, onnx)
+            _export(model, onnx)  # anew each time: the model may have been trained on since
     result = track_sequence(sequence, onnx)
     write_track(result, out)
     console.print(
