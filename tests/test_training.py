@@ -204,8 +204,11 @@ def test_finished_training_is_only_read_back(
 
 def test_broken_and_foreign_checkpoints(store: FrameStore, tmp_path: Path) -> None:
     train_supervised(TINY, store, RECIPE, tmp_path, "t")
-    with pytest.raises(DistilvoError, match="other settings"):
-        train_supervised(TINY, store, replace(RECIPE, learning_rate=1.0), tmp_path, "t")
+    for recipe in (replace(RECIPE, learning_rate=1.0), replace(RECIPE, seed=3), replace(RECIPE, mirror=True)):
+        with pytest.raises(DistilvoError, match="other settings"):
+            train_supervised(TINY, store, recipe, tmp_path, "t")
+    with pytest.raises(DistilvoError, match="other settings, data or network"):
+        train_supervised(replace(TINY, fc=(9,)), store, RECIPE, tmp_path, "t")
     path = tmp_path / "supervised.safetensors"
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(DistilvoError, match="not a whole checkpoint"):
@@ -269,6 +272,10 @@ def test_distil_takes_as_many_steps_as_supervised(store: FrameStore, tmp_path: P
     architecture = student_architecture(60, TINY)
     made = distil(teacher, architecture, store, RECIPE, tmp_path, tmp_path, "d")
     _, curve = train_supervised(architecture, store, RECIPE, tmp_path, "s")
+    assert all(parameter.requires_grad for parameter in made.student.parameters())
+    assert not any(module._forward_hooks for module in made.student.modules())
+    with pytest.raises(DistilvoError, match="other settings"):  # the imitation of another alpha
+        distil(teacher, architecture, store, replace(RECIPE, alpha=0.9), tmp_path, tmp_path, "d")
     assert made.curves["hint"][-1][0] + made.curves["imitation"][-1][0] == curve[-1][0]
 
 

@@ -167,6 +167,8 @@ class Clips:
                 f"expected at least one batch of {batch_size}; use more frames, shorter clips or a smaller batch"
             )
         self._per_drive = per_drive
+        asked = "" if lessons is None else hashlib.sha256(lessons.hints.numpy().tobytes()).hexdigest()[:16]
+        self.key = f"{store.key} {length} {batch_size} {seed} {mirror} {asked}"
 
     def __len__(self) -> int:
         """Batches in an epoch."""

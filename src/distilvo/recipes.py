@@ -77,12 +77,14 @@ def distil(
     steps = recipe.epochs * len(clips)
     hint_steps = round(recipe.hint_share * steps)
     trunk = parameters_up_to(student, guided, next(clips.epoch(0)).inputs[:1])
-    hints = train(
-        HintStage(student, guided), clips, _settings(recipe, hint_steps), folder / "hint.safetensors", f"{label}: hints"
-    )
+    first = HintStage(student, guided)
+    settings = _settings(recipe, hint_steps)
+    hints = train(first, clips, settings, folder / "hint.safetensors", f"{label}: hints")
+    first.tap.close()
     stage = ImitationStage(student, student.scale, recipe.alpha, trunk)
     settings = _settings(recipe, steps - hint_steps)
     imitation = train(stage, clips, settings, folder / "imitation.safetensors", f"{label}: imitation")
+    student.requires_grad_(True)  # whoever trains it further finds it whole
     return Distilled(student, trust, {"hint": hints, "imitation": imitation})
 
 

@@ -79,7 +79,8 @@ def train(task: Task, clips: Clips, settings: TrainingSettings, checkpoint: Path
     optimiser = torch.optim.Adam(trainable, settings.learning_rate)
     task, optimiser = accelerator.prepare(task, optimiser)
     torch.manual_seed(settings.seed)
-    state = _Checkpoint(checkpoint, settings, accelerator.unwrap_model(task).network, optimiser.optimizer)
+    identity = {**asdict(settings), "task": accelerator.unwrap_model(task).key, "clips": clips.key}
+    state = _Checkpoint(checkpoint, identity, accelerator.unwrap_model(task).network, optimiser.optimizer)
     task.train()
     with _flushed_denormals(), progress(label, settings.steps, state.step) as bar:
         for batch in _batches(clips, state.step, settings.steps):
@@ -147,9 +148,9 @@ class _Checkpoint:
     """Where a training stands: one safetensors file, tensors and a JSON header, whole or not there."""
 
     def __init__(
-        self, path: Path, settings: TrainingSettings, network: nn.Module, optimiser: torch.optim.Optimizer
+        self, path: Path, identity: dict[str, Any], network: nn.Module, optimiser: torch.optim.Optimizer
     ) -> None:
-        self.path, self.settings, self.network, self.optimiser = path, settings, network, optimiser
+        self.path, self.identity, self.network, self.optimiser = path, identity, network, optimiser
         self.step = 0
         self.curve: Curve = []
         self._sum, self._count = 0.0, 0
@@ -177,7 +178,7 @@ class _Checkpoint:
         header = {
             "step": self.step,
             "curve": self.curve,
-            "settings": asdict(self.settings),
+            "identity": self.identity,
             "loss": [self._sum, self._count],
         }
         with atomic_path(self.path) as temporary:
@@ -192,9 +193,13 @@ class _Checkpoint:
                 tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, KeyError, TypeError, OSError) as error:
             raise DistilvoError(f"{self.path}: not a whole checkpoint ({error}); remove it to begin anew") from None
-        if header["settings"] != asdict(self.settings):
-            raise DistilvoError(f"{self.path}: is of a training with other settings; choose another --out")
-        self.network.load_state_dict(_strip(tensors, "network."))
+        network = _strip(tensors, "network.")
+        shapes = {name: tensor.shape for name, tensor in self.network.state_dict().items()}
+        if header.get("identity") != self.identity or {name: t.shape for name, t in network.items()} != shapes:
+            raise DistilvoError(
+                f"{self.path}: is of a training with other settings, data or network; choose another folder"
+            )
+        self.network.load_state_dict(network)
         moments: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _strip(tensors, "optimiser.").items():
             index, key = name.split(".")

@@ -25,6 +25,11 @@ class Task(nn.Module):
         super().__init__()
         self.network = network
 
+    @property
+    def key(self) -> str:
+        """What is learnt: a checkpoint of another task is not gone on from."""
+        return type(self).__name__
+
     def forward(self, batch: Batch) -> Losses:
         """Mean losses over the batch, ``total`` among them."""
         raise NotImplementedError
@@ -77,6 +82,11 @@ class ImitationStage(Task):
         for parameter in frozen:
             parameter.requires_grad_(False)
 
+    @property
+    def key(self) -> str:
+        """The task and its alpha."""
+        return f"{super().key} {self.alpha}"
+
     def train(self, mode: bool = True) -> ImitationStage:
         """Frozen modules stay in evaluation mode, so that their running statistics stay."""
         super().train(mode)
@@ -96,10 +106,12 @@ class ImitationStage(Task):
 
 def parameters_up_to(network: nn.Module, guided: str, inputs: Tensor) -> list[nn.Parameter]:
     """The parameters that a layer's output depends on: a hint stage trains them, an imitation stage freezes them."""
-    parameters = list(network.parameters())
+    parameters, training = list(network.parameters()), network.training
+    network.eval()  # running statistics stay as they are
     with Tap(network, guided) as tap:
         network(inputs)
         gradients = torch.autograd.grad(tap.value.sum(), parameters, allow_unused=True)
+    network.train(training)
     return [parameter for parameter, gradient in zip(parameters, gradients, strict=True) if gradient is not None]
 
 
