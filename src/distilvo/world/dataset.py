@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from distilvo.errors import DistilvoError
 from distilvo.progress import progress
+from distilvo.world.hardship import is_hard
 from distilvo.world.street import make_street, make_street_along
 from distilvo.world.write import write_street
 
@@ -26,6 +27,7 @@ def render_streets(
     size: tuple[int, int],
     workers: int | None = None,
     label: str = "render",
+    hard: float = 0.0,
 ) -> list[Path]:
     """Render one street for each seed into a KITTI odometry layout; those that are there already are left alone.
 
@@ -36,17 +38,21 @@ def render_streets(
         size: (H, W), pixels.
         workers: processes; one for each core where not given.
         label: for the progress bar.
+        hard: share of the streets, 0 to 1, that are hard; which ones they are is up to the seeds.
 
     Returns:
         The sequences' folders.
 
     Raises:
-        DistilvoError: the disk refuses, or a process was killed.
+        DistilvoError: the share is outside 0 to 1, the disk refuses, or a process was killed.
     """
+    if not 0.0 <= hard <= 1.0:
+        raise DistilvoError(f"{root}: a share of {hard} hard streets; expected 0 to 1, e.g. 0.5")
     folders = [root / "sequences" / street_name(seed) for seed in seeds]
     missing = [seed for seed, folder in zip(seeds, folders, strict=True) if not folder.exists()]
-    workers = min(workers or len(os.sched_getaffinity(0)), max(1, len(missing)))
-    work = partial(_render, root=root, frames=frames, size=size)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = min(workers or cores, max(1, len(missing)))
+    work = partial(_render, root=root, frames=frames, size=size, hard=hard)
     with progress(label, len(seeds), len(seeds) - len(missing)) as bar:
         if workers == 1:
             for seed in missing:
@@ -83,5 +89,5 @@ def street_name(seed: int) -> str:
     return f"{seed:02d}"
 
 
-def _render(seed: int, root: Path, frames: int, size: tuple[int, int]) -> None:
-    write_street(make_street(seed, frames, size), root, street_name(seed))
+def _render(seed: int, root: Path, frames: int, size: tuple[int, int], hard: float) -> None:
+    write_street(make_street(seed, frames, size, hard=is_hard(seed, hard)), root, street_name(seed))

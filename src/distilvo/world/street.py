@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilvo.errors import DistilvoError
+from distilvo.world.hardship import Hardship, sample_hardship
 from distilvo.world.layout import side_streets
-from distilvo.world.lens import sample_lens, shutter_flow
+from distilvo.world.lens import Lens, sample_lens, shutter_flow
 from distilvo.world.lighting import sample_light
 from distilvo.world.motion import START, LaneKeeping, camera_poses, ride, sample_mount, sample_stops, speed_limit
 from distilvo.world.renderer import Renderer
@@ -44,12 +45,13 @@ class Street:
         world_poses: NDArray[np.float64],
         times: NDArray[np.float64],
         scene: Scene,
+        hardship: Hardship | None = None,
     ) -> None:
         """``world_poses`` (N, 4, 4) are camera-to-world in the z-up frame of the ``scene``'s meshes."""
         rng = np.random.default_rng([seed, 3])
         self.seed, self.size, self.times = seed, size, times
         self.intrinsics = sample_intrinsics(rng, size)
-        self._scene, self._world_poses = scene, world_poses
+        self._scene, self._world_poses, self._hardship = scene, world_poses, hardship
         self.poses = np.linalg.inv(world_poses[0]) @ world_poses
         self.poses[0] = np.eye(4)
         self._light, self._lens = sample_light(rng), sample_lens(rng)
@@ -73,7 +75,10 @@ class Street:
         pose = self._world_poses[index]
         moving = [(mesh, body) for mesh, body in self._scene.moving(index) if _is_ahead(pose, body)]
         picture = self._renderer.render(pose, moving)
-        return self._lens.apply(picture, index, self._blur(index))
+        lens = self._lens
+        if self._hardship is not None:
+            picture, lens = self._hardship.on_view(picture, self.depth, index), self._hardship.on_lens(lens, index)
+        return lens.apply(picture, index, self._blur(lens, index))
 
     def _load(self, part: int) -> None:
         """Have the renderer of one part of the scene at hand; only one is kept."""
@@ -82,13 +87,13 @@ class Street:
             self._renderer = Renderer(mesh, self._textures, self._light, self.size, self.intrinsics)
             self._part = part
 
-    def _blur(self, index: int) -> NDArray[np.float32] | None:
+    def _blur(self, lens: Lens, index: int) -> NDArray[np.float32] | None:
         """Image motion (H, W, 2) while the shutter is open, from the depth just rendered; None where there is none."""
         before = min(index, len(self) - 2)
         motion = np.linalg.inv(self.poses[before]) @ self.poses[before + 1]
-        if self._lens.shutter == 0.0 or np.abs(motion - np.eye(4)).max() < 1e-4:
+        if lens.shutter == 0.0 or np.abs(motion - np.eye(4)).max() < 1e-4:
             return None
-        return shutter_flow(self.depth, self.intrinsics, motion, self._lens.shutter)
+        return shutter_flow(self.depth, self.intrinsics, motion, lens.shutter)
 
 
 def _is_ahead(pose: NDArray[np.float64], body: NDArray[np.float64]) -> bool:
@@ -104,7 +109,9 @@ def sample_intrinsics(rng: np.random.Generator, size: tuple[int, int]) -> NDArra
     return np.array([[0.579 * zoom * width, 0.0, cx], [0.0, 1.912 * zoom * height, cy], [0.0, 0.0, 1.0]])
 
 
-def make_street(seed: int, frames: int, size: tuple[int, int] = (96, 320), rate_hz: float = 10.0) -> Street:
+def make_street(
+    seed: int, frames: int, size: tuple[int, int] = (96, 320), rate_hz: float = 10.0, hard: bool = False
+) -> Street:
     """A new street and a drive of ``frames`` pictures along it.
 
     Args:
@@ -112,6 +119,7 @@ def make_street(seed: int, frames: int, size: tuple[int, int] = (96, 320), rate_
         frames: number of pictures, at least 2.
         size: (H, W) of the pictures in pixels.
         rate_hz: pictures per second.
+        hard: add darkness, blur, fog or traffic (see ``Hardship``) to the very same drive.
 
     Raises:
         DistilvoError: for fewer than 2 frames, a rate that is not positive, or an impossible size.
@@ -134,8 +142,9 @@ def make_street(seed: int, frames: int, size: tuple[int, int] = (96, 320), rate_
     poses = camera_poses(ground, road, keeping, shown, sample_mount(rng))
     streets, junctions = side_streets(rng, road, setting)
     road_map = RoadMap([road, *streets], ground, junctions)
-    scene = _scene(rng, road_map, setting, state.s, poses[:, :2, 3], rate_hz)
-    return Street(seed, size, poses, np.arange(frames) / rate_hz, scene)
+    hardship = sample_hardship(seed, frames) if hard else None
+    scene = _scene(rng, road_map, setting, state.s, poses[:, :2, 3], rate_hz, hardship)
+    return Street(seed, size, poses, np.arange(frames) / rate_hz, scene, hardship)
 
 
 def make_street_along(
@@ -181,10 +190,14 @@ def _scene(
     s: NDArray[np.float64],
     camera: NDArray[np.float64],
     rate_hz: float,
+    hardship: Hardship | None = None,
 ) -> Scene:
     parked = ParkedCars(rng, road_map, setting)
     parked.keep_away(camera)
-    movers = Traffic(road_map, setting, s, camera, rate_hz).sample(rng)
+    traffic = Traffic(road_map, setting, s, camera, rate_hz)
+    movers = traffic.sample(rng)  # drawn in any case: what is drawn after it shall not depend on the hardship
+    if hardship is not None and hardship.crowded:
+        movers = hardship.traffic(traffic)
     return Scene(build_scenery(road_map, setting, rng, parked), movers)
 
 
