@@ -4,36 +4,31 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 
 class Correlation(nn.Module):
     """Compares each place of one feature map with its surroundings in another.
 
-    All pairs of places are compared by one matrix product, and the displacements within reach are picked from it: on a
-    CPU far faster than one product per displacement.
+    For each vertical displacement one matrix product compares every place of a row with every place of the displaced
+    row, and the diagonals within reach are kept: on a CPU far faster than one product per displacement.
     """
 
     def __init__(self, reach: tuple[int, int]) -> None:
         super().__init__()
         self.reach = reach
-        self._tables: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
 
     def forward(self, before: Tensor, after: Tensor) -> Tensor:
         """Two maps (N, C, H, W) -> (N, D, H, W): mean over C of before(y, x) * after(y + dy, x + dx), 0 outside."""
-        channels, rows, columns = before.shape[1:]
-        index, inside = self._table(rows, columns, before.device)
-        pairs = torch.matmul((before / channels).flatten(2).transpose(1, 2), after.flatten(2))
-        near = torch.gather(pairs, 2, index.expand(pairs.shape[0], -1, -1)) * inside
-        return near.transpose(1, 2).unflatten(2, (rows, columns))
+        channels, rows = before.shape[1:3]
+        down, right = self.reach
+        left = (before / channels).permute(0, 2, 3, 1)
+        padded = pad(after, (right, right, down, down)).transpose(1, 2)
+        near = [_diagonals(torch.matmul(left, padded[:, dy : dy + rows]), 2 * right + 1) for dy in range(2 * down + 1)]
+        return torch.stack(near, 1).permute(0, 1, 4, 2, 3).flatten(1, 2)
 
-    def _table(self, rows: int, columns: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        """For each place (H * W) and displacement (D): the flat index of its partner, and 1 where that is inside."""
-        if (rows, columns) not in self._tables:
-            dy, dx = torch.meshgrid(*(torch.arange(-r, r + 1) for r in self.reach), indexing="ij")
-            y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
-            to_y, to_x = y.reshape(-1, 1) + dy.reshape(1, -1), x.reshape(-1, 1) + dx.reshape(1, -1)
-            inside = (to_y >= 0) & (to_y < rows) & (to_x >= 0) & (to_x < columns)
-            index = to_y.clamp(0, rows - 1) * columns + to_x.clamp(0, columns - 1)
-            self._tables[rows, columns] = index[None], inside.float()
-        index, inside = self._tables[rows, columns]
-        return index.to(device), inside.to(device)
+
+def _diagonals(products: Tensor, count: int) -> Tensor:
+    """(..., W, W - 1 + count) -> (..., W, count), taking (x, x + d) to (x, d): rows one longer shift by one each."""
+    width, longer = products.shape[-2:]
+    return pad(products.flatten(-2), (0, width)).unflatten(-1, (width, longer + 1))[..., :count]
