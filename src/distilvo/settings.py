@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from distilvo.errors import DistilvoError
+
+Precision = Literal["no", "bf16"]
+
+
+Blend = Literal[
+    "ground-truth", "teacher-only", "minimum", "additional", "upper-bound", "laplace", "gaussian", "attentive"
+]
+Hint = Literal["none", "plain", "attentive"]
+Schedule = Literal["two-stage", "joint"]
+Trusting = Literal["paper", "clipped", "quantile", "rank"]
 
 
 @dataclass(frozen=True)
@@ -12,24 +26,75 @@ class Recipe:
     Attributes:
         epochs: passes over the training set, all stages together.
         clip_length: motions in a clip.
-        batch_size: clips in a batch.
+        batch_size: clips in a batch, those of all processes together.
         learning_rate: of Adam, at its highest.
         precision: ``no`` for 32-bit floats, ``bf16`` for mixed precision.
         seed: of weights, order of clips and dropout.
         mirror: flip half of the clips left to right (without a teacher only).
-        hint_share: share of the steps that go to stage 1, the hints.
-        alpha: weight of the ground truth in stage 2, the rest is imitation.
     """
 
     epochs: int = 3
     clip_length: int = 8
     batch_size: int = 8
     learning_rate: float = 2e-3
-    precision: str = "no"
+    precision: Precision = "no"
     seed: int = 0
     mirror: bool = False
-    hint_share: float = 0.85
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "clip_length", "batch_size"):
+            _expect(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        _expect(0 < self.learning_rate < math.inf, "learning_rate", self.learning_rate, "a positive number")
+        _expect(self.precision in get_args(Precision), "precision", self.precision, " or ".join(get_args(Precision)))
+        _expect(self.seed >= 0, "seed", self.seed, "0 or more")
+
+
+@dataclass(frozen=True)
+class Method:
+    """How a student is distilled; the defaults are the paper's own method.
+
+    Attributes:
+        blend: how ground truth and imitation of the output are blended (Section 3.2).
+        hint: imitation of a hidden layer: none, plain (HT) or attentive (AHT, Section 3.3).
+        schedule: first the hints, then the output with what the hints trained frozen; or both at once.
+        trust: how the teacher's error becomes trust: as in the paper, or with a robust eta.
+        separate: trust translation and rotation each by its own error.
+        folds: measure the teacher's error with so many teachers, each on data that it was not trained on; 0 for the
+            teacher's own error.
+        alpha: weight of the ground truth, the rest is imitation.
+        hint_share: share of the steps that go to the hints, where they come first.
+        hint_weight: weight of the hints, where both are trained at once.
+        hint_layer: the teacher's, by module path; its last FC layer in front of the branches where not given.
+        guided_layer: the student's, by module path; its last FC layer in front of the branches where not given.
+        inherit: start the layers that the student shares with its teacher from its weights (not in the paper).
+    """
+
+    blend: Blend = "attentive"
+    hint: Hint = "attentive"
+    schedule: Schedule = "two-stage"
+    trust: Trusting = "paper"
+    separate: bool = False
+    folds: int = 0
     alpha: float = 0.5
+    hint_share: float = 0.85
+    hint_weight: float = 0.1
+    hint_layer: str | None = None
+    guided_layer: str | None = None
+    inherit: bool = False
+
+    def __post_init__(self) -> None:
+        for name, kind in (("blend", Blend), ("hint", Hint), ("schedule", Schedule), ("trust", Trusting)):
+            value = getattr(self, name)
+            _expect(value in get_args(kind), name, value, "one of " + ", ".join(get_args(kind)))
+        _expect(0 <= self.alpha <= 1, "alpha", self.alpha, "0 to 1")
+        _expect(0 < self.hint_share < 1, "hint_share", self.hint_share, "more than 0 and less than 1")
+        _expect(self.hint_weight > 0, "hint_weight", self.hint_weight, "more than 0")
+        _expect(self.folds == 0 or self.folds >= 2, "folds", self.folds, "0, or 2 and more")
+
+
+def _expect(right: bool, name: str, found: object, expected: str) -> None:
+    if not right:
+        raise DistilvoError(f"{name.replace('_', '-')}: is {found}, expected {expected}")
 
 
 @dataclass(frozen=True)
@@ -44,6 +109,7 @@ class DemoSettings:
         test_frames: frames in each of them.
         rate: at least so many per cent of the teacher's parameters go.
         student: how both students are trained.
+        method: how one of them is distilled.
         teacher_streets: streets that a teacher from scratch is trained on, beside those of the student.
         teacher: how a teacher from scratch is trained.
     """
@@ -55,5 +121,6 @@ class DemoSettings:
     test_frames: int = 200
     rate: float = 92.95
     student: Recipe = field(default_factory=Recipe)
+    method: Method = field(default_factory=Method)
     teacher_streets: int = 400
     teacher: Recipe = field(default_factory=lambda: Recipe(epochs=8, batch_size=16, mirror=True))

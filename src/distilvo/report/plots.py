@@ -64,7 +64,7 @@ def write_plots(folder: Path, results: RunResults) -> list[Path]:
 
 def plot_trajectories(path: Path, drive: DriveResult) -> None:
     """The drive from above, x to the right and z up the page, every estimate aligned with the truth by Sim(3)."""
-    with _figure(path, (7.5, 6.5)) as figure:
+    with png_figure(path, (7.5, 6.5)) as figure:
         axes = figure.subplots()
         truth = drive.truth[:, :3, 3]
         axes.plot(truth[:, 0], truth[:, 2], color="black", linewidth=2.4, label="truth")
@@ -86,7 +86,7 @@ def plot_errors(path: Path, rows: list[ModelRow]) -> None:
         ("RMS-RPE, rotation (degrees a frame)", [row.rms_rpe_r_deg for row in rows], "{:.4f}"),
         ("ATE (m, aligned by Sim(3))", [row.ate_m for row in rows], "{:.3f}"),
     )
-    with _figure(path, (12, 1.2 + 0.5 * len(rows))) as figure:
+    with png_figure(path, (12, 1.2 + 0.5 * len(rows))) as figure:
         for axes, (title, values, form) in zip(figure.subplots(1, 3, sharey=True), panels, strict=True):
             bars = axes.barh([label(row.name) for row in rows], values, color=[colour(row.name) for row in rows])
             axes.bar_label(bars, [form.format(value) for value in values], padding=3, fontsize=9)
@@ -99,7 +99,7 @@ def plot_errors(path: Path, rows: list[ModelRow]) -> None:
 
 def plot_curves(path: Path, curves: dict[str, list[tuple[int, float]]]) -> None:
     """The loss along each training, on a logarithmic axis."""
-    with _figure(path, (8, 4.5)) as figure:
+    with png_figure(path, (8, 4.5)) as figure:
         axes = figure.subplots()
         for model, points in curves.items():
             steps, losses = [step for step, _ in points], [loss for _, loss in points]
@@ -114,7 +114,7 @@ def plot_trust(path: Path, trust: TrustResult) -> None:
     strips = [("least trusted", trust.least, LEAST_TRUSTED), ("most trusted", trust.most, MOST_TRUSTED)]
     strips = [strip for strip in strips if strip[1]]
     heights = [_HISTOGRAM_INCHES] + [_strip_inches(samples) for _, samples, _ in strips]
-    with _figure(path, (_TRUST_INCHES, sum(heights))) as figure:
+    with png_figure(path, (_TRUST_INCHES, sum(heights))) as figure:
         parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
         axes = parts[0].subplots()
         axes.hist(trust.phi, bins=40, color=MOST_TRUSTED, edgecolor="white", linewidth=0.5)
@@ -143,7 +143,7 @@ def _draw_sample(axes: Any, sample: TrustSample, edge: str) -> None:
 
 
 @contextmanager
-def _figure(path: Path, inches: tuple[float, float]) -> Iterator[Figure]:
+def png_figure(path: Path, inches: tuple[float, float]) -> Iterator[Figure]:
     """A figure that becomes the PNG file ``path`` when it is done."""
     with matplotlib.rc_context({**matplotlib.rcParamsDefault, **_STYLE}):
         figure = Figure(figsize=inches, layout="constrained", facecolor="white")

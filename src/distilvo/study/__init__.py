@@ -1,0 +1,1 @@
+"""Methods x seeds x rates: the paper's tables, with intervals."""
