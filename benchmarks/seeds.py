@@ -21,7 +21,6 @@ from distilvo.models.files import load_model
 from distilvo.models.student import student_architecture
 from distilvo.recipes import distil, train_supervised
 from distilvo.sequences import open_dataset
-from distilvo.sequences.frame_format import FrameFormat
 from distilvo.settings import Recipe
 
 MEASURES = ("rms_rpe_t_m", "rms_rpe_r_deg", "ate_m")
@@ -48,7 +47,7 @@ def main() -> None:
     settings = json.loads((arguments.demo / "config.json").read_text())
     recipe, cache = Recipe(**settings["student"]), arguments.demo / "cache"
     teacher, _ = load_model(arguments.demo / "models/teacher")
-    form = FrameFormat(teacher.architecture.size, teacher.architecture.channels)
+    form = teacher.architecture.frame_format
     train, test = (open_store(open_dataset(arguments.demo / "data" / part), form, cache) for part in ("train", "test"))
     shape = student_architecture(settings["rate"], teacher.architecture)
     rows = [

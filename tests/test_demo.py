@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from conftest import make_kitti
+from distilvo import cli
 from distilvo.demo import run_demo
 from distilvo.errors import DistilvoError
 from distilvo.settings import DemoSettings, Recipe
@@ -67,7 +69,7 @@ def test_demo_killed_and_run_again(tmp_path: Path) -> None:
     assert summary["models"][3]["parameters"] == summary["models"][2]["parameters"]
     assert summary["onnx_max_abs_difference"] < 1e-4
     assert summary["wall_s"] > 0 and summary["peak_rss_mb"] > 0
-    for path in ("report.html", "metrics.json", "config.json", "models/student_distilled/model.onnx"):
+    for path in ("report.html", "table.md", "metrics.json", "config.json", "models/student_distilled/model.onnx"):
         assert (out / path).stat().st_size > 0
     assert len(list((out / "trajectories" / "student_distilled").glob("*.tum"))) == 2
     assert list((out / "plots").glob("*.png"))
@@ -103,6 +105,7 @@ def test_verbs_one_after_the_other(tmp_path: Path) -> None:
     run(f"distill streets --out student --teacher teacher {recipe}")
     run("evaluate teacher alone student --data streets --out scores")
     assert len(json.loads((tmp_path / "scores" / "summary.json").read_text())["models"]) == 4
+    assert (tmp_path / "scores" / "table.md").read_text().count("\n") == 6
     run("export student")
     (tmp_path / "mine.onnx").write_text("mine")
     assert distilvo("export", "student", "--out", "mine.onnx", cwd=tmp_path).returncode == 2
@@ -128,6 +131,9 @@ def test_render_along_a_pose_file(tmp_path: Path) -> None:
         ("train nowhere --out m", "no folder 'sequences'"),
         ("distill nowhere --out m --rate 99.99 --teacher none", "none: no such folder"),
         ("export m", "m: no such folder"),
+        ("train nowhere --out m --epochs 0", "epochs: is 0, expected at least 1"),
+        ("demo --test-streets 1 --teacher.clip-length 0", "clip-length: is 0, expected at least 1"),
+        (f"track {300 * 'n'} --model m", f"{300 * 'n'}: "),  # the system refuses such a name
     ],
 )
 def test_bad_input_gets_one_line_and_status_2(line: str, message: str, tmp_path: Path) -> None:
@@ -136,6 +142,29 @@ def test_bad_input_gets_one_line_and_status_2(line: str, message: str, tmp_path:
     assert message in done.stderr
     assert done.stderr.strip().count("\n") == 0
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(28, "No space left on device", "runs/a.npy"), "runs/a.npy: No space left on device"),
+        (PermissionError(13, "Permission denied"), "Permission denied"),
+        (OSError("torn"), "torn"),
+    ],
+)
+def test_what_the_system_refuses_gets_one_line_and_status_2(
+    error: OSError, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cli.Export, "run", refuse)
+    monkeypatch.setattr(sys, "argv", ["distilvo", "export", "m"])
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # main sets its own
+    with pytest.raises(SystemExit) as status:
+        cli.main()
+    assert status.value.code == 2
+    assert capsys.readouterr().err == f"distilvo: {line}; check path, permissions and free space\n"
 
 
 def test_help_does_not_import_what_costs_time() -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from distilvo.distill.hints import Tap, attentive_hint
+from distilvo.distill import imitation
+from distilvo.distill.hints import Tap, attentive_hint, per_sample, plain_hint
 from distilvo.distill.imitation import attentive_imitation, ground_truth_only, squared_error
-from distilvo.distill.trust import Trust
+from distilvo.distill.trust import ROTATION, TRANSLATION, Trust
 from distilvo.errors import DistilvoError
 
 TRUTH = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
@@ -73,6 +76,120 @@ def test_attentive_imitation_gradient() -> None:
     assert student.grad[2].tolist() == pytest.approx([0.0, -1.0])  # no trust: ground truth alone
 
 
+# squared errors: student to truth 1, 9, 4; student to teacher 2, 9, 8; teacher to truth 1, 0, 4
+BLENDS = {
+    "teacher_only": ((TEACHER,), {}, [2.0, 9.0, 8.0]),
+    "minimum": ((TRUTH, TEACHER), {}, [1.0, 9.0, 4.0]),
+    "additional": ((TRUTH, TEACHER), {"alpha": 0.25}, [0.25 + 1.5, 9.0, 1.0 + 6.0]),
+    # the first and the last student are no worse than their teacher: no imitation
+    "upper_bound": ((TRUTH, TEACHER), {"alpha": 0.25}, [0.25, 2.25 + 6.75, 1.0]),
+    # log sigma = log 2: sqrt(2) / 2 + log 2, 3 / 2 + log 2, sqrt(8) / 2 + log 2
+    "laplace": (
+        (TRUTH, TEACHER, torch.full((3,), math.log(2))),
+        {"alpha": 0.25},
+        [0.25 + 0.75 * (0.70711 + 0.69315), 2.25 + 0.75 * (1.5 + 0.69315), 1.0 + 0.75 * (1.41421 + 0.69315)],
+    ),
+    # 2 / 8 + log 2, 9 / 8 + log 2, 8 / 8 + log 2
+    "gaussian": (
+        (TRUTH, TEACHER, torch.full((3,), math.log(2))),
+        {"alpha": 0.25},
+        [0.25 + 0.75 * (0.25 + 0.69315), 2.25 + 0.75 * (1.125 + 0.69315), 1.0 + 0.75 * (1.0 + 0.69315)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BLENDS)
+def test_blends_by_hand(name: str) -> None:
+    arguments, more, expected = BLENDS[name]
+    assert getattr(imitation, name)(STUDENT, *arguments, **more).tolist() == pytest.approx(expected, abs=1e-4)
+
+
+def test_minimum_takes_the_teacher_where_it_is_nearer() -> None:
+    student, truth, teacher = torch.tensor([[3.0]]), torch.tensor([[0.0]]), torch.tensor([[2.0]])
+    assert imitation.minimum(student, truth, teacher).tolist() == [1.0]  # min(9, 1)
+
+
+BATCH, TIME = 2, 3
+TRUSTED = torch.rand(BATCH, TIME, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+CASES = {
+    "ground_truth_only": lambda s, gt, t: imitation.ground_truth_only(s, gt, 2.0),
+    "teacher_only": lambda s, gt, t: imitation.teacher_only(s, t, 2.0),
+    "minimum": lambda s, gt, t: imitation.minimum(s, gt, t, 2.0),
+    "additional": lambda s, gt, t: imitation.additional(s, gt, t, 0.3, 2.0),
+    "upper_bound": lambda s, gt, t: imitation.upper_bound(s, gt, t, 0.3, 2.0),
+    "laplace": lambda s, gt, t: imitation.laplace(s, gt, t, s[..., 0], 0.3, 2.0),  # sigma depends on the student
+    "gaussian": lambda s, gt, t: imitation.gaussian(s, gt, t, s[..., 0], 0.3, 2.0),
+    "attentive": lambda s, gt, t: imitation.attentive_imitation(s, gt, t, TRUSTED, 0.3, 2.0),
+    "attentive by component": lambda s, gt, t: imitation.attentive_imitation(
+        s, gt, t, TRUSTED[..., None].expand(-1, -1, 6), 0.3, 2.0
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_blends_of_clips_have_right_gradients(name: str) -> None:
+    torch.manual_seed(0)
+    student, truth, teacher = (torch.randn(BATCH, TIME, 6, dtype=torch.float64) for _ in range(3))
+    student.requires_grad_()
+    assert CASES[name](student, truth, teacher).shape == (BATCH, TIME)
+    assert torch.autograd.gradcheck(lambda s: CASES[name](s, truth, teacher), (student,))
+    if name != "ground_truth_only":
+        assert not torch.equal(CASES[name](student, truth, teacher), CASES[name](student, truth, teacher + 10))
+
+
+def test_laplace_has_a_gradient_where_student_and_teacher_agree() -> None:
+    student = torch.zeros(1, 6, requires_grad=True)
+    imitation.laplace(student, torch.ones(1, 6), torch.zeros(1, 6), torch.zeros(1)).sum().backward()
+    assert student.grad is not None
+    assert student.grad.tolist() == [pytest.approx([-1.0] * 6)]  # that of the ground truth alone: 2 * 0.5 * (0 - 1)
+
+
+def test_trust_by_component_weighs_each_by_its_own() -> None:
+    trust = torch.tensor([[1.0, 0.0], [0.5, 1.0], [0.0, 0.25]])
+    # squares to the teacher by component: (1, 1), (0, 9), (4, 4); weighed 1, 9, 1
+    found = attentive_imitation(STUDENT, TRUTH, TEACHER, trust, alpha=0.0)
+    assert found.tolist() == [1.0, 9.0, 1.0]
+
+
+def test_robust_trust_by_hand() -> None:
+    teacher = torch.tensor([[0.0], [1.0], [1.0], [2.0], [10.0]])  # errors 0, 1, 1, 4, 100
+    truth = torch.zeros_like(teacher)
+    assert Trust.fit(teacher, truth, kind="paper").phi.tolist() == pytest.approx([1, 0.99, 0.99, 0.96, 0])
+    # the 95 % quantile lies 0.8 of the way from 4 to 100: 80.8
+    quantile = Trust.fit(teacher, truth, kind="quantile")
+    assert quantile.eta == pytest.approx(80.8)
+    assert quantile.phi.tolist() == pytest.approx([1, 1 - 1 / 80.8, 1 - 1 / 80.8, 1 - 4 / 80.8, 0])
+    assert Trust.fit(teacher, truth, kind="rank").phi.tolist() == [1.0, 0.625, 0.625, 0.25, 0.0]
+    below = torch.tensor([[1.0], [2.0], [3.0]])
+    assert Trust.fit(below, torch.zeros_like(below), kind="clipped").phi.tolist() == [0.875, 0.5, 0.0]
+
+
+def test_trust_of_translation_and_rotation_apart() -> None:
+    teacher = torch.zeros(3, 6)
+    teacher[1, 2], teacher[2, 4] = 2.0, 0.5  # the second errs in translation, the third in rotation
+    trust = Trust.fit(teacher, torch.zeros(3, 6), parts=(TRANSLATION, ROTATION))
+    assert trust.etas == (4.0, 0.25)
+    assert trust.errors.tolist() == [[0, 0], [4, 0], [0, 0.25]]
+    assert trust.phi.tolist() == [[1] * 6, [0] * 3 + [1] * 3, [1] * 3 + [0] * 3]
+    assert trust.of_sample.tolist() == [1.0, 0.5, 0.5]
+
+
+def test_plain_hint_is_attentive_hint_with_full_trust() -> None:
+    student, teacher = torch.randn(2, 4, 7), torch.randn(2, 4, 7)
+    assert torch.equal(plain_hint(student, teacher), attentive_hint(student, teacher, torch.ones(2, 4)))
+    assert plain_hint(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 4.0]])).tolist() == [5.0]
+
+
+def test_any_layers_output_becomes_one_vector_for_each_sample() -> None:
+    value = torch.arange(2 * 3 * 4, dtype=torch.float32).reshape(2, 3, 4)
+    assert torch.equal(per_sample(value, (2, 3)), value)
+    assert torch.equal(per_sample(value.reshape(6, 2, 2), (2, 3)), value)  # time folded into the batch
+    assert torch.equal(per_sample(value.reshape(6, 4), (2, 2)), value[:, 1:])  # of frames: a pair's second one
+    assert per_sample(torch.ones(5), (5,)).shape == (5, 1)
+    with pytest.raises(DistilvoError, match=r"gives \(7, 4\), expected one vector for each of \(2, 3\) samples"):
+        per_sample(torch.ones(7, 4), (2, 3))
+
+
 def test_attentive_hint_by_hand() -> None:
     found = attentive_hint(
         torch.tensor([[1.0, 2.0], [0.0, 0.0]]), torch.tensor([[0.0, 0.0], [3.0, 4.0]]), torch.tensor([0.5, 0.1])
@@ -83,12 +200,15 @@ def test_attentive_hint_by_hand() -> None:
 def test_tap_reads_any_layer_and_leaves_no_trace() -> None:
     network = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
     x = torch.randn(4, 2)
+    expected = network[1](network[0](x))
     with Tap(network, "1") as tap:
+        network(x + 2)
         network(x)
-        assert torch.equal(tap.value, network[1](network[0](x)))
-    before = tap.value
+    assert torch.equal(tap.value, expected)
     network(x + 1)
-    assert tap.value is before
+    assert torch.equal(tap.value, expected)
+    with Tap(network, "1") as tap, pytest.raises(DistilvoError, match="'1': did not run"):
+        _ = tap.value
     with pytest.raises(DistilvoError, match="layer '7' is not in Sequential; it has 0, 1, 2"):
         Tap(network, "7")
 

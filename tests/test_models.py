@@ -16,6 +16,7 @@ from distilvo.models.files import load_model, save_model
 from distilvo.models.network import Architecture, PoseNetwork
 from distilvo.models.student import count_parameters, distillation_rate, student_architecture
 from distilvo.models.teacher import DEMO, PAPER
+from distilvo.sequences.frame_format import FrameFormat
 
 SMALL = replace(
     DEMO, size=(16, 48), convolutions=((4, 3, 2), (6, 3, 2), (8, 3, 1)), grid=(1, 3), lstm=(5, 5), fc=(7,), branch=4
@@ -31,6 +32,12 @@ def test_paper_teacher_has_the_papers_size() -> None:
     assert PAPER.size == (192, 640)
     assert len(PAPER.convolutions) == 9
     assert len(PAPER.lstm) == 2
+
+
+def test_frame_format_is_what_the_network_is_shown() -> None:
+    assert PAPER.frame_format == FrameFormat((192, 640), 3)
+    assert DEMO.frame_format == FrameFormat((48, 160), 1)
+    assert Architecture.from_dict(DEMO.to_dict()) == DEMO  # nothing of it is saved
 
 
 def test_paper_teacher_trains_a_step() -> None:

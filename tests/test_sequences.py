@@ -191,6 +191,18 @@ def test_video(times_first: bool, tmp_path: Path) -> None:
     np.testing.assert_array_equal(next(sequence.frames()), frames[0])
 
 
+def test_fingerprints_tell_other_pictures_apart(tmp_path: Path) -> None:
+    make_video(tmp_path / "a.avi", 5, (64, 48))
+    make_video(tmp_path / "b.avi", 5, (96, 48))
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for index in range(3):
+            write_picture(tmp_path / name / f"{index}.png", picture(index + 9 * (name == "b" and index == 1), True))
+    for suffix in (".avi", ""):
+        a, b = (open_sequence(tmp_path / f"{name}{suffix}") for name in ("a", "b"))
+        assert a.fingerprint() == open_sequence(tmp_path / f"a{suffix}").fingerprint() != b.fingerprint()
+
+
 class FakeCapture:
     """A capture whose frames carry the given times in ms; the header says 20 frames/s."""
 

@@ -14,7 +14,6 @@ from distilvo.export import export_onnx
 from distilvo.models.files import load_model
 from distilvo.models.teacher import DEMO, SHIPPED_TEACHER
 from distilvo.sequences import open_dataset, open_sequence
-from distilvo.sequences.frame_format import FrameFormat
 from distilvo.tracking import track
 from distilvo.world.dataset import render_streets
 
@@ -25,7 +24,7 @@ DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 def streets(tmp_path_factory: pytest.TempPathFactory) -> FrameStore:
     root = tmp_path_factory.mktemp("streets")
     render_streets(root, range(20_000, 20_003), 60, DEMO.size, workers=1)
-    return open_store(open_dataset(root), FrameFormat(DEMO.size, DEMO.channels), root / "cache")
+    return open_store(open_dataset(root), DEMO.frame_format, root / "cache")
 
 
 def test_size_and_shape() -> None:

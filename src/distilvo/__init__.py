@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from distilvo.sequences.frame_format import FrameFormat as FrameFormat
     from distilvo.settings import Recipe as Recipe
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 _HOME = {
     "DistilvoError": "errors",

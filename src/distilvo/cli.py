@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import warnings
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,8 +16,9 @@ from typing import Annotated, Any
 import tyro
 from tyro.conf import Positional, arg
 
+from distilvo import parallel
 from distilvo.errors import DistilvoError
-from distilvo.settings import DemoSettings, Recipe
+from distilvo.settings import DemoSettings, Method, Recipe
 
 Size = tuple[int, int]
 
@@ -50,11 +53,14 @@ class Render:
     """Height and width, pixels."""
     poses: Path | None = None
     """Drive along this pose file (KITTI: 12 numbers a row) instead of a street of the world's own making."""
+    hard: float = 0.0
+    """Share of the streets, 0 to 1, that are hard to read: dark, blurred, foggy or crowded."""
 
     def run(self) -> None:
         from distilvo.verbs import render
 
-        render(self.out, range(self.seed, self.seed + self.streets), self.frames, self.size, self.poses)
+        seeds = range(self.seed, self.seed + self.streets)
+        render(self.out, seeds, self.frames, self.size, self.poses, self.hard)
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,8 @@ class Train:
     """Train the student with at least so many per cent fewer parameters instead of the teacher itself."""
     init: Path | None = None
     """Go on from the weights of this model folder; it then says which network, not --teacher and --rate."""
+    init_flownet: Path | None = None
+    """Begin with the convolutions of this FlowNetS checkpoint (.pth.tar, .pth, .safetensors); fits --teacher paper."""
     sequences: tuple[str, ...] = ()
     """Names of the sequences to train on; all where not given."""
     recipe: Annotated[Recipe, arg(name="")] = field(default_factory=Recipe)
@@ -78,12 +86,12 @@ class Train:
     def run(self) -> None:
         from distilvo.verbs import train
 
-        train(self.data, self.out, self.teacher, self.rate, self.init, self.sequences, self.recipe)
+        train(self.data, self.out, self.teacher, self.rate, self.init, self.init_flownet, self.sequences, self.recipe)
 
 
 @dataclass(frozen=True)
 class Distill:
-    """Distil a student from a trained teacher: attentive hints, then attentive imitation."""
+    """Distil a student from a trained teacher; by default attentive hints, then attentive imitation."""
 
     data: Positional[Path]
     """Data set in KITTI odometry layout."""
@@ -93,14 +101,46 @@ class Distill:
     """The teacher's model folder; the shipped demo teacher where not given."""
     rate: float = 92.95
     """At least so many per cent of the teacher's parameters go."""
+    slim: bool = False
+    """Make the teacher's layers narrow instead of taking layers away."""
     sequences: tuple[str, ...] = ()
     """Names of the sequences to train on; all where not given."""
     recipe: Annotated[Recipe, arg(name="")] = field(default_factory=Recipe)
+    method: Annotated[Method, arg(name="")] = field(default_factory=Method)
+    fold_teacher: Recipe = field(default_factory=Recipe)
+    """How each teacher of a cross-fitted trust is trained (with --folds)."""
+    fold_init: Path | None = None
+    """The weights that each of them begins with: those that the teacher itself began with (with --folds)."""
 
     def run(self) -> None:
         from distilvo.verbs import distill
 
-        distill(self.data, self.out, self.teacher, self.rate, self.sequences, self.recipe)
+        distill(
+            self.data, self.out, self.teacher, self.rate, self.slim, self.sequences, self.recipe, self.method,
+            self.fold_teacher, self.fold_init,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Study:
+    """Compare methods over seeds and rates, and print the paper's tables; goes on where it was interrupted."""
+
+    plan: Positional[str]
+    """Name of a preset (builtin, kitti) or a TOML file; docs/study.md says what it holds."""
+    out: Path
+    """Folder of the study."""
+    data: Path | None = None
+    """Data set in KITTI odometry layout, where the plan names sequences."""
+    teacher: Path | None = None
+    """The teacher's model folder; the shipped demo teacher where not given."""
+    workers: int | None = None
+    """Students trained at once, one thread each; one for each core where not given."""
+
+    def run(self) -> None:
+        from distilvo.study.plan import read_plan
+        from distilvo.study.run import run_study
+
+        run_study(read_plan(self.plan), self.out, self.data, self.teacher, self.workers)
 
 
 @dataclass(frozen=True)
@@ -161,26 +201,62 @@ VERBS: dict[str, Any] = {
     "render": Render,
     "train": Train,
     "distill": Distill,
+    "study": Study,
     "evaluate": Evaluate,
     "export": Export,
     "track": TrackVerb,
 }
+SEVERAL_PROCESSES = (Train, Distill)
 
 
 def main() -> None:
     """Entry point: one line on the error output and status 2 for what the user can mend, 130 for Ctrl-C."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # its complaints come before ours, and say less
     warnings.showwarning = _show_warning  # type: ignore[assignment]
-    verb = tyro.extras.subcommand_cli_from_dict(VERBS, prog="distilvo", description=__doc__)
     try:
-        verb.run()
+        with parallel.team():
+            _verb().run()
     except DistilvoError as error:
-        print(f"distilvo: {error}", file=sys.stderr)
-        sys.exit(2)
+        _end(f"distilvo: {error}", 2)
+    except OSError as error:
+        _end(f"distilvo: {_reason(error)}; check path, permissions and free space", 2)
     except KeyboardInterrupt:
-        print("\ndistilvo: interrupted; the same command goes on from here", file=sys.stderr)
-        sys.exit(130)
+        _end("\ndistilvo: interrupted; the same command goes on from here", 130)
+
+
+def _verb() -> Any:
+    """What the command line asks for; of several processes, one complains."""
+    if parallel.size() == 1:
+        return _parse()
+    said = io.StringIO()
+    try:
+        with redirect_stdout(said), redirect_stderr(said):
+            verb = _parse()
+    except SystemExit:
+        if parallel.speaks():
+            print(said.getvalue(), end="", file=sys.stderr, flush=True)
+        raise
+    if not isinstance(verb, SEVERAL_PROCESSES):
+        name = next(name for name, kind in VERBS.items() if isinstance(verb, kind))
+        raise DistilvoError(f"{name}: runs in one process, as all but train and distill do; leave torchrun out")
+    return verb
+
+
+def _parse() -> Any:
+    return tyro.extras.subcommand_cli_from_dict(VERBS, prog="distilvo", description=__doc__)
+
+
+def _end(line: str, status: int) -> None:
+    if parallel.speaks():
+        print(line, file=sys.stderr, flush=True)
+    sys.exit(status)
+
+
+def _reason(error: OSError) -> str:
+    what = error.strerror or str(error) or type(error).__name__
+    return what if error.filename is None else f"{error.filename}: {what}"
 
 
 def _show_warning(message: Warning | str, *_: Any) -> None:
-    print(f"distilvo: note: {message}", file=sys.stderr)
+    if parallel.is_main():
+        print(f"distilvo: note: {message}", file=sys.stderr)

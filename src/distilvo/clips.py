@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from collections.abc import Sequence as Several
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from distilvo import poses
+from distilvo import parallel, poses
 from distilvo.errors import DistilvoError
-from distilvo.files import atomic_path, read_json, write_json
+from distilvo.files import atomic_path, read_json, reserve, write_json
 from distilvo.progress import progress
 from distilvo.sequences import Sequence
 from distilvo.sequences.frame_format import FrameFormat
+
+MIRROR = torch.tensor([-1.0, 1, 1, 1, -1, -1])
+"""What a picture flipped left to right does to a motion: signs of its components."""
+_FILES = ("frames.npy", "motions.npy", "times.npy", "index.json")
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,7 @@ class FrameStore:
     Attributes:
         frames: (N, C, H, W) uint8, a read-only memory map.
         motions: (N - drives, 6) float32 [m, rad]; those of drive ``d`` begin at ``drives[d].first - d``.
+        times: (N,) float64, s, of each frame.
         drives: where each sequence lies.
         key: hash of the content's origin and format.
     """
@@ -47,6 +53,7 @@ class FrameStore:
         self.key: str = index["key"]
         self.frames: NDArray[np.uint8] = np.load(folder / "frames.npy", mmap_mode="r", allow_pickle=False)
         self.motions: NDArray[np.float32] = np.load(folder / "motions.npy", allow_pickle=False)
+        self.times: NDArray[np.float64] = np.load(folder / "times.npy", allow_pickle=False)
 
     def drive_frames(self, index: int) -> Tensor:
         """All frames of one drive, (n, C, H, W) uint8."""
@@ -58,9 +65,14 @@ class FrameStore:
         start = self.drives[index].first - index
         return self.motions[start : start + self.drives[index].frames - 1]
 
+    def drive_times(self, index: int) -> NDArray[np.float64]:
+        """When the frames of one drive were taken, (n,), s."""
+        drive = self.drives[index]
+        return self.times[drive.first : drive.first + drive.frames]
+
 
 def open_store(sequences: Several[Sequence], form: FrameFormat, cache: Path, label: str = "decode") -> FrameStore:
-    """Decode sequences with ground truth into ``cache``, or find them there.
+    """Decode sequences with ground truth into ``cache``, or find them there; of several processes one decodes.
 
     Raises:
         DistilvoError: there are none, one has no poses, or a frame cannot be read.
@@ -74,8 +86,12 @@ def open_store(sequences: Several[Sequence], form: FrameFormat, cache: Path, lab
             )
     key = _key(sequences, form)
     folder = cache / key
-    if not (folder / "index.json").exists():
-        _decode(sequences, form, folder, key, label)
+
+    def decode_once() -> None:
+        if not all((folder / name).exists() for name in _FILES):
+            _decode(sequences, form, folder, key, label)
+
+    parallel.on_main(decode_once, makes=folder / _FILES[-1])
     return FrameStore(folder)
 
 
@@ -84,7 +100,9 @@ def _key(sequences: Several[Sequence], form: FrameFormat) -> str:
     for sequence in sequences:
         digest.update(json.dumps([sequence.name, len(sequence), str(sequence.camera)]).encode())
         assert sequence.poses is not None
-        digest.update(np.ascontiguousarray(sequence.poses).tobytes())
+        for known in (sequence.poses, sequence.times):
+            digest.update(np.ascontiguousarray(known, dtype=np.float64).tobytes())
+        digest.update(sequence.fingerprint())
     return digest.hexdigest()[:16]
 
 
@@ -94,6 +112,7 @@ def _decode(sequences: Several[Sequence], form: FrameFormat, folder: Path, key: 
     with atomic_path(folder / "frames.npy") as temporary, progress(label, total) as bar:
         shape = (total, form.channels, *form.size)
         frames = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+        reserve(temporary)
         for sequence in sequences:
             drives.append({"name": sequence.name, "first": position, "frames": len(sequence)})
             for frame in sequence.frames():
@@ -103,9 +122,14 @@ def _decode(sequences: Several[Sequence], form: FrameFormat, folder: Path, key: 
             assert sequence.poses is not None
             motions.append(poses.motions(sequence.poses))
         frames.flush()
-    with atomic_path(folder / "motions.npy") as temporary, temporary.open("wb") as file:
-        np.save(file, np.concatenate(motions).astype(np.float32))
+    _save(folder / "motions.npy", np.concatenate(motions).astype(np.float32))
+    _save(folder / "times.npy", np.concatenate([sequence.times for sequence in sequences]).astype(np.float64))
     write_json(folder / "index.json", {"key": key, "drives": drives})
+
+
+def _save(path: Path, values: NDArray[Any]) -> None:
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.save(file, values)
 
 
 @dataclass(frozen=True)
@@ -134,11 +158,25 @@ class Batch:
 
 @dataclass(frozen=True)
 class Lessons:
-    """What a teacher has to say of each frame pair of a store: its motions (P, 6), hints (P, K) and trust (P,)."""
+    """What a teacher has to say of each of the P frame pairs of a store, then of the mirrored pairs where it was asked.
+
+    Attributes:
+        teacher: its motions, (P or 2 P, 6).
+        hints: (P or 2 P, K).
+        trust: (P or 2 P,), or (..., 6) where each component has its own.
+    """
 
     teacher: Tensor
     hints: Tensor
     trust: Tensor
+
+    @property
+    def key(self) -> str:
+        """Hash of all of it."""
+        digest = hashlib.sha256()
+        for tensor in (self.teacher, self.hints, self.trust):
+            digest.update(tensor.numpy().tobytes())
+        return digest.hexdigest()[:16]
 
 
 class Clips:
@@ -152,30 +190,56 @@ class Clips:
         seed: int,
         lessons: Lessons | None = None,
         mirror: bool = False,
+        drives: Collection[int] | None = None,
     ) -> None:
-        """Args ``mirror``: flip half of the clips, and their motions, left to right; not with lessons: hints cannot be.
+        """Cut clips.
+
+        Args:
+            store: the training set.
+            length: motions in a clip.
+            batch_size: clips in a batch.
+            seed: of their order.
+            lessons: of a teacher; of the mirrored pairs too, where ``mirror`` is asked for.
+            mirror: flip half of the clips, and their motions, left to right.
+            drives: indices of the drives to take, all where not given.
 
         Raises:
-            DistilvoError: no drive is long enough, or there are fewer clips than one batch.
+            DistilvoError: no drive is long enough, there are fewer clips than one batch, or lessons are missing.
         """
         self.store, self.length, self.seed, self.lessons, self.mirror = store, length, seed, lessons, mirror
         self.batch_size = batch_size
-        per_drive = [(drive.frames - 1) // length for drive in store.drives]
+        if lessons is not None and len(lessons.teacher) != len(store.motions) * (1 + mirror):
+            expected = len(store.motions) * (1 + mirror)
+            raise DistilvoError(
+                f"training data: lessons for {len(lessons.teacher)} frame pairs; expected {expected}; "
+                "ask the teacher about the same sequences, and about the mirrored ones where clips are mirrored"
+            )
+        per_drive = [
+            (drive.frames - 1) // length if drives is None or index in drives else 0
+            for index, drive in enumerate(store.drives)
+        ]
         if sum(per_drive) < batch_size:
             raise DistilvoError(
                 f"training data: {sum(per_drive)} clips of {length + 1} frames in {len(store.drives)} sequences; "
                 f"expected at least one batch of {batch_size}; use more frames, shorter clips or a smaller batch"
             )
         self._per_drive = per_drive
-        asked = "" if lessons is None else hashlib.sha256(lessons.hints.numpy().tobytes()).hexdigest()[:16]
-        self.key = f"{store.key} {length} {batch_size} {seed} {mirror} {asked}"
+        taken = "all" if drives is None else sorted(drives)
+        asked = "none" if lessons is None else lessons.key
+        self.key = f"{store.key} {length} {batch_size} {seed} mirror={mirror} drives={taken} lessons={asked}"
 
     def __len__(self) -> int:
         """Batches in an epoch."""
         return sum(self._per_drive) // self.batch_size
 
-    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of one epoch from number ``start`` on; each drive is cut at a random phase."""
+    def epoch(self, number: int, start: int = 0, share: slice = slice(None)) -> Iterator[Batch]:
+        """The batches of one epoch from number ``start`` on; each drive is cut at a random phase.
+
+        Args:
+            number: of the epoch.
+            start: first batch to give.
+            share: which clips of each batch to give; the others are not read.
+        """
         rng = np.random.default_rng([self.seed, number])
         firsts = []
         for index, (drive, clips) in enumerate(zip(self.store.drives, self._per_drive, strict=True)):
@@ -187,7 +251,7 @@ class Clips:
             flips = rng.random(self.batch_size) < 0.5
             light = torch.from_numpy(rng.normal(size=(2, self.batch_size, 1, 1, 1, 1)).astype(np.float32))
             if batch >= start:
-                yield self._batch(chosen, flips if self.mirror else None, light)
+                yield self._batch(chosen[share], flips[share] if self.mirror else None, light[:, share])
 
     def _batch(self, chosen: list[tuple[int, int]], flips: NDArray[np.bool_] | None, light: Tensor) -> Batch:
         frames = np.stack([self.store.frames[first : first + self.length + 1] for _, first in chosen])
@@ -196,11 +260,13 @@ class Clips:
         if flips is not None:
             chosen_flips = torch.from_numpy(flips)
             inputs[chosen_flips] = inputs[chosen_flips].flip(-1)
-            targets[chosen_flips] *= torch.tensor([-1.0, 1, 1, 1, -1, -1])
+            targets[chosen_flips] *= MIRROR
         inputs = ((1 + 0.2 * light[0]) * inputs + 15 * light[1]).clamp_(0, 255)  # another exposure for each clip
         if self.lessons is None:
             return Batch(inputs, targets)
         lessons, index = self.lessons, torch.from_numpy(pairs)
+        if flips is not None:
+            index = index + len(self.store.motions) * torch.from_numpy(flips)[:, None]
         return Batch(inputs, targets, lessons.teacher[index], lessons.hints[index], lessons.trust[index])
 
 

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from distilvo.bench import TIMER, latencies_ms
 from distilvo.clips import FrameStore, motion_scale, open_store
-from distilvo.distill.teacher_pass import teacher_pass
 from distilvo.distill.trust import Trust
 from distilvo.evaluation import (
     Evaluation,
@@ -29,25 +28,24 @@ from distilvo.evaluation import (
     write_trajectories,
 )
 from distilvo.export import export_onnx
-from distilvo.files import claim_folder, read_json, write_json
+from distilvo.files import claim_folder, read_json, write_json, write_text
 from distilvo.models.files import load_model, save_model
-from distilvo.models.network import Architecture
 from distilvo.models.student import student_architecture
 from distilvo.models.teacher import SHIPPED_TEACHER, teacher_architecture
 from distilvo.progress import console
-from distilvo.recipes import about, distil, last_fc, train_supervised
+from distilvo.recipes import about, ask, distil, train_supervised
 from distilvo.report import (
     DriveResult,
     RunResults,
     TrustResult,
     TrustSample,
+    markdown_table,
     results_table,
     verdict,
     write_page,
     write_plots,
 )
 from distilvo.sequences import open_dataset
-from distilvo.sequences.frame_format import FrameFormat
 from distilvo.settings import DemoSettings
 from distilvo.world.dataset import render_streets
 
@@ -92,6 +90,7 @@ class _Demo:
         rows, results = self._evaluate(latency)
         write_plots(self.out / "plots", results)
         write_page(self.out / "report.html", results)
+        write_text(self.out / "table.md", markdown_table(rows))
         self.seconds["8 report"] = time.monotonic() - begin
         summary = self._summary(rows, export["onnx_max_abs_difference"])
         write_json(self.out / "summary.json", summary)
@@ -136,23 +135,23 @@ class _Demo:
         render_streets(
             data, _seeds(TEACHER_SEEDS, s.teacher_streets), s.train_frames, architecture.size, label="teacher's streets"
         )
-        store = open_store(open_dataset(data), _format(architecture), self.cache, "teacher's frames")
+        store = open_store(open_dataset(data), architecture.frame_format, self.cache, "teacher's frames")
         network, curve = train_supervised(architecture, store, s.teacher, self.out / "training/teacher", "teacher")
         save_model(network, self.models / "teacher", about(store, s.teacher))
         return {"curves": {"teacher": curve}}
 
     def _trust(self) -> dict[str, Any]:
         _, trust = self._ask_teacher()
-        return {"eta": trust.eta, "mean_phi": float(trust.phi.mean()), "least_phi": float(trust.phi.min())}
+        phi = trust.of_sample
+        return {"eta": trust.eta, "mean_phi": float(phi.mean()), "least_phi": float(phi.min())}
 
     def _distil(self) -> dict[str, Any]:
         teacher, _ = load_model(self.models / "teacher")
         s, store = self.settings, self._store("train")
         architecture = student_architecture(s.rate, teacher.architecture)
-        made = distil(
-            teacher, architecture, store, s.student, self.out / "training/distilled", self.cache, "distilled student"
-        )
-        more = {"method": "AHT, then AIL", "eta": made.trust.eta}
+        folder, label = self.out / "training/distilled", "distilled student"
+        made = distil(teacher, architecture, store, s.student, folder, self.cache, label, s.method)
+        more = {"method": asdict(s.method), "eta": made.trust.eta}
         save_model(made.student, self.models / "student_distilled", about(store, s.student, **more))
         return {"curves": made.curves}
 
@@ -215,22 +214,27 @@ class _Demo:
     def _trust_result(self) -> TrustResult:
         store = self._store("train")
         said, trust = self._ask_teacher()
-        order = torch.argsort(trust.phi).tolist()
-        off = (said - torch.from_numpy(store.motions)).numpy()
+        phi = trust.of_sample[: len(store.motions)]
+        order = torch.argsort(phi).tolist()
+        off = (said[: len(store.motions)] - torch.from_numpy(store.motions)).numpy()
         samples = [
-            _sample(store, pair, float(trust.phi[pair]), off[pair])
+            _sample(store, pair, float(phi[pair]), off[pair])
             for pair in order[:TRUST_SAMPLES] + order[: -TRUST_SAMPLES - 1 : -1]
         ]
-        return TrustResult(trust.phi.numpy(), trust.eta, samples[:TRUST_SAMPLES], samples[TRUST_SAMPLES:])
+        return TrustResult(phi.numpy(), trust.eta, samples[:TRUST_SAMPLES], samples[TRUST_SAMPLES:])
 
     def _ask_teacher(self) -> tuple[torch.Tensor, Trust]:
         teacher, _ = load_model(self.models / "teacher")
-        lessons, trust = teacher_pass(teacher, last_fc(teacher.architecture), self._store("train"), self.cache)
+        s = self.settings
+        lessons, trust = ask(teacher, self._store("train"), s.method, self.cache, s.student.mirror)
         return lessons.teacher, trust
 
     def _store(self, part: str) -> FrameStore:
         return open_store(
-            open_dataset(self.out / "data" / part), _format(teacher_architecture("demo")), self.cache, f"{part} frames"
+            open_dataset(self.out / "data" / part),
+            teacher_architecture("demo").frame_format,
+            self.cache,
+            f"{part} frames",
         )
 
     def _summary(self, rows: list[ModelRow], difference: float) -> dict[str, Any]:
@@ -248,10 +252,6 @@ class _Demo:
 
 def _seeds(first: int, count: int) -> range:
     return range(first, first + count)
-
-
-def _format(architecture: Architecture) -> FrameFormat:
-    return FrameFormat(architecture.size, architecture.channels)
 
 
 def _drive(store: FrameStore, index: int, found: dict[str, Evaluation]) -> DriveResult:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distilvo import poses
+from distilvo import parallel, poses
 from distilvo.clips import FrameStore
 from distilvo.metrics import Errors, errors
 from distilvo.models.network import Architecture, PoseNetwork
@@ -56,11 +56,13 @@ class Evaluation:
 
     Attributes:
         estimates: (N, 4, 4) camera-to-world poses by drive.
+        times: (N,) of their frames by drive, s.
         errors: of each drive.
         rms_rpe_t_m, rms_rpe_r_deg, ate_m: root mean squares over all frames of all drives.
     """
 
     estimates: dict[str, NDArray[np.float64]]
+    times: dict[str, NDArray[np.float64]]
     errors: dict[str, Errors]
     rms_rpe_t_m: float
     rms_rpe_r_deg: float
@@ -78,8 +80,14 @@ def model_row(
 
 
 def network_motions(network: PoseNetwork) -> Predict:
-    """A network as ``evaluate`` wants it."""
-    return lambda store, index: network.predict(store.drive_frames(index)).numpy()
+    """A network as ``evaluate`` wants it; it runs on the GPU where there is one."""
+
+    def predict(store: FrameStore, index: int) -> NDArray[np.float32]:
+        with parallel.on_device(network) as device:
+            motions: NDArray[np.float32] = network.predict(store.drive_frames(index).to(device)).cpu().numpy()
+        return motions
+
+    return predict
 
 
 def constant_motion(motion: NDArray[np.float32]) -> Predict:
@@ -94,26 +102,26 @@ def truth(store: FrameStore, index: int) -> NDArray[np.float64]:
 
 def evaluate(predict: Predict, store: FrameStore, label: str = "evaluate") -> Evaluation:
     """Predict every drive of a store and compare with the truth."""
-    estimates, measured, frames = {}, {}, []
+    estimates, times, measured, frames = {}, {}, {}, []
     with progress(label, len(store.drives)) as bar:
         for index, drive in enumerate(store.drives):
             estimates[drive.name] = poses.trajectory(predict(store, index))
             measured[drive.name] = errors(estimates[drive.name], truth(store, index))
+            times[drive.name] = store.drive_times(index)
             frames.append(drive.frames)
             bar.advance()
     together = [
         _together([getattr(e, name) for e in measured.values()], frames)
         for name in ("rms_rpe_t_m", "rms_rpe_r_deg", "ate_m")
     ]
-    return Evaluation(estimates, measured, *together)
+    return Evaluation(estimates, times, measured, *together)
 
 
-def write_trajectories(evaluation: Evaluation, folder: Path, rate_hz: float = 10.0) -> None:
+def write_trajectories(evaluation: Evaluation, folder: Path) -> None:
     """Write each drive's estimate as ``NAME.kitti`` and ``NAME.tum``."""
-    folder.mkdir(parents=True, exist_ok=True)
     for name, estimate in evaluation.estimates.items():
         write_kitti(folder / f"{name}.kitti", estimate)
-        write_tum(folder / f"{name}.tum", estimate, np.arange(len(estimate)) / rate_hz)
+        write_tum(folder / f"{name}.tum", estimate, evaluation.times[name])
 
 
 def _together(values: list[float], frames: list[int]) -> float:

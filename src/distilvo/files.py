@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from distilvo import parallel
 from distilvo.errors import DistilvoError
 
 
@@ -16,12 +19,15 @@ from distilvo.errors import DistilvoError
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder; on success it takes the name ``path``, on failure it is removed.
 
+    What processes that were killed have left of ``path`` is removed first.
+
     Raises:
         DistilvoError: the disk is full or the folder cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_litter(path)
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
@@ -29,13 +35,30 @@ def atomic_path(path: Path) -> Iterator[Path]:
             f"{path}: cannot be written ({error.strerror or error}); free some space or choose another --out"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # it would hide what went wrong
+            temporary.unlink(missing_ok=True)
+
+
+def reserve(path: Path) -> None:
+    """Fill the holes of a file with space, so that a full disk is an error now, not a signal once the file is mapped.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    if not hasattr(os, "posix_fallocate"):
+        return
+    with path.open("r+b") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # this file system cannot reserve
+                raise
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file in one piece."""
     with atomic_path(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -50,7 +73,7 @@ def read_json(path: Path) -> Any:
         DistilvoError: the file is missing or is no JSON.
     """
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DistilvoError(f"{path}: no such file; check the path") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -61,11 +84,16 @@ def claim_folder(folder: Path, kind: str, settings: dict[str, Any]) -> Path:
     """Make an output folder ours, or come back to it; a folder of other content is never written into.
 
     A file ``distilvo.json`` inside names what the folder is and the settings it was begun with: the same settings go on
-    where an interrupted run stopped.
+    where an interrupted run stopped. Of several processes one claims it for all.
 
     Raises:
         DistilvoError: the folder holds something else, or a run with other settings.
     """
+    parallel.on_main(lambda: _claim(folder, kind, settings))
+    return folder
+
+
+def _claim(folder: Path, kind: str, settings: dict[str, Any]) -> None:
     marker = folder / "distilvo.json"
     claim = json.loads(json.dumps({"kind": kind, "settings": settings}))
     if marker.exists():
@@ -78,7 +106,6 @@ def claim_folder(folder: Path, kind: str, settings: dict[str, Any]) -> Path:
         raise DistilvoError(f"{folder}: exists and was not made by 'distilvo {kind}'; choose another --out")
     else:
         write_json(marker, claim)
-    return folder
 
 
 def _difference(found: Any, claim: dict[str, Any]) -> str:
@@ -92,3 +119,23 @@ def _difference(found: Any, claim: dict[str, Any]) -> str:
         + ", ".join(f"{key}: {before.get(key)} -> {now.get(key)}" for key in changed)
         + ")"
     )
+
+
+def _remove_litter(path: Path) -> None:
+    name = re.compile(rf"\.{re.escape(path.name)}\.(\d+)\.part")
+    with suppress(OSError):  # it is a courtesy: whether the folder can be used shows when it is written to
+        for file in path.parent.iterdir():
+            if (found := name.fullmatch(file.name)) and not _lives(int(found[1])):
+                file.unlink()
+
+
+def _lives(process: int) -> bool:
+    if os.name != "posix":  # elsewhere signal 0 does not just ask
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True

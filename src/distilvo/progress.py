@@ -18,8 +18,19 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-console = Console()
+from distilvo import parallel
+
+console = Console(quiet=not parallel.is_main())
 LOG_EVERY_S = 15.0
+
+
+_silent = False
+
+
+def silence() -> None:
+    """Show nothing from this process: another one tells how far the whole is."""
+    global _silent
+    _silent = True
 
 
 class Bar(Protocol):
@@ -32,6 +43,9 @@ class Bar(Protocol):
 @contextmanager
 def progress(label: str, total: int, done: int = 0) -> Iterator[Bar]:
     """Show how far a task of ``total`` parts is."""
+    if _silent or console.quiet:
+        yield _NoBar()
+        return
     if not console.is_terminal:
         yield _LogBar(label, total, done)
         return
@@ -44,6 +58,10 @@ def progress(label: str, total: int, done: int = 0) -> Iterator[Bar]:
     )
     with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=console) as bars:
         yield _RichBar(bars, bars.add_task(label, total=total, completed=done, note=""))
+
+
+class _NoBar:
+    def advance(self, count: int = 1, note: str = "") -> None: ...
 
 
 class _RichBar:

@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from distilvo import parallel
 from distilvo.clips import Batch, Clips
 from distilvo.distill.task import Losses, Task
 from distilvo.errors import DistilvoError
@@ -59,6 +60,9 @@ Curve = list[tuple[int, float]]
 def train(task: Task, clips: Clips, settings: TrainingSettings, checkpoint: Path, label: str) -> Curve:
     """Train a task's network in place, or go on from ``checkpoint``; a finished training is only read back.
 
+    Several processes each take their share of every batch and average their gradients, so that they train as one would;
+    a training may go on in another number of them.
+
     Args:
         task: owns the network; parameters that ask for no gradient stay as they are.
         clips: the training set.
@@ -70,28 +74,61 @@ def train(task: Task, clips: Clips, settings: TrainingSettings, checkpoint: Path
         The training curve.
 
     Raises:
-        DistilvoError: the loss is not finite, or the checkpoint is of another training.
+        DistilvoError: the loss is not finite, the checkpoint is of another training, or a batch cannot be shared.
     """
+    share = parallel.share(clips.batch_size)
+    parallel.join()
     _keep_freed_memory()
     AcceleratorState._reset_state()  # else a second training in one process could not have another precision
-    accelerator = Accelerator(mixed_precision=settings.precision)
+    on_cpus = parallel.size() > 1 and parallel.device().type == "cpu"  # or accelerate looks for GPUs, and runs alone
+    accelerator = Accelerator(cpu=on_cpus, mixed_precision=settings.precision)
     trainable = [parameter for parameter in task.parameters() if parameter.requires_grad]
     optimiser = torch.optim.Adam(trainable, settings.learning_rate)
-    task, optimiser = accelerator.prepare(task, optimiser)
-    torch.manual_seed(settings.seed)
-    identity = {**asdict(settings), "task": accelerator.unwrap_model(task).key, "clips": clips.key}
-    state = _Checkpoint(checkpoint, identity, accelerator.unwrap_model(task).network, optimiser.optimizer)
-    task.train()
-    with _flushed_denormals(), progress(label, settings.steps, state.step) as bar:
-        for batch in _batches(clips, state.step, settings.steps):
-            _set_learning_rate(optimiser, settings, state.step)
-            loss = _step(task, batch, optimiser, accelerator, settings)
-            state.record(loss, settings.steps)
-            bar.advance(note=f"loss {state.curve[-1][1]:.4f}" if state.curve else "")
-            state.save_now_and_then()
-    state.save()
-    accelerator.unwrap_model(task).cpu().eval()  # where the rest of the corridor is
+    with _norms_over_all(task, accelerator.device):
+        model, optimiser = accelerator.prepare(task, optimiser)
+        torch.manual_seed(settings.seed)
+        state = _Checkpoint(checkpoint, settings, clips, task, optimiser.optimizer)
+        _agree(state, settings)
+        model.train()
+        with _flushed_denormals(), progress(label, settings.steps, state.step) as bar:
+            for batch in _batches(clips, state.step, settings.steps, share):
+                _set_learning_rate(optimiser, settings, state.step)
+                loss = _step(model, batch, optimiser, accelerator, settings)
+                state.record(loss, settings.steps)
+                bar.advance(note=f"loss {state.curve[-1][1]:.4f}" if state.curve else "")
+                state.save_now_and_then()
+        parallel.on_main(state.save)
+    task.cpu().eval()  # where the rest of the corridor is
+    parallel.broadcast(task.state_dict().values())  # running statistics are each process's own
+    del model
+    accelerator.free_memory()  # else its hooks on the weights would outlive it
     return state.curve
+
+
+def _agree(state: _Checkpoint, settings: TrainingSettings) -> None:
+    """All processes begin at the same step, each with dropout of its own; the checkpoint has rank 0's random state."""
+    if float(parallel.mean(torch.tensor(float(state.step), device=parallel.device()))) != state.step:
+        raise DistilvoError(f"{state.path}: not seen by all processes; --out must be on a disk that all machines share")
+    if not parallel.is_main():
+        torch.manual_seed(settings.seed + 1_000_003 * parallel.rank() + state.step)
+
+
+@contextmanager
+def _norms_over_all(task: nn.Module, device: torch.device) -> Iterator[None]:
+    """Batch norms that see the whole batch, where processes share it on GPUs; torch has none for CPUs.
+
+    They change class and back, rather than be replaced, so that hooks on them stay.
+    """
+    shared = parallel.size() > 1 and device.type == "cuda"
+    norms: list[Any] = [module for module in task.modules() if shared and type(module) is nn.BatchNorm2d]
+    for norm in norms:
+        norm.__class__, norm.process_group = nn.SyncBatchNorm, None
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.__class__ = nn.BatchNorm2d
+            del norm.process_group
 
 
 @contextmanager
@@ -112,11 +149,11 @@ def _keep_freed_memory() -> None:
             libc.mallopt(option, value)
 
 
-def _batches(clips: Clips, first: int, last: int) -> Iterator[Batch]:
-    """The batches of steps ``first .. last - 1``; the same whether or not the training was interrupted."""
+def _batches(clips: Clips, first: int, last: int, share: slice) -> Iterator[Batch]:
+    """Shares of the batches of steps ``first .. last - 1``; the same whether or not the training was interrupted."""
     step = first
     while step < last:
-        for batch in clips.epoch(step // len(clips), step % len(clips)):
+        for batch in clips.epoch(step // len(clips), step % len(clips), share):
             if step == last:
                 return
             yield batch
@@ -130,27 +167,39 @@ def _set_learning_rate(optimiser: torch.optim.Optimizer, settings: TrainingSetti
         group["lr"] = settings.learning_rate * factor
 
 
-def _step(task: nn.Module, batch: Batch, optimiser: Any, accelerator: Accelerator, settings: TrainingSettings) -> float:
+def _step(
+    model: nn.Module, batch: Batch, optimiser: Any, accelerator: Accelerator, settings: TrainingSettings
+) -> float:
     batch = batch.to(accelerator.device)
     with accelerator.autocast():
-        losses: Losses = task(batch)
+        losses: Losses = model(batch)
     total = losses["total"]
-    if not torch.isfinite(total):
-        raise DistilvoError(f"training: the loss became {float(total.detach())}; try a smaller --learning-rate")
+    loss = float(parallel.mean(total.detach()))
+    if not math.isfinite(loss):  # in all processes, then, wherever it came from
+        raise DistilvoError(f"training: the loss became {loss}; try a smaller --learning-rate")
     optimiser.zero_grad()
     accelerator.backward(total)
     accelerator.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], settings.clip_norm)
     optimiser.step()
-    return float(total.detach())
+    return loss
 
 
 class _Checkpoint:
-    """Where a training stands: one safetensors file, tensors and a JSON header, whole or not there."""
+    """Where a training stands: one safetensors file, tensors and a JSON header, whole or not there.
+
+    All processes read it and rank 0 writes it; nothing in it depends on how many there are.
+    """
 
     def __init__(
-        self, path: Path, identity: dict[str, Any], network: nn.Module, optimiser: torch.optim.Optimizer
+        self,
+        path: Path,
+        settings: TrainingSettings,
+        clips: Clips,
+        task: Task,
+        optimiser: torch.optim.Optimizer,
     ) -> None:
-        self.path, self.identity, self.network, self.optimiser = path, identity, network, optimiser
+        self.path, self.task, self.optimiser = path, task, optimiser
+        self.identity: dict[str, Any] = {**asdict(settings), "task": task.key, "clips": clips.key}
         self.step = 0
         self.curve: Curve = []
         self._sum, self._count = 0.0, 0
@@ -167,11 +216,11 @@ class _Checkpoint:
             self._sum, self._count = 0.0, 0
 
     def save_now_and_then(self) -> None:
-        if time.monotonic() - self._saved > CHECKPOINT_EVERY_S:
+        if parallel.is_main() and time.monotonic() - self._saved > CHECKPOINT_EVERY_S:
             self.save()
 
     def save(self) -> None:
-        tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
+        tensors = {f"task.{name}": tensor for name, tensor in self.task.state_dict().items()}
         for index, moments in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in moments.items()}
         tensors["random"] = torch.get_rng_state()
@@ -193,13 +242,13 @@ class _Checkpoint:
                 tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, KeyError, TypeError, OSError) as error:
             raise DistilvoError(f"{self.path}: not a whole checkpoint ({error}); remove it to begin anew") from None
-        network = _strip(tensors, "network.")
-        shapes = {name: tensor.shape for name, tensor in self.network.state_dict().items()}
-        if header.get("identity") != self.identity or {name: t.shape for name, t in network.items()} != shapes:
+        task = _strip(tensors, "task.")
+        shapes = {name: tensor.shape for name, tensor in self.task.state_dict().items()}
+        if header.get("identity") != self.identity or {name: t.shape for name, t in task.items()} != shapes:
             raise DistilvoError(
                 f"{self.path}: is of a training with other settings, data or network; choose another folder"
             )
-        self.network.load_state_dict(network)
+        self.task.load_state_dict(task)
         moments: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _strip(tensors, "optimiser.").items():
             index, key = name.split(".")

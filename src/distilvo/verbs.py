@@ -7,33 +7,37 @@ from collections.abc import Sequence as Several
 from dataclasses import asdict
 from pathlib import Path
 
-from distilvo import evaluation
+from distilvo import evaluation, parallel
 from distilvo.clips import FrameStore, motion_scale, open_store
 from distilvo.errors import DistilvoError
 from distilvo.evaluation import constant_motion, model_row, network_motions
 from distilvo.export import export_onnx
-from distilvo.files import claim_folder, write_json
+from distilvo.files import claim_folder, write_json, write_text
 from distilvo.models.files import load_model, read_config, save_model
-from distilvo.models.network import Architecture
-from distilvo.models.student import student_architecture
+from distilvo.models.network import Architecture, PoseNetwork
+from distilvo.models.student import slim_architecture, student_architecture
 from distilvo.models.teacher import SHIPPED_TEACHER, teacher_architecture
 from distilvo.progress import console
-from distilvo.recipes import about, distil, train_supervised
-from distilvo.sequences import Camera, Sequence, open_dataset, open_sequence
-from distilvo.sequences.frame_format import FrameFormat
-from distilvo.settings import Recipe
+from distilvo.recipes import FoldTeacher, about, distil, train_supervised
+from distilvo.sequences import Camera, choose, open_sequence
+from distilvo.settings import Method, Recipe
 from distilvo.tracking import track as track_sequence
 from distilvo.tracking import write_track
 from distilvo.trajectories import read_kitti
 
 
-def render(out: Path, seeds: range, frames: int, size: tuple[int, int], poses: Path | None) -> None:
+def render(out: Path, seeds: range, frames: int, size: tuple[int, int], poses: Path | None, hard: float) -> None:
     """Render streets, or one street along a pose file."""
     from distilvo.world.dataset import render_along, render_streets
 
-    claim_folder(out, "render", {"frames": frames, "size": list(size), "poses": None if poses is None else str(poses)})
+    if not seeds:
+        raise DistilvoError(f"render: --streets {seeds.stop - seeds.start}; expected at least 1")
+    if not 0.0 <= hard <= 1.0 or (hard and poses is not None):
+        raise DistilvoError(f"render: --hard {hard}; expected 0 to 1, and none with --poses")
+    settings = {"frames": frames, "size": list(size), "poses": None if poses is None else str(poses), "hard": hard}
+    claim_folder(out, "render", settings)
     if poses is None:
-        folders = render_streets(out, seeds, frames, size)
+        folders = render_streets(out, seeds, frames, size, hard=hard)
     else:
         folders = [render_along(read_kitti(poses), seeds[0], size, out, poses.stem)]
     console.print(f"{len(folders)} sequences in {out / 'sequences'}")
@@ -45,41 +49,66 @@ def train(
     teacher: str,
     rate: float | None,
     init: Path | None,
+    init_flownet: Path | None,
     sequences: tuple[str, ...],
     recipe: Recipe,
 ) -> None:
     """Train a network on ground truth alone."""
+    if init is not None and init_flownet is not None:
+        raise DistilvoError("train: --init and --init-flownet exclude each other; give one of them")
+    parallel.share(recipe.batch_size)  # before any work, rather than when the training begins
     start = None if init is None else load_model(init)[0]
     architecture = teacher_architecture(teacher) if start is None else start.architecture
     if rate is not None and start is None:
         architecture = student_architecture(rate, architecture)
+    filled = None
+    if init_flownet is not None:
+        start, filled = _begin_with_flownet(architecture, init_flownet, recipe.seed)
     settings = {"data": str(data), "architecture": architecture.to_dict(), "recipe": asdict(recipe), "init": str(init)}
-    claim_folder(out, "train", settings)
+    claim_folder(out, "train", settings | {"init_flownet": str(init_flownet)})
     store = _store(data, sequences, architecture, out / "cache")
+    if start is not None and filled is not None:
+        start.set_motion_scale(*motion_scale(store))  # its output is in that unit: nothing to rescale
     network, curve = train_supervised(architecture, store, recipe, out / "checkpoints", architecture.name, start)
-    save_model(network, out, about(store, recipe, method="ground truth only", init=str(init)))
+    flownet = None if filled is None else {"file": str(init_flownet), "convolutions": filled}
+    kept = about(store, recipe, method="ground truth only", init=str(init), init_flownet=flownet)
+    parallel.on_main(lambda: save_model(network, out, kept))
     console.print(f"{out}: {architecture.name}, last training loss {curve[-1][1]:.4f}")
 
 
 def distill(
-    data: Path, out: Path, teacher: Path | None, rate: float, sequences: tuple[str, ...], recipe: Recipe
+    data: Path,
+    out: Path,
+    teacher: Path | None,
+    rate: float,
+    slim: bool,
+    sequences: tuple[str, ...],
+    recipe: Recipe,
+    method: Method,
+    fold_teacher: Recipe,
+    fold_init: Path | None,
 ) -> None:
     """Distil a student."""
+    for size in (recipe.batch_size, fold_teacher.batch_size if method.folds else recipe.batch_size):
+        parallel.share(size)  # before any work, rather than when the training begins
     network, _ = load_model(teacher or SHIPPED_TEACHER)
-    architecture = student_architecture(rate, network.architecture)
-    settings = {"data": str(data), "teacher": str(teacher), "rate": rate, "recipe": asdict(recipe)}
-    claim_folder(out, "distill", settings)
+    architecture = (slim_architecture if slim else student_architecture)(rate, network.architecture)
+    settings = {"data": str(data), "teacher": str(teacher), "rate": rate, "slim": slim, "recipe": asdict(recipe)}
+    claim_folder(out, "distill", settings | {"method": asdict(method)})
     store = _store(data, sequences, architecture, out / "cache")
-    made = distil(network, architecture, store, recipe, out / "checkpoints", out / "cache", architecture.name)
-    save_model(made.student, out, about(store, recipe, method="AHT, then AIL", eta=made.trust.eta))
-    phi = made.trust.phi
+    folds = FoldTeacher(fold_teacher, None if fold_init is None else load_model(fold_init)[0])
+    checkpoints, cache = out / "checkpoints", out / "cache"
+    made = distil(network, architecture, store, recipe, checkpoints, cache, architecture.name, method, folds)
+    kept = about(store, recipe, method=asdict(method), eta=made.trust.etas)
+    parallel.on_main(lambda: save_model(made.student, out, kept))
+    phi = made.trust.of_sample
     console.print(f"{out}: {architecture.name}; trust Phi mean {phi.mean():.3f}, lowest {phi.min():.3f}")
 
 
 def evaluate(models: Several[Path], data: Path, out: Path | None, sequences: tuple[str, ...]) -> None:
     """Print one table of all models on all sequences."""
     from distilvo.bench import TIMER, latencies_ms
-    from distilvo.report import results_table
+    from distilvo.report import markdown_table, results_table
 
     if not models:
         raise DistilvoError("evaluate: no model given; expected one or more model folders")
@@ -110,6 +139,7 @@ def evaluate(models: Several[Path], data: Path, out: Path | None, sequences: tup
     console.print(results_table(rows))
     console.print(TIMER + " The mean motion is that of these sequences.")
     if out is not None:
+        write_text(out / "table.md", markdown_table(rows))
         write_json(out / "summary.json", {"models": [row.to_dict() for row in rows]})
 
 
@@ -149,6 +179,20 @@ def track(source: Path, model: Path, out: Path, intrinsics: tuple[float, float, 
     console.print(f"Trajectory: {out / 'trajectory.tum'}, {out / 'trajectory.kitti'}")
 
 
+def _begin_with_flownet(architecture: Architecture, path: Path, seed: int) -> tuple[PoseNetwork, list[str]]:
+    """A network with FlowNetS's convolutions, else as random as a fresh one of this seed, and what was filled."""
+    import torch
+
+    from distilvo.models.flownet import load_flownet
+
+    torch.manual_seed(seed)
+    network = PoseNetwork(architecture)
+    filled = load_flownet(network, path)
+    for line in filled:
+        console.print(f"{path.name}: {line}", markup=False, soft_wrap=True)
+    return network, filled
+
+
 def _export(model: Path, path: Path) -> float:
     """Check on noise: without a data set at hand it is as good as any picture."""
     import torch
@@ -162,11 +206,4 @@ def _export(model: Path, path: Path) -> float:
 
 
 def _store(data: Path, names: tuple[str, ...], architecture: Architecture, cache: Path) -> FrameStore:
-    return open_store(_chosen(data, names), FrameFormat(architecture.size, architecture.channels), cache)
-
-
-def _chosen(data: Path, names: tuple[str, ...]) -> list[Sequence]:
-    found = {sequence.name: sequence for sequence in open_dataset(data)}
-    if missing := [name for name in names if name not in found]:
-        raise DistilvoError(f"{data}: has no sequence {', '.join(missing)}; it has {', '.join(found)}")
-    return [found[name] for name in names] if names else list(found.values())
+    return open_store(choose(data, names), architecture.frame_format, cache)

@@ -1,6 +1,7 @@
 """What a network is trained on, as objects that own it: each turns a batch into a dict of losses with their ``total``.
 
-Nothing of a task leaks into the student's saved weights. They take any torch module that regresses a vector.
+Nothing of a task leaks into the student's saved weights: projections of hints and the sigma of probabilistic imitation
+belong to the task. They take any torch module that regresses a vector.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from distilvo.clips import Batch
-from distilvo.distill.hints import Tap, attentive_hint
-from distilvo.distill.imitation import attentive_imitation, ground_truth_only
+from distilvo.distill import imitation
+from distilvo.distill.hints import Tap, attentive_hint, per_sample, plain_hint
 from distilvo.errors import DistilvoError
+from distilvo.settings import Blend
 
 Losses = dict[str, Tensor]
+PROBABILISTIC = ("laplace", "gaussian")
 
 
 class Task(nn.Module):
@@ -45,49 +48,109 @@ class Supervised(Task):
 
     def forward(self, batch: Batch) -> Losses:
         """``total``: mean squared error in units of ``scale``."""
-        return {"total": ground_truth_only(self.network(batch.inputs), batch.targets, self.scale).mean()}
+        return {"total": imitation.ground_truth_only(self.network(batch.inputs), batch.targets, self.scale).mean()}
 
 
-class HintStage(Task):
-    """Stage 1: attentive hint training (AHT) up to the guided layer; what comes after it gets no gradient."""
+class HintLoss(nn.Module):
+    """Distance of a guided layer from the teacher's hint, plain (HT) or attentive (AHT).
 
-    def __init__(self, network: nn.Module, guided: str) -> None:
-        super().__init__(network)
+    Where the two differ in size, a learned linear projection of the guided layer takes the hint's size.
+    """
+
+    def __init__(self, network: nn.Module, guided: str, attentive: bool, sizes: tuple[int, int]) -> None:
+        """Args ``sizes``: values per sample of the guided layer and of the hint."""
+        super().__init__()
+        self.guided, self.attentive = guided, attentive
         self.tap = Tap(network, guided)
+        self.projection = nn.Identity() if sizes[0] == sizes[1] else nn.Linear(*sizes)
 
-    def forward(self, batch: Batch) -> Losses:
-        """``total``: mean of ``Phi ||Psi_T - Psi_S||^2``.
-
-        Raises:
-            DistilvoError: hint and guided layer are not of one width.
-        """
-        hints, trust = _asked(batch.hints, "hints"), _asked(batch.trust, "trust")
-        self.network(batch.inputs)
-        if self.tap.value.shape != hints.shape:
-            raise DistilvoError(
-                f"guided layer gives {tuple(self.tap.value.shape)}, the hint has {tuple(hints.shape)}; "
-                "expected the same; choose another layer"
-            )
-        return {"total": attentive_hint(self.tap.value, hints, trust).mean()}
+    def forward(self, batch: Batch) -> Tensor:
+        """Mean loss of the network's last forward pass, which was over this batch."""
+        hints = _asked(batch.hints, "hints")
+        found = self.projection(per_sample(self.tap.value, batch.targets.shape[:-1]))
+        if not self.attentive:
+            return plain_hint(found, hints).mean()
+        trust = _asked(batch.trust, "trust")
+        of_sample = trust if trust.ndim == hints.ndim - 1 else trust.mean(-1)
+        return attentive_hint(found, hints, of_sample).mean()
 
 
-class ImitationStage(Task):
-    """Stage 2: attentive imitation (AIL) of the layers after the guided one; what stage 1 trained is frozen."""
+class ImitationLoss(nn.Module):
+    """One of the blends of ground truth and imitation; a probabilistic one has a head for log sigma of its own."""
 
-    def __init__(self, network: nn.Module, scale: Tensor, alpha: float, frozen: Iterable[nn.Parameter] = ()) -> None:
-        super().__init__(network)
+    def __init__(
+        self,
+        network: nn.Module,
+        blend: Blend,
+        scale: Tensor,
+        alpha: float,
+        uncertain: tuple[str, int] | None = None,
+    ) -> None:
+        """Args ``uncertain``: path and size of the layer that log sigma is read from, for probabilistic blends."""
+        super().__init__()
+        self.blend, self.alpha = blend, alpha
         self.register_buffer("scale", scale.clone())
         self.scale: Tensor
-        self.alpha = alpha
+        if blend in PROBABILISTIC:
+            if uncertain is None:
+                raise DistilvoError(f"blend '{blend}': expected a layer of the student to read log sigma from")
+            self.tap = Tap(network, uncertain[0])
+            self.log_sigma = nn.Linear(uncertain[1], 1)
+            nn.init.zeros_(self.log_sigma.weight)
+            nn.init.zeros_(self.log_sigma.bias)
+
+    def forward(self, prediction: Tensor, batch: Batch) -> Tensor:
+        """Mean loss of predictions (..., D)."""
+        truth, scale = batch.targets, self.scale
+        if self.blend == "ground-truth":
+            return imitation.ground_truth_only(prediction, truth, scale).mean()
+        teacher = _asked(batch.teacher, "teacher")
+        match self.blend:
+            case "teacher-only":
+                return imitation.teacher_only(prediction, teacher, scale).mean()
+            case "minimum":
+                return imitation.minimum(prediction, truth, teacher, scale).mean()
+            case "additional":
+                return imitation.additional(prediction, truth, teacher, self.alpha, scale).mean()
+            case "upper-bound":
+                return imitation.upper_bound(prediction, truth, teacher, self.alpha, scale).mean()
+            case "attentive":
+                trust = _asked(batch.trust, "trust")
+                return imitation.attentive_imitation(prediction, truth, teacher, trust, self.alpha, scale).mean()
+            case "laplace" | "gaussian":
+                blend = imitation.laplace if self.blend == "laplace" else imitation.gaussian
+                log_sigma = self.log_sigma(per_sample(self.tap.value, truth.shape[:-1])).squeeze(-1)
+                return blend(prediction, truth, teacher, log_sigma, self.alpha, scale).mean()
+
+
+class Distillation(Task):
+    """A stage of distillation: hints, imitation of the output, or both at once."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        hint: HintLoss | None = None,
+        imitation: ImitationLoss | None = None,
+        hint_weight: float = 1.0,
+        frozen: Iterable[nn.Parameter] = (),
+    ) -> None:
+        """Args ``frozen``: parameters that this stage leaves as they are."""
+        super().__init__(network)
+        self.hint, self.imitation, self.hint_weight = hint, imitation, hint_weight
         for parameter in frozen:
             parameter.requires_grad_(False)
 
     @property
     def key(self) -> str:
-        """The task and its alpha."""
-        return f"{super().key} {self.alpha}"
+        """The losses and their settings."""
+        parts = [super().key]
+        if self.hint is not None:
+            parts.append(f"hint {self.hint.guided} attentive={self.hint.attentive} weight={self.hint_weight}")
+        if self.imitation is not None:
+            parts.append(f"{self.imitation.blend} alpha={self.imitation.alpha}")
+        return ", ".join(parts)
 
-    def train(self, mode: bool = True) -> ImitationStage:
+    def train(self, mode: bool = True) -> Distillation:
         """Frozen modules stay in evaluation mode, so that their running statistics stay."""
         super().train(mode)
         for module in self.network.modules():
@@ -97,11 +160,22 @@ class ImitationStage(Task):
         return self
 
     def forward(self, batch: Batch) -> Losses:
-        """``total``: mean AIL."""
-        teacher, trust = _asked(batch.teacher, "teacher"), _asked(batch.trust, "trust")
+        """``hint`` and ``imitation``, where they are asked for, and their weighted sum ``total``."""
         prediction = self.network(batch.inputs)
-        loss = attentive_imitation(prediction, batch.targets, teacher, trust, self.alpha, self.scale)
-        return {"total": loss.mean()}
+        losses: Losses = {}
+        if self.hint is not None:
+            losses["hint"] = self.hint(batch)
+        if self.imitation is not None:
+            losses["imitation"] = self.imitation(prediction, batch)
+        weights = {"hint": self.hint_weight, "imitation": 1.0}
+        return {**losses, "total": torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()}
+
+    def close(self) -> None:
+        """Leave the network as it was: nothing frozen, nothing tapped."""
+        for module in self.modules():
+            if isinstance(module, (HintLoss, ImitationLoss)) and hasattr(module, "tap"):
+                module.tap.close()
+        self.network.requires_grad_(True)
 
 
 def parameters_up_to(network: nn.Module, guided: str, inputs: Tensor) -> list[nn.Parameter]:
@@ -113,6 +187,18 @@ def parameters_up_to(network: nn.Module, guided: str, inputs: Tensor) -> list[nn
         gradients = torch.autograd.grad(tap.value.sum(), parameters, allow_unused=True)
     network.train(training)
     return [parameter for parameter, gradient in zip(parameters, gradients, strict=True) if gradient is not None]
+
+
+@torch.no_grad()
+def layer_size(network: nn.Module, path: str, batch: Batch) -> int:
+    """Values that a layer gives for each sample of a batch."""
+    training = network.training
+    network.eval()
+    with Tap(network, path) as tap:
+        network(batch.inputs)
+        size = per_sample(tap.value, batch.targets.shape[:-1]).shape[-1]
+    network.train(training)
+    return size
 
 
 def _asked(value: Tensor | None, name: str) -> Tensor:

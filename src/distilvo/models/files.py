@@ -1,4 +1,4 @@
-"""A saved model is a folder: ``model.safetensors`` and ``config.json``. No pickle is ever read."""
+"""A saved model is a folder: ``model.safetensors`` and ``config.json``. It is never a pickle."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from distilvo.models.correlation import Correlation
+from distilvo.sequences.frame_format import FrameFormat
 
 State = tuple[Tensor, ...]
 """What a network carries from frame to frame: the last frame's features, then (hidden, cell) of each LSTM layer."""
@@ -51,6 +52,17 @@ class Architecture:
     dropout: float = 0.25
     batch_norm: bool = False
 
+    @property
+    def frame_format(self) -> FrameFormat:
+        """What the network wants to be shown of a frame."""
+        return FrameFormat(self.size, self.channels)
+
+    @property
+    def feature_channels(self) -> int:
+        """Channels of the feature map of a frame pair: behind the correlation, where no convolution follows it."""
+        width = self.convolutions[-1][0]
+        return width + _displacements(self.reach) if self.shared == len(self.convolutions) else width
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON can hold it."""
         return asdict(self)
@@ -81,7 +93,7 @@ class PoseNetwork(nn.Module):
         self.convolutions = nn.ModuleList(_convolutions(architecture))
         self.correlation = Correlation(architecture.reach) if architecture.shared else None
         self.pool = _GridPool(architecture)
-        width = architecture.grid[0] * architecture.grid[1] * architecture.convolutions[-1][0]
+        width = architecture.grid[0] * architecture.grid[1] * architecture.feature_channels
         self.lstm = nn.ModuleList()
         for hidden in architecture.lstm:
             self.lstm.append(nn.LSTM(width, hidden, batch_first=True))
@@ -196,7 +208,7 @@ def _convolutions(architecture: Architecture) -> list[nn.Module]:
     inputs = architecture.channels * (1 if architecture.shared else 2)
     for index, (outputs, kernel, stride) in enumerate(architecture.convolutions):
         if architecture.shared and index == architecture.shared:
-            inputs += (2 * architecture.reach[0] + 1) * (2 * architecture.reach[1] + 1)
+            inputs += _displacements(architecture.reach)
         convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2)
         nn.init.kaiming_normal_(convolution.weight, a=0.1)
         nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
@@ -204,6 +216,10 @@ def _convolutions(architecture: Architecture) -> list[nn.Module]:
         layers.append(nn.Sequential(convolution, *normalisation, nn.LeakyReLU(0.1)))
         inputs = outputs
     return layers
+
+
+def _displacements(reach: tuple[int, int]) -> int:
+    return (2 * reach[0] + 1) * (2 * reach[1] + 1)
 
 
 def _branch(inputs: int, width: int) -> nn.Sequential:

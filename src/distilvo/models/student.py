@@ -53,13 +53,51 @@ def student_architecture(rate: float, teacher: Architecture) -> Architecture:
     if not 0 < rate < 100:
         raise DistilvoError(f"distillation rate {rate} is not between 0 and 100 per cent")
     budget = int(count_parameters(teacher) * (1 - rate / 100))
-    for kept in range(len(teacher.convolutions) - 1, teacher.shared, -1):
+    fewest = max(1, teacher.shared)
+    for kept in range(len(teacher.convolutions) - 1, fewest - 1, -1):
         narrowest = _shrink(teacher, kept, NARROWEST, rate)
         if count_parameters(narrowest) <= budget:
             return _widest(teacher, kept, rate, budget)
-    smallest = distillation_rate(_shrink(teacher, teacher.shared + 1, NARROWEST, rate), teacher)
+    smallest = distillation_rate(_shrink(teacher, fewest, NARROWEST, rate), teacher)
     raise DistilvoError(
         f"distillation rate {rate} is out of reach for {teacher.name}: its smallest student has {smallest:.2f}"
+    )
+
+
+def slim_architecture(rate: float, teacher: Architecture) -> Architecture:
+    """A student that keeps all of its teacher's layers, its LSTMs too, and makes them narrow (not in the paper).
+
+    Layers that see single frames (``shared``) and the last FC layer, which is the hint, keep their width: they hold few
+    weights, and can be handed over as they are.
+
+    Raises:
+        DistilvoError: no such student of this teacher is that small.
+    """
+    if not 0 < rate < 100:
+        raise DistilvoError(f"distillation rate {rate} is not between 0 and 100 per cent")
+    budget = int(count_parameters(teacher) * (1 - rate / 100))
+    for percent in range(99, 1, -1):
+        found = _slim(teacher, percent / 100, rate)
+        if count_parameters(found) <= budget:
+            return found
+    smallest = distillation_rate(_slim(teacher, 0.02, rate), teacher)
+    raise DistilvoError(f"rate {rate} is out of reach for {teacher.name}: its slimmest student has {smallest:.2f}")
+
+
+def _slim(teacher: Architecture, share: float, rate: float) -> Architecture:
+    def narrow(width: int) -> int:
+        return max(8, round(width * share))
+
+    convolutions = tuple(
+        (width if index < teacher.shared else narrow(width), kernel, stride)
+        for index, (width, kernel, stride) in enumerate(teacher.convolutions)
+    )
+    return replace(
+        teacher,
+        name=f"slim-{rate:g}",
+        convolutions=convolutions,
+        lstm=tuple(narrow(width) for width in teacher.lstm),
+        dropout=0.0,
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from distilvo.errors import DistilvoError
 from distilvo.sequences.base import Camera, Frame, Sequence
 
-__all__ = ["Camera", "Frame", "Sequence", "open_dataset", "open_sequence"]
+__all__ = ["Camera", "Frame", "Sequence", "choose", "open_dataset", "open_sequence"]
 
 _VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"})
 
@@ -52,6 +52,17 @@ def open_dataset(root: str | Path) -> list[Sequence]:
     if left_out := [folder.name for folder in folders if folder not in found]:
         warnings.warn(f"{parent}: no pictures in {', '.join(left_out)}; left out", stacklevel=2)
     return [KittiSequence(folder) for folder in found]
+
+
+def choose(root: str | Path, names: tuple[str, ...]) -> list[Sequence]:
+    """The named sequences of a KITTI odometry dataset, in that order; all of it where none is named.
+
+    Raises DistilvoError where one is not there.
+    """
+    found = {sequence.name: sequence for sequence in open_dataset(root)}
+    if missing := [name for name in names if name not in found]:
+        raise DistilvoError(f"{root}: has no sequence {', '.join(missing)}; it has {', '.join(found)}")
+    return [found[name] for name in names] if names else list(found.values())
 
 
 def _open_video(path: Path) -> Sequence:

@@ -50,3 +50,7 @@ class Sequence(Protocol):
     def frames(self) -> Iterator[Frame]:
         """Every frame from the first: (H, W, 3) uint8 RGB, or (H, W) uint8 grey, all of one size."""
         ...
+
+    def fingerprint(self) -> bytes:
+        """Hash of a few frames, quick to take: it tells other pictures of the same name, length and poses apart."""
+        ...

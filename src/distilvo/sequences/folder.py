@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,6 +53,11 @@ class PictureFolder:
         """Every frame from the first."""
         return (self.frame(index) for index in range(len(self)))
 
+    def fingerprint(self) -> bytes:
+        """Hash of the first, the middle and the last file."""
+        chosen = (self._files[0], self._files[len(self) // 2], self._files[-1])
+        return hashlib.sha256(b"".join(_read(file) for file in chosen)).digest()
+
 
 def list_pictures(folder: Path) -> list[Path]:
     """The pictures in a folder in natural order; hidden files are passed over."""
@@ -61,16 +67,20 @@ def list_pictures(folder: Path) -> list[Path]:
 
 def read_picture(path: Path) -> Frame:
     """A picture as (H, W, 3) uint8 RGB, or (H, W) uint8 where it is grey. Raises DistilvoError if it is not whole."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DistilvoError(f"{path}: cannot be read ({error.strerror}); expected a picture") from None
+    data = _read(path)
     if _cut_short(data):
         raise DistilvoError(f"{path}: the picture ends too early ({len(data)} bytes); copy or unpack it again")
     picture = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_ANYCOLOR)
     if picture is None:
         raise DistilvoError(f"{path}: cannot be decoded, expected a picture; copy or unpack it again")
     return (picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)).astype(np.uint8, copy=False)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DistilvoError(f"{path}: cannot be read ({error.strerror}); expected a picture") from None
 
 
 def _cut_short(data: bytes) -> bool:

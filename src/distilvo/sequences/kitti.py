@@ -53,6 +53,10 @@ class KittiSequence:
         """Every frame from the first."""
         return self._pictures.frames()
 
+    def fingerprint(self) -> bytes:
+        """Hash of the first, the middle and the last picture's file."""
+        return self._pictures.fingerprint()
+
     def _read_times(self) -> Floats:
         file = self.path / "times.txt"
         if not file.exists():

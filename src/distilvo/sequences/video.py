@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,6 +59,10 @@ class VideoSequence:
             if self._times is None:
                 self._times = np.array(times)
                 self._warn_if_cut_short(capture)
+
+    def fingerprint(self) -> bytes:
+        """Hash of the first frame."""
+        return hashlib.sha256(next(self.frames()).tobytes()).digest()
 
     @contextmanager
     def _opened(self) -> Iterator[cv2.VideoCapture]:

@@ -1,0 +1,93 @@
+"""Files that are whole or not there, and what a killed process leaves behind."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from distilvo.errors import DistilvoError
+from distilvo.files import atomic_path, reserve, write_text
+
+
+def ended_process() -> int:
+    """The PID of a process that lives no more."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_litter_of_dead_processes_goes(tmp_path: Path) -> None:
+    dead, alive = ended_process(), os.getppid()
+    litter = tmp_path / f".a[1].txt.{dead}.part"
+    others = [
+        tmp_path / f".a[1].txt.{alive}.part",  # is being written
+        tmp_path / f".b.txt.{dead}.part",  # of another path
+        tmp_path / f".a1.txt.{dead}.part",  # what a careless pattern would take for ours
+        tmp_path / f".a[1].txt.{dead}.part.old",
+        tmp_path / f".a[1].txt.{'9' * 30}.part",  # no PID
+    ]
+    for path in (litter, *others):
+        path.write_text("half")
+    write_text(tmp_path / "a[1].txt", "whole")
+    assert sorted(tmp_path.iterdir()) == sorted([*others, tmp_path / "a[1].txt"])
+
+
+def test_killed_writer_leaves_nothing_for_long(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys; from pathlib import Path; from distilvo.files import atomic_path\n"
+        "with atomic_path(Path(sys.argv[1])) as temporary:\n"
+        "    temporary.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "out.txt")], check=False)
+    assert len(list(tmp_path.glob(".out.txt.*.part"))) == 1
+    write_text(tmp_path / "out.txt", "whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["out.txt"]
+
+
+def test_file_in_place_of_the_folder_is_said(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(DistilvoError, match=r"out/a\.txt: cannot be written"):
+        write_text(tmp_path / "out" / "a.txt", "text")
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_no_space_to_reserve_is_said(code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    with pytest.raises(DistilvoError, match="big: cannot be written"), atomic_path(tmp_path / "big") as temporary:
+        temporary.write_bytes(b"1")
+        reserve(temporary)
+    assert not list(tmp_path.iterdir())
+
+
+def test_reserved_file_has_no_holes_and_keeps_its_content(tmp_path: Path) -> None:
+    path = tmp_path / "big"
+    with path.open("wb") as file:
+        file.write(b"head")
+        file.truncate(1_000_000)
+    reserve(path)
+    assert path.read_bytes() == b"head" + bytes(999_996)
+    if hasattr(os, "posix_fallocate"):
+        assert path.stat().st_blocks * 512 >= 1_000_000
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EOPNOTSUPP])
+def test_file_systems_that_cannot_reserve_are_used_all_the_same(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unable(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    (tmp_path / "a").write_bytes(b"1")
+    monkeypatch.setattr(os, "posix_fallocate", unable, raising=False)
+    reserve(tmp_path / "a")
+    monkeypatch.delattr(os, "posix_fallocate")
+    reserve(tmp_path / "a")
