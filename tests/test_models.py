@@ -14,8 +14,8 @@ from distilvo.models import student, teacher
 from distilvo.models.correlation import Correlation
 from distilvo.models.files import load_model, save_model
 from distilvo.models.network import Architecture, PoseNetwork
-from distilvo.models.student import count_parameters, distillation_rate, student_architecture
-from distilvo.models.teacher import DEMO, PAPER
+from distilvo.models.student import count_parameters, distillation_rate, slim_architecture, student_architecture
+from distilvo.models.teacher import DEMO, PAPER, teacher_architecture
 from distilvo.sequences.frame_format import FrameFormat
 
 SMALL = replace(
@@ -59,7 +59,14 @@ def test_paper_teacher_streams_with_carried_state() -> None:
 
 
 @pytest.mark.parametrize(
-    "architecture", [SMALL, replace(SMALL, shared=0), replace(SMALL, lstm=()), replace(SMALL, channels=3)]
+    "architecture",
+    [
+        SMALL,
+        replace(SMALL, shared=0),
+        replace(SMALL, lstm=()),
+        replace(SMALL, channels=3),
+        replace(SMALL, convolutions=SMALL.convolutions[: SMALL.shared], grid=(1, 1)),  # correlation comes last
+    ],
 )
 @torch.no_grad()
 def test_step_predict_and_forward_agree(architecture: Architecture) -> None:
@@ -130,6 +137,23 @@ def test_students_reach_their_rate(rate: float) -> None:
     assert architecture.lstm == ()
     assert len(architecture.fc) == (2 if rate < 75 else 3)  # guided: the second or the third FC layer
     assert architecture.fc[-1] == PAPER.fc[-1]  # hint and guided layer are of one width
+
+
+@pytest.mark.parametrize("rate", [65.0, 92.95, 97.0])
+@pytest.mark.parametrize("name", ["paper", "demo"])
+def test_slim_students_keep_their_teachers_layers(rate: float, name: str) -> None:
+    whole = teacher_architecture(name)
+    slim = slim_architecture(rate, whole)
+    assert rate <= distillation_rate(slim, whole) < rate + 2
+    assert len(slim.convolutions) == len(whole.convolutions) and len(slim.lstm) == len(whole.lstm)
+    assert slim.convolutions[: whole.shared] == whole.convolutions[: whole.shared] and slim.fc == whole.fc
+    assert [c[1:] for c in slim.convolutions] == [c[1:] for c in whole.convolutions]
+
+
+def test_demo_students_lose_their_convolutions_in_order() -> None:
+    """Down to those in front of the correlation, which is what a frame pair is compared by."""
+    rates = (80.0, 86.0, 92.95, 95.0, 97.0)
+    assert [len(student_architecture(rate, DEMO).convolutions) for rate in rates] == [5, 4, 3, 2, 2]
 
 
 def test_papers_smallest_student_has_about_2_4_million() -> None:
