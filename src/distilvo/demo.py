@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from distilvo.bench import TIMER, latencies_ms
 from distilvo.clips import FrameStore, motion_scale, open_store
@@ -37,14 +36,13 @@ from distilvo.recipes import about, ask, distil, train_supervised
 from distilvo.report import (
     DriveResult,
     RunResults,
-    TrustResult,
-    TrustSample,
     markdown_table,
     results_table,
     verdict,
     write_page,
     write_plots,
 )
+from distilvo.report.trust import trust_result
 from distilvo.sequences import open_dataset
 from distilvo.settings import DemoSettings
 from distilvo.world.dataset import render_streets
@@ -53,7 +51,6 @@ from distilvo.world.dataset import render_streets
 TRAIN_SEEDS, TEST_SEEDS, TEACHER_SEEDS = 10_000, 20_000, 1_000_000
 EXPORT_CHECK_FRAMES = 60
 PICTURES_PER_DRIVE = 5
-TRUST_SAMPLES = 4
 
 
 def run_demo(settings: DemoSettings, out: Path) -> dict[str, Any]:
@@ -201,7 +198,13 @@ class _Demo:
             "Both students have the same shape, training set, number of optimiser steps and seed.",
         ]
         results = RunResults(
-            "distilvo demo", rows, drives, self._curves(), self._trust_result(), asdict(self.settings), notes
+            "distilvo demo",
+            rows,
+            drives,
+            self._curves(),
+            trust_result(train, *self._ask_teacher()),
+            asdict(self.settings),
+            notes,
         )
         return rows, results
 
@@ -210,18 +213,6 @@ class _Demo:
         for path in sorted((self.out / "steps").glob("*.json")):
             curves |= read_json(path)["result"].get("curves", {})
         return curves
-
-    def _trust_result(self) -> TrustResult:
-        store = self._store("train")
-        said, trust = self._ask_teacher()
-        phi = trust.of_sample[: len(store.motions)]
-        order = torch.argsort(phi).tolist()
-        off = (said[: len(store.motions)] - torch.from_numpy(store.motions)).numpy()
-        samples = [
-            _sample(store, pair, float(phi[pair]), off[pair])
-            for pair in order[:TRUST_SAMPLES] + order[: -TRUST_SAMPLES - 1 : -1]
-        ]
-        return TrustResult(phi.numpy(), trust.eta, samples[:TRUST_SAMPLES], samples[TRUST_SAMPLES:])
 
     def _ask_teacher(self) -> tuple[torch.Tensor, Trust]:
         teacher, _ = load_model(self.models / "teacher")
@@ -261,13 +252,3 @@ def _drive(store: FrameStore, index: int, found: dict[str, Evaluation]) -> Drive
     return DriveResult(
         drive.name, truth(store, index), {n: f.estimates[drive.name] for n, f in found.items()}, pictures
     )
-
-
-def _sample(store: FrameStore, pair: int, phi: float, off: NDArray[np.float32]) -> TrustSample:
-    """The second frame of a pair of the training set, and how far the teacher was off (6,) there."""
-    index = max(k for k, drive in enumerate(store.drives) if drive.first - k <= pair)
-    drive = store.drives[index]
-    frame = pair + index + 1
-    degrees = float(np.rad2deg(np.linalg.norm(off[3:])))
-    label = f"{drive.name} frame {frame - drive.first}"
-    return TrustSample(np.array(store.frames[frame, 0]), phi, float(np.linalg.norm(off[:3])), degrees, label)

@@ -37,9 +37,10 @@ class FoldTeacher:
 
 @dataclass(frozen=True)
 class Distilled:
-    """A distilled student, the trust that it was taught with, and its training curves by stage."""
+    """A distilled student, what it was taught with, the trust in that, and its training curves by stage."""
 
     student: PoseNetwork
+    lessons: Lessons
     trust: Trust
     curves: dict[str, Curve]
 
@@ -104,7 +105,7 @@ def distil(
         path = folder / f"{name}.safetensors"
         curves[name] = train(task, clips, _settings(recipe, steps), path, f"{label}: {name}")
         task.close()
-    return Distilled(student, trust, curves)
+    return Distilled(student, lessons, trust, curves)
 
 
 def ask(

@@ -88,7 +88,10 @@ def distill(
     fold_teacher: Recipe,
     fold_init: Path | None,
 ) -> None:
-    """Distil a student."""
+    """Distil a student, and draw the trust that it was taught with."""
+    from distilvo.report.plots import plot_trust
+    from distilvo.report.trust import trust_result
+
     for size in (recipe.batch_size, fold_teacher.batch_size if method.folds else recipe.batch_size):
         parallel.share(size)  # before any work, rather than when the training begins
     network, _ = load_model(teacher or SHIPPED_TEACHER)
@@ -101,8 +104,9 @@ def distill(
     made = distil(network, architecture, store, recipe, checkpoints, cache, architecture.name, method, folds)
     kept = about(store, recipe, method=asdict(method), eta=made.trust.etas)
     parallel.on_main(lambda: save_model(made.student, out, kept))
+    plot_trust(out / "trust.png", trust_result(store, made.lessons.teacher, made.trust))
     phi = made.trust.of_sample
-    console.print(f"{out}: {architecture.name}; trust Phi mean {phi.mean():.3f}, lowest {phi.min():.3f}")
+    console.print(f"{out}: {architecture.name}; trust Phi mean {phi.mean():.3f}, lowest {phi.min():.3f}: trust.png")
 
 
 def evaluate(models: Several[Path], data: Path, out: Path | None, sequences: tuple[str, ...]) -> None:

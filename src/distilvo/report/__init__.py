@@ -1,7 +1,7 @@
 """The report of a run: a table, pictures and one HTML page.
 
-``results`` says what a report is made of; ``table``, ``plots`` and ``page`` make it. Nothing here imports torch, and
-the plotting libraries load only when ``write_plots`` or ``write_page`` is asked for.
+``results`` says what a report is made of; ``table``, ``plots`` and ``page`` make it. Nothing here imports torch but
+``trust``, and the plotting libraries load only when ``write_plots`` or ``write_page`` is asked for.
 """
 
 from __future__ import annotations

@@ -100,11 +100,13 @@ class Bench:
     def _hint_error(self, row: Row, student: PoseNetwork) -> float | None:
         """Held-out reconstruction error of the hint as a share of its variance; None where sizes differ, or no hint."""
         method = row.method
+        if method.hint == "none":
+            return None
         guided = method.guided_layer or last_fc(student.architecture)
         hint = method.hint_layer or last_fc(self.teacher.architecture)
         said = teacher_pass(self.teacher, hint, self.test, self.answers).hints
         found = _outputs(student, guided, self.test)
-        if method.hint == "none" or found.shape != said.shape:
+        if found.shape != said.shape:
             return None
         variance = (said - said.mean(0)).square().sum(-1).mean()
         return float((found - said).square().sum(-1).mean() / variance)

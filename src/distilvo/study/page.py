@@ -55,6 +55,7 @@ def write_page(
     references: Sequence[Reference],
     about: Mapping[str, str],
     figures: Mapping[str, Path],
+    trusts: Mapping[str, Path],
 ) -> Path:
     """Write the page of a study and return its path.
 
@@ -63,6 +64,7 @@ def write_page(
         plan, cells, references: the study.
         about: command, date, versions, machine.
         figures: PNG files by table, as ``write_figures`` returns them.
+        trusts: PNG files of each trust in the teacher, by its name.
 
     Raises:
         DistilvoError: the page cannot be written.
@@ -74,6 +76,7 @@ def write_page(
         "<h2>Findings of the paper</h2>" + "".join(map(_finding, found)) + f'<p class="soft">{escape(RULE)}</p>',
         _picture(figures, "differences", "Paired differences by seed"),
         *(_table(table) + _picture(figures, table.name, table.title) for table in tables),
+        *(f"<h2>Trust in the teacher: {escape(name)}</h2>" + _picture(trusts, name, name) for name in trusts),
         _details(plan, about),
     ]
     css = files("distilvo.report").joinpath("page.css").read_text(encoding="utf-8") + _CSS

@@ -89,7 +89,7 @@ class Cell:
         rate: that the student really has, per cent.
         seed: of weights and order.
         parameters: of the student.
-        latency_ms: one step in ONNX Runtime, batch 1, one thread; all shapes interleaved in one run.
+        latency_ms: one step in ONNX Runtime, batch 1, one thread; all shapes in turns, a run for each seed.
         rms_rpe_t_m, rms_rpe_r_deg, ate_m: on the test set, as in ``distilvo.evaluation``.
         train_s: wall time of all its stages.
         steps: optimiser steps of all its stages.

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, fields
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from distilvo.errors import DistilvoError
-from distilvo.files import read_json, write_json, write_text
+from distilvo.files import write_json, write_text
+from distilvo.report.results import TrustResult
 from distilvo.study.findings import study_findings
-from distilvo.study.plan import QUANTILES, Cell, Plan, Reference
+from distilvo.study.plan import Cell, Plan, Reference
 from distilvo.study.statistics import by_row
 from distilvo.study.tables import findings_table, markdown_table, study_tables
 
-_OPTIONAL = "hint_error"
-_QUANTILES = ("error_t_m", "error_r_deg")
-_WORDS = ("row", "method", "hint", "schedule")
-_WHOLE = ("seed", "parameters", "steps")
 
-
-def write_results(plan: Plan, cells: list[Cell], references: list[Reference], about: dict[str, str], out: Path) -> None:
+def write_results(
+    plan: Plan,
+    cells: list[Cell],
+    references: list[Reference],
+    about: dict[str, str],
+    out: Path,
+    trusts: Mapping[str, TrustResult] | None = None,
+) -> None:
     """Write ``study.json``, ``tables.md``, ``figures/*.png`` and ``report.html``, each in one piece.
 
     Args:
@@ -29,10 +32,12 @@ def write_results(plan: Plan, cells: list[Cell], references: list[Reference], ab
         references: the teacher and the mean motion.
         about: command, date, versions, machine.
         out: folder, made where needed.
+        trusts: each trust in the teacher that rows were taught with, by a name for it.
 
     Raises:
         DistilvoError: one row has two cells of one seed, a value is not finite, or a file cannot be written.
     """
+    from distilvo.report.plots import plot_trust
     from distilvo.study.figures import write_figures
     from distilvo.study.page import write_page
 
@@ -44,47 +49,11 @@ def write_results(plan: Plan, cells: list[Cell], references: list[Reference], ab
     write_json(out / "study.json", [asdict(cell) for cell in ordered])
     write_text(out / "tables.md", _markdown(plan, cells, references, about))
     figures = write_figures(out / "figures", plan, cells, references)
-    write_page(out / "report.html", plan, cells, references, about, figures)
-
-
-def read_cells(path: Path) -> list[Cell]:
-    """Read the cells that ``write_results`` wrote to ``study.json``.
-
-    Raises:
-        DistilvoError: the file is missing, or is no list of cells.
-    """
-    found = read_json(path)
-    if not isinstance(found, list):
-        raise DistilvoError(
-            f"{path}: found {type(found).__name__}, expected a list of cells as 'distilvo study' writes it"
-        )
-    return [_cell(path, number, value) for number, value in enumerate(found)]
-
-
-def _cell(path: Path, number: int, value: Any) -> Cell:
-    names = {field.name for field in fields(Cell)}
-    if not isinstance(value, dict) or value.keys() != names:
-        differing = sorted(names ^ value.keys()) if isinstance(value, dict) else [type(value).__name__]
-        raise DistilvoError(f"{path}: cell {number} differs from a cell of this version in {', '.join(differing)}")
-    for name in sorted(names):
-        if not _fits(name, value[name]):
-            raise DistilvoError(f"{path}: cell {number} has {name} {value[name]!r}, which is no {name}; run it again")
-    values: dict[str, Any] = {name: tuple(found) if name in _QUANTILES else found for name, found in value.items()}
-    return Cell(**values)
-
-
-def _fits(name: str, value: Any) -> bool:
-    if name in _WORDS:
-        return isinstance(value, str)
-    if name in _WHOLE:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if name in _QUANTILES:
-        return isinstance(value, list) and len(value) == len(QUANTILES) and all(map(_number, value))
-    return _number(value) or (name == _OPTIONAL and value is None)
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    shown = {}
+    for number, (name, trust) in enumerate((trusts or {}).items()):
+        shown[name] = out / "figures" / f"phi-{number}.png"
+        plot_trust(shown[name], trust)
+    write_page(out / "report.html", plan, cells, references, about, figures, shown)
 
 
 def _check_finite(cell: Cell) -> None:

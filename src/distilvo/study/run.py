@@ -13,6 +13,7 @@ from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -24,17 +25,21 @@ from distilvo.distill.teacher_pass import teacher_pass
 from distilvo.errors import DistilvoError
 from distilvo.evaluation import constant_motion, evaluate, network_motions
 from distilvo.export import export_onnx
-from distilvo.files import claim_folder, read_json
+from distilvo.files import claim_folder, read_json, write_json
 from distilvo.models.files import load_model, save_model
 from distilvo.models.network import Architecture, PoseNetwork
 from distilvo.models.student import count_parameters
 from distilvo.models.teacher import SHIPPED_TEACHER
 from distilvo.progress import console, progress
 from distilvo.recipes import about, ask, last_fc, train_supervised
+from distilvo.report.results import TrustResult
+from distilvo.report.trust import trust_result
 from distilvo.sequences import choose, open_dataset
 from distilvo.study.cell import Bench, measures
+from distilvo.study.findings import study_findings
 from distilvo.study.plan import Cell, Plan, Reference, Row, Streets
 from distilvo.study.results import write_results
+from distilvo.study.tables import console_table, findings_table, study_tables
 
 # Streets that the demo, its tests and the shipped teacher have not seen.
 TRAIN_SEEDS, TEST_SEEDS = 30_000, 40_000
@@ -64,8 +69,16 @@ def run_study(
     bench = _prepare(plan, out, data, teacher or SHIPPED_TEACHER)
     _make_cells(bench, data, workers or _cores())
     latency = _latencies(bench)
-    cells = [_cell(bench, row, seed, latency) for row in plan.rows.values() for seed in plan.seeds]
-    write_results(plan, cells, _references(bench, latency), _about(), out)
+    cells = [
+        _cell(bench, row, seed, times)
+        for row in plan.rows.values()
+        for seed, times in zip(plan.seeds, latency, strict=True)
+    ]
+    references = _references(bench, latency)
+    write_json(out / "references.json", [asdict(reference) for reference in references])
+    write_results(plan, cells, references, _about(), out, _trusts(bench))
+    for table in (*study_tables(plan, cells, references), findings_table(study_findings(plan, cells, references))):
+        console.print(console_table(table))
     console.print(f"Tables: {out / 'tables.md'}   report: {out / 'report.html'}   cells: {out / 'study.json'}")
 
 
@@ -158,8 +171,8 @@ def _work(name: str, seed: int) -> str:
     return f"{name} {seed}"
 
 
-def _latencies(bench: Bench) -> dict[Architecture, float]:
-    """Of the teacher's and each student's shape, with random weights: time does not depend on them."""
+def _latencies(bench: Bench) -> list[dict[Architecture, float]]:
+    """Of the teacher's and each student's shape, a run for each seed; with random weights, on which no time depends."""
     shapes = {bench.teacher.architecture} | {bench.architecture(row) for row in bench.plan.rows.values()}
     files = []
     frames = bench.test.drive_frames(0)[:10]
@@ -168,8 +181,9 @@ def _latencies(bench: Bench) -> dict[Architecture, float]:
         if not path.exists():
             export_onnx(PoseNetwork(shape).eval(), {"architecture": shape.to_dict()}, path, frames)
         files.append((shape, path))
-    times = latencies_ms([path for _, path in files])
-    return {shape: time for (shape, _), time in zip(files, times, strict=True)}
+    models = [path for _, path in files]
+    runs = [latencies_ms(models) for _ in bench.plan.seeds]
+    return [{shape: time for (shape, _), time in zip(files, times, strict=True)} for times in runs]
 
 
 def _cell(bench: Bench, row: Row, seed: int, latency: dict[Architecture, float]) -> Cell:
@@ -181,14 +195,27 @@ def _cell(bench: Bench, row: Row, seed: int, latency: dict[Architecture, float])
     return Cell(**values)
 
 
-def _references(bench: Bench, latency: dict[Architecture, float]) -> list[Reference]:
+def _references(bench: Bench, latency: list[dict[Architecture, float]]) -> list[Reference]:
     shape = bench.teacher.architecture
     mean = evaluate(constant_motion(motion_scale(bench.train)[0].numpy()), bench.test, "mean motion")
     own = evaluate(network_motions(bench.teacher), bench.test, "teacher")
+    time = median(run[shape] for run in latency)
     return [
-        Reference("mean motion", 0, 0.0, **measures(mean, bench.test)),
-        Reference("teacher", count_parameters(shape), latency[shape], **measures(own, bench.test)),
+        Reference("mean_motion", 0, 0.0, **measures(mean, bench.test)),
+        Reference("teacher", count_parameters(shape), time, **measures(own, bench.test)),
     ]
+
+
+def _trusts(bench: Bench) -> dict[str, TrustResult]:
+    """Each trust that a row was taught with, by what makes it differ from the others."""
+    found = {}
+    for method in dict.fromkeys(row.method for row in bench.plan.rows.values()):
+        name = f"Φ {method.trust}" + ", by parts" * method.separate + f", {method.folds} folds" * bool(method.folds)
+        if name not in found and "attentive" in (method.blend, method.hint):
+            how = bench.fold_teacher
+            lessons, trust = ask(bench.teacher, bench.train, method, bench.answers, bench.plan.recipe.mirror, how)
+            found[name] = trust_result(bench.train, lessons.teacher, trust)
+    return found
 
 
 def _about() -> dict[str, str]:
