@@ -100,11 +100,13 @@ def join() -> None:
             f"rank {rank()} of {size()}: cannot reach the others at {where} ({str(error).splitlines()[0]}); "
             "start all processes by torchrun, and let that port through"
         ) from None
+    # With --max-restarts the store outlives the processes: notes of those before must not be read.
+    store = PrefixStore(f"distilvo {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
     if not distributed.is_initialized():
         backend = "cpu:gloo,cuda:nccl" if own.type == "cuda" else "gloo"
         group = PrefixStore("group", store)
         distributed.init_process_group(backend, store=group, rank=rank(), world_size=size(), timeout=TIMEOUT)
-    _store = PrefixStore("distilvo", store)
+    _store = PrefixStore("notes", store)
 
 
 def on_main(work: Callable[[], object], makes: Path | None = None) -> None:

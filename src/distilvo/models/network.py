@@ -170,9 +170,12 @@ class PoseNetwork(nn.Module):
     @torch.no_grad()
     def predict(self, frames: Tensor, chunk: int = 32) -> Tensor:
         """Motions of one whole drive, (N, C, H, W) -> (N - 1, 6); pictures are encoded ``chunk`` at a time."""
-        features = torch.cat([self.encode(part) for part in frames.split(chunk)])
-        pairs = zip(features[:-1].split(chunk), features[1:].split(chunk), strict=True)
-        vectors = torch.cat([self.relate(before, after) for before, after in pairs])[None]
+        related = []
+        features = self.encode(frames[:1])
+        for part in frames[1:].split(chunk):
+            features = torch.cat([features[-1:], self.encode(part)])  # never a whole drive's: it can be gigabytes
+            related.append(self.relate(features[:-1], features[1:]))
+        vectors = torch.cat(related)[None]
         for layer in self.lstm:
             vectors = layer(vectors)[0]
         return self.regress(vectors)[0]
