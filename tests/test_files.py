@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from distilvo.errors import DistilvoError
-from distilvo.files import atomic_path, reserve, write_text
+from distilvo.files import atomic_path, reserve, write_tensors, write_text
 
 
 def ended_process() -> int:
@@ -91,3 +93,18 @@ def test_file_systems_that_cannot_reserve_are_used_all_the_same(
     reserve(tmp_path / "a")
     monkeypatch.delattr(os, "posix_fallocate")
     reserve(tmp_path / "a")
+
+
+def test_tensors_on_a_full_disk_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "model.safetensors"
+    write_tensors(path, {"a": torch.arange(3.0)}, {"made": "by hand"})
+    kept = path.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(DistilvoError, match=r"model\.safetensors: cannot be written \(No space left"):
+        write_tensors(path, {"a": torch.zeros(3)})
+    assert path.read_bytes() == kept and list(tmp_path.iterdir()) == [path]
+    assert load_file(path)["a"].tolist() == [0, 1, 2]

@@ -17,14 +17,13 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from distilvo import parallel
 from distilvo.clips import Batch, Clips
 from distilvo.distill.task import Losses, Task
 from distilvo.errors import DistilvoError
-from distilvo.files import atomic_path
+from distilvo.files import write_tensors
 from distilvo.progress import progress
 
 CHECKPOINT_EVERY_S = 30.0
@@ -230,9 +229,7 @@ class _Checkpoint:
             "identity": self.identity,
             "loss": [self._sum, self._count],
         }
-        with atomic_path(self.path) as temporary:
-            contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-            save_file(contiguous, temporary, {"training": json.dumps(header)})
+        write_tensors(self.path, tensors, {"training": json.dumps(header)})
         self._saved = time.monotonic()
 
     def _load(self) -> None:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from distilvo import parallel
 from distilvo.clips import MIRROR, FrameStore
 from distilvo.distill.hints import Tap, per_sample
 from distilvo.errors import DistilvoError
-from distilvo.files import atomic_path
+from distilvo.files import write_tensors
 from distilvo.models.network import PoseNetwork
 from distilvo.progress import progress
 
@@ -69,15 +69,15 @@ def _ask_together(teacher: PoseNetwork, hint: str, store: FrameStore, mirror: bo
     own = {k: drives[k] for k in order[parallel.rank() :: parallel.size()]}
     answers = _ask(teacher, hint, store, own)
     if parallel.size() == 1:
-        _save(path, _in_order(answers, len(drives)))
+        write_tensors(path, _in_order(answers, len(drives)))
         return
     parts = [path.with_name(f"{path.stem}.part-{k}-of-{parallel.size()}") for k in range(parallel.size())]
-    _save(parts[parallel.rank()], answers)
+    write_tensors(parts[parallel.rank()], answers)
     parallel.barrier()
 
     def collect() -> None:
         together = {name: tensor for part in parts for name, tensor in load_file(part).items()}
-        _save(path, _in_order(together, len(drives)))
+        write_tensors(path, _in_order(together, len(drives)))
         for part in path.parent.glob(f"{path.stem}.part-*"):  # those of an interrupted run, too
             part.unlink()
 
@@ -105,11 +105,6 @@ def _ask(teacher: PoseNetwork, hint: str, store: FrameStore, drives: dict[int, t
 
 def _in_order(answers: dict[str, Tensor], count: int) -> dict[str, Tensor]:
     return {name: torch.cat([answers[f"{name}.{k}"] for k in range(count)]) for name in ("motions", "hints")}
-
-
-def _save(path: Path, answers: dict[str, Tensor]) -> None:
-    with atomic_path(path) as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in answers.items()}, temporary)
 
 
 def _key(teacher: PoseNetwork, hint: str, store: FrameStore, mirror: bool) -> str:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 
 from distilvo.errors import DistilvoError
-from distilvo.files import atomic_path, read_json, write_json
+from distilvo.files import read_json, write_json, write_tensors
 from distilvo.models.network import Architecture, PoseNetwork
 
 POSE_CONVENTION = (
@@ -26,9 +26,7 @@ def save_model(network: PoseNetwork, folder: Path, about: dict[str, Any]) -> Pat
         folder: where; made where missing.
         about: what else to keep with it, as JSON can hold it (training data, expected metrics, camera).
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    with atomic_path(folder / "model.safetensors") as temporary:
-        temporary.write_bytes(save(tensors))  # save_file would keep others from reading it
+    write_tensors(folder / "model.safetensors", network.state_dict())
     config = {"architecture": network.architecture.to_dict(), "pose_convention": POSE_CONVENTION, **about}
     write_json(folder / "config.json", config)
     return folder
