@@ -315,6 +315,7 @@ def test_stages_train_and_freeze_what_they_should(store: FrameStore, tmp_path: P
 METHODS = {
     "paper": Method(),
     "FitNets": Method(blend="ground-truth", hint="plain"),
+    "nothing frozen": Method(freeze=False),
     "joint": Method(schedule="joint", trust="quantile", separate=True),
     "laplace": Method(blend="laplace", hint="none"),
     "gaussian, joint, projected": Method(blend="gaussian", schedule="joint", hint_layer="lstm.0"),
@@ -341,7 +342,13 @@ def test_every_method_takes_as_many_steps_as_supervised(name: str, store: FrameS
 def test_checkpoint_of_another_method_is_not_gone_on_from(store: FrameStore, tmp_path: Path) -> None:
     teacher, architecture = make(store).eval(), student_architecture(60, TINY)
     distil(teacher, architecture, store, RECIPE, tmp_path)
-    for method in (Method(alpha=0.9), Method(hint="plain"), Method(trust="rank"), Method(blend="minimum")):
+    for method in (
+        Method(alpha=0.9),
+        Method(freeze=False),
+        Method(hint="plain"),
+        Method(trust="rank"),
+        Method(blend="minimum"),
+    ):
         with pytest.raises(DistilvoError, match="other settings"):
             distil(teacher, architecture, store, RECIPE, tmp_path, method=method)
 

@@ -195,7 +195,8 @@ class _Stages:
             trunk = parameters_up_to(student, self.guided, self.example.inputs)
             rest = set(student.parameters()) - set(trunk)
             yield "hint", Distillation(student, self._hint(), frozen=rest), first
-            yield "imitation", Distillation(student, imitation=self._imitation(), frozen=trunk), self.steps - first
+            frozen = trunk if method.freeze else ()
+            yield "imitation", Distillation(student, imitation=self._imitation(), frozen=frozen), self.steps - first
 
     def _hint(self) -> HintLoss:
         assert self.clips.lessons is not None

@@ -62,6 +62,7 @@ class Method:
         folds: measure the teacher's error with so many teachers, each on data that it was not trained on; 0 for the
             teacher's own error.
         alpha: weight of the ground truth, the rest is imitation.
+        freeze: leave what the hints trained as it is when the output is trained after them, as the paper does.
         hint_share: share of the steps that go to the hints, where they come first.
         hint_weight: weight of the hints, where both are trained at once.
         hint_layer: the teacher's, by module path; its last FC layer in front of the branches where not given.
@@ -76,6 +77,7 @@ class Method:
     separate: bool = False
     folds: int = 0
     alpha: float = 0.5
+    freeze: bool = True
     hint_share: float = 0.85
     hint_weight: float = 0.1
     hint_layer: str | None = None

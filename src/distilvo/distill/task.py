@@ -143,7 +143,8 @@ class Distillation(Task):
     @property
     def key(self) -> str:
         """The losses and their settings."""
-        parts = [super().key]
+        frozen = sum(not parameter.requires_grad for parameter in self.network.parameters())
+        parts = [super().key, f"frozen={frozen}"]
         if self.hint is not None:
             parts.append(f"hint {self.hint.guided} attentive={self.hint.attentive} weight={self.hint_weight}")
         if self.imitation is not None:
