@@ -78,7 +78,7 @@ class Method:
     folds: int = 0
     alpha: float = 0.5
     freeze: bool = True
-    hint_share: float = 0.85
+    hint_share: float = 0.5
     hint_weight: float = 0.1
     hint_layer: str | None = None
     guided_layer: str | None = None

@@ -33,19 +33,20 @@ _STATEMENTS = (
     "The paper's method beats plain supervision, FitNets and the teacher as upper bound on the same student.",
 )
 
-Wanted = dict[str, str]
-_GROUND_TRUTH = {"blend": "ground-truth", "hint": "none"}
-_TEACHER_ONLY = {"blend": "teacher-only", "hint": "none"}
-_MINIMUM = {"blend": "minimum", "hint": "none"}
-_ADDITIONAL = {"blend": "additional", "hint": "none"}
-_UPPER_BOUND = {"blend": "upper-bound", "hint": "none"}
-_LAPLACE = {"blend": "laplace", "hint": "none"}
-_GAUSSIAN = {"blend": "gaussian", "hint": "none"}
-_ATTENTIVE = {"blend": "attentive", "hint": "none"}
-_HT = {"blend": "attentive", "hint": "plain", "schedule": "two-stage"}
-_AHT = {"blend": "attentive", "hint": "attentive", "schedule": "two-stage"}
-_JOINT = {"blend": "attentive", "hint": "attentive", "schedule": "joint"}
-_FITNETS = {"blend": "ground-truth", "hint": "plain", "schedule": "two-stage"}
+Wanted = dict[str, str | bool]
+_GROUND_TRUTH: Wanted = {"blend": "ground-truth", "hint": "none"}
+_TEACHER_ONLY: Wanted = {"blend": "teacher-only", "hint": "none"}
+_MINIMUM: Wanted = {"blend": "minimum", "hint": "none"}
+_ADDITIONAL: Wanted = {"blend": "additional", "hint": "none"}
+_UPPER_BOUND: Wanted = {"blend": "upper-bound", "hint": "none"}
+_LAPLACE: Wanted = {"blend": "laplace", "hint": "none"}
+_GAUSSIAN: Wanted = {"blend": "gaussian", "hint": "none"}
+_ATTENTIVE: Wanted = {"blend": "attentive", "hint": "none"}
+_HT: Wanted = {"blend": "attentive", "hint": "plain", "schedule": "two-stage"}
+_AHT: Wanted = {"blend": "attentive", "hint": "attentive", "schedule": "two-stage"}
+_JOINT: Wanted = {"blend": "attentive", "hint": "attentive", "schedule": "joint"}
+_HT_TRUTH: Wanted = {"blend": "ground-truth", "hint": "plain", "schedule": "two-stage", "freeze": True}
+_FITNETS: Wanted = {**_HT_TRUTH, "freeze": False}  # as Romero et al. have it
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ def study_findings(plan: Plan, cells: Sequence[Cell], references: Sequence[Refer
     hints = _pairs(rows, found, [(_HT, _ATTENTIVE), (_AHT, _ATTENTIVE), (_AHT, _HT)], -1)
     schedules = _pairs(rows, found, [(_AHT, _JOINT)], -1)
     times = [Curve([*at_rates, *rows], found, teacher).time()]
-    literature = _pairs(rows, found, [(_AHT, other) for other in (_GROUND_TRUTH, _FITNETS, _UPPER_BOUND)], -1)
+    fitnets = [wanted for wanted in (_HT_TRUTH, _FITNETS) if _find(rows, found, wanted)] or [_FITNETS]
+    literature = _pairs(rows, found, [(_AHT, other) for other in (_GROUND_TRUTH, *fitnets, _UPPER_BOUND)], -1)
     decided = [
         (regardless, some(_outcomes(regardless))),
         (blends, every(_outcomes(blends))),
