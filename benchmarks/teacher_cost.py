@@ -2,8 +2,8 @@
 
     python benchmarks/teacher_cost.py
 
-Supervised training of the student against distillation with the teacher's cached answers (each stage, and both at once),
-and against asking the teacher at every step. All on rendered streets, at the demo's size and rate.
+Supervised training of the student against distillation with the teacher's cached answers (each stage, and both at
+once), and against asking the teacher at every step. All on rendered streets, at the demo's size and rate.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ class Recipe:
         learning_rate: of Adam, at its highest.
         precision: ``no`` for 32-bit floats, ``bf16`` for mixed precision.
         seed: of weights, order of clips and dropout.
-        mirror: flip half of the clips left to right (without a teacher only).
+        mirror: flip half of the clips left to right; a teacher is asked about the flipped frames too.
     """
 
     epochs: int = 3
