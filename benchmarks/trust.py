@@ -2,8 +2,8 @@
 
     python benchmarks/trust.py runs/study
 
-Prints the teacher's error in sample, that of the teachers of a cross-fitting on streets that they were not trained on, and
-the teacher's on the test set; then how Phi is spread, by kind.
+Prints the teacher's error in sample, that of the teachers of a cross-fitting on streets that they were not trained on,
+and the teacher's on the test set; then how Phi is spread, by kind.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ def main() -> None:
     teacher, _ = load_model(out / "teacher")
     form, cache = teacher.architecture.frame_format, out / "cache"
     train, test = (open_store(open_dataset(out / "data" / part), form, cache) for part in ("train", "test"))
-    mirror = read_json(out / "distilvo.json")["settings"]["plan"]["recipe"]["mirror"]
-    how = FoldTeacher(Recipe(**read_json(out / "distilvo.json")["settings"]["plan"]["fold_teacher"]))
-    how = FoldTeacher(how.recipe, load_model(out / "teacher_begin")[0])
+    plan = read_json(out / "distilvo.json")["settings"]["plan"]
+    mirror = plan["recipe"]["mirror"]
+    how = FoldTeacher(Recipe(**plan["fold_teacher"]), load_model(out / "teacher_begin")[0])
     hint = last_fc(teacher.architecture)
     own = teacher_pass(teacher, hint, train, cache, mirror).motions[: len(train.motions)]
     crossed = cross_fit(teacher.architecture, train, FOLDS, how, cache, mirror)[: len(train.motions)]
