@@ -44,7 +44,7 @@ from distilvo.report import (
 )
 from distilvo.report.trust import trust_result
 from distilvo.sequences import open_dataset
-from distilvo.settings import DemoSettings
+from distilvo.settings import DemoSettings, Method
 from distilvo.world.dataset import render_streets
 
 # Seeds of the streets: what trains, what tests and what the shipped teacher saw never meet.
@@ -196,6 +196,7 @@ class _Demo:
             "ATE: root mean square over all frames, each street aligned to the truth by a similarity, Sim(3).",
             f"All rows are errors on {len(test.drives)} rendered streets that neither teacher nor students have seen.",
             "Both students have the same shape, training set, number of optimiser steps and seed.",
+            f"The distilled student: {_words(self.settings.method)}. The supervised one begins with random weights.",
         ]
         results = RunResults(
             "distilvo demo",
@@ -239,6 +240,16 @@ class _Demo:
             "onnx_max_abs_difference": difference,
             "models": [row.to_dict() for row in rows],
         }
+
+
+def _words(method: Method) -> str:
+    """A method in words, for a note."""
+    hints = {"none": "", "plain": "plain hints (HT) and ", "attentive": "attentive hints (AHT) and "}[method.hint]
+    order = (
+        "" if method.hint == "none" else (", one after the other" if method.schedule == "two-stage" else ", at once")
+    )
+    begin = "begins with those of the teacher's layers that it shares; " if method.inherit else ""
+    return f"{begin}{hints}imitation of the output ({method.blend}){order}"
 
 
 def _seeds(first: int, count: int) -> range:

@@ -15,7 +15,7 @@ _COLOURS = {
 }
 _DASHES: dict[str, Dash] = {"mean_motion": "dot", "teacher": "dashdot", "student_supervised": "dash", "hint": "dot"}
 # What is trained, and the model that it is a part of.
-_TRAININGS = {"supervised": "student_supervised", "hint": "student_distilled", "imitation": "student_distilled"}
+_TRAININGS = {"supervised": "student_supervised", **dict.fromkeys(("hint", "imitation", "joint"), "student_distilled")}
 _OTHERS = ("#cc79a7", "#56b4e9", "#d55e00")
 
 LEAST_TRUSTED = "#d55e00"
@@ -24,7 +24,7 @@ MOST_TRUSTED = "#0072b2"
 
 def label(model: str) -> str:
     """What people read for the name of a model, or of a training."""
-    if model in ("hint", "imitation"):
+    if model in ("hint", "imitation", "joint"):
         return f"student distilled, {model} stage"
     return _TRAININGS.get(model, model).replace("_", " ")
 
