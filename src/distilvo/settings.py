@@ -101,7 +101,7 @@ def _expect(right: bool, name: str, found: object, expected: str) -> None:
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """What the demo does; the defaults take at most 10 minutes on two cores.
+    """What the demo does; the defaults take about 10 minutes on two cores.
 
     Attributes:
         from_scratch: train the teacher too, instead of taking the shipped one (at most 40 minutes more).
