@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -13,8 +15,9 @@ from hypothesis import strategies as st
 
 from distilvo import poses
 from distilvo.errors import DistilvoError
-from distilvo.metrics import ate, errors, kitti_errors, rpe
-from distilvo.trajectories import Alignment, align, read_kitti
+from distilvo.metrics import Deviations, ate, deviations, errors, kitti_errors, rpe
+from distilvo.settings import Alignment, Scoring
+from distilvo.trajectories import read_kitti
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -115,6 +118,132 @@ def test_better_alignment_never_fits_worse(seed: int) -> None:
     assert by_mode["sim3"] <= by_mode["scale"] * (1 + 1e-9) and by_mode["scale"] <= by_mode["first"] * (1 + 1e-9)
 
 
+def test_pairs_over_metres_by_hand() -> None:
+    """Steps of 1, 1, 2, 2, 4 m, each 10 % short: from each frame the first that lies at least 3 m on."""
+    truth = poses.trajectory(np.array([[0, 0, z, 0, 0, 0] for z in (1.0, 1, 2, 2, 4)]))
+    estimate = poses.trajectory(np.array([[0, 0, 0.9 * z, 0, 0, 0] for z in (1.0, 1, 2, 2, 4)]))
+    np.testing.assert_allclose(rpe(estimate, truth, 3, "m")[0], [0.4, 0.3, 0.4, 0.6, 0.4], atol=1e-12)
+
+
+def test_pairs_over_a_round_length_do_not_go_a_frame_too_far() -> None:
+    """Ten steps of 0.1 m sum to 0.9999999999999999 m."""
+    np.testing.assert_allclose(rpe(straight(40, 0.09), straight(40, 0.1), 1, "m")[0], 0.1, atol=1e-9)
+
+
+def test_pairs_over_seconds_by_hand() -> None:
+    """The frame closest to 0.2 s on; 0.15 s, across the gap, is too far from it, and so is 0.35 s."""
+    times = np.array([0.0, 0.1, 0.199, 0.35, 0.55])
+    translation, _ = rpe(straight(5, 0.9), straight(5), 0.2, "s", times)
+    np.testing.assert_allclose(translation, [0.2, 0.1], atol=1e-12)
+
+
+def test_frames_of_a_rate_that_wavers_are_a_tenth_of_a_second_apart() -> None:
+    times = np.arange(50) * 0.1037 + np.random.default_rng(0).uniform(-1e-3, 1e-3, 50)
+    found = rpe(straight(50, 0.9), straight(50), 0.1, "s", times)[0]
+    np.testing.assert_allclose(found, 0.1, atol=1e-12)
+    assert len(found) == 49
+
+
+def test_figures_by_hand() -> None:
+    """Errors of 0, 0, 0.4 m a step; the estimate is behind by 0.4 m at the last frame alone."""
+    estimate = poses.trajectory(np.array([[0, 0, z, 0, 0, 0] for z in (1.0, 1, 0.6)]))
+    found = deviations(estimate, straight(4), Scoring(align="none")).figures()
+    assert (found["rpe_mean_t_m"], found["rpe_median_t_m"]) == (pytest.approx(0.4 / 3), pytest.approx(0, abs=1e-12))
+    assert found["rms_rpe_t_m"] == pytest.approx(0.4 / np.sqrt(3))
+    assert (found["ate_mean_m"], found["ate_median_m"]) == (pytest.approx(0.1), pytest.approx(0, abs=1e-12))
+    assert found["ate_rms_m"] == pytest.approx(0.2)
+    assert found["t_rel_percent"] is None and found["r_rel_deg_per_100m"] is None
+
+
+def by_the_definition(estimate: np.ndarray, truth: np.ndarray, frames: np.ndarray) -> tuple[list[float], list[float]]:
+    """t_rel in % of every stretch and RPE in m of every pair, one at a time, with matrix inverses."""
+    have = dict(zip(frames.tolist(), estimate, strict=True))
+    way = [0.0]
+    for before, after in itertools.pairwise(truth):
+        way.append(way[-1] + float(np.linalg.norm(after[:3, 3] - before[:3, 3])))
+
+    def error(first: int, last: int) -> float:
+        estimated = np.linalg.inv(have[first]) @ have[last]
+        true = np.linalg.inv(truth[first]) @ truth[last]
+        return float(np.linalg.norm((np.linalg.inv(estimated) @ true)[:3, 3]))
+
+    stretches = []
+    for first in range(0, len(truth), 10):
+        for length in range(100, 900, 100):
+            last = next((k for k in range(first, len(truth)) if way[k] > way[first] + length), None)
+            if last is not None and first in have and last in have:
+                stretches.append(100 * error(first, last) / length)
+    return stretches, [error(k, k + 1) for k in have if k + 1 in have]
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 1.0])
+def test_frames_that_are_not_estimated_are_passed_over(share: float) -> None:
+    estimate, truth = noisy_pair(4, frames=400)
+    frames = np.flatnonzero(np.random.default_rng(4).random(400) <= share)
+    found = deviations(estimate[frames], truth, frames=frames)
+    stretches, pairs = by_the_definition(estimate[frames], truth, frames)
+    assert len(stretches) > 10
+    np.testing.assert_allclose(found.kitti_percent, stretches, rtol=1e-6)
+    # The translation of inv(A) @ B is as long as that of inv(B) @ A.
+    np.testing.assert_allclose(found.rpe_t_m, pairs, rtol=1e-6)
+    assert len(found.ate_m) == len(frames)
+
+
+def test_every_other_frame_has_stretches_but_no_consecutive_frames() -> None:
+    frames = np.arange(0, 151, 2)
+    found = deviations(straight(151, 0.9)[frames], straight(151), frames=frames).figures()
+    assert found["rms_rpe_t_m"] is None and found["rpe_median_r_deg"] is None
+    by_two = deviations(straight(151, 0.9)[frames], straight(151), Scoring(delta=2), frames=frames).figures()
+    assert by_two["rms_rpe_t_m"] == pytest.approx(0.2)
+
+
+def test_pooled_counts_every_error_alike() -> None:
+    short, long = (deviations(straight(n, 0.9), straight(n), Scoring(align="none")) for n in (11, 201))
+    pooled = Deviations.pooled([short, long])
+    assert len(pooled.rpe_t_m) == 210 and len(pooled.ate_m) == 212
+    assert pooled.figures()["t_rel_percent"] == long.figures()["t_rel_percent"]
+    assert short.short and not long.short and not pooled.short
+
+
+def test_the_paper_measures_steps_as_they_are_and_places_after_sim3() -> None:
+    estimate, truth = noisy_pair(6)
+    paper, none, sim3 = (deviations(estimate, truth, Scoring(align=a)).figures() for a in ("paper", "none", "sim3"))
+    for name, value in paper.items():
+        assert value == pytest.approx((sim3 if name.startswith("ate") else none)[name], rel=1e-9)
+
+
+RIGID = ("first", "scale", "se3", "sim3", "scale_of_sim3")
+
+
+@given(st.integers(0, 2**31), st.sampled_from(RIGID))
+def test_aligned_figures_do_not_depend_on_where_the_estimate_begins(seed: int, mode: Alignment) -> None:
+    estimate, truth = noisy_pair(seed, frames=130)
+    rigid = poses.matrices_from_motions(np.random.default_rng(seed).uniform(-1.5, 1.5, 6))
+    how = Scoring(align=mode)
+    here, there = deviations(estimate, truth, how).figures(), deviations(rigid @ estimate, truth, how).figures()
+    assert here == pytest.approx(there, rel=1e-5)
+
+
+@given(st.integers(0, 2**31), st.floats(0.05, 20), st.sampled_from(("scale", "sim3", "scale_of_sim3")))
+def test_figures_with_a_scale_do_not_depend_on_that_of_the_estimate(seed: int, scale: float, mode: Alignment) -> None:
+    estimate, truth = noisy_pair(seed, frames=130)
+    scaled = estimate.copy()
+    scaled[:, :3, 3] *= scale
+    how = Scoring(align=mode)
+    assert deviations(estimate, truth, how).figures() == pytest.approx(
+        deviations(scaled, truth, how).figures(), rel=1e-5
+    )
+
+
+@given(st.integers(0, 2**31), st.sampled_from(get_args(Alignment)))
+def test_figures_do_not_depend_on_the_world(seed: int, mode: Alignment) -> None:
+    estimate, truth = noisy_pair(seed, frames=130)
+    rigid = poses.matrices_from_motions(np.random.default_rng(seed).uniform(-1.5, 1.5, 6))
+    how = Scoring(align=mode)
+    here = deviations(estimate, truth, how).figures()
+    assert here == pytest.approx(deviations(rigid @ estimate, rigid @ truth, how).figures(), rel=1e-5)
+
+
 def test_to_dict_is_json() -> None:
     written = json.loads(json.dumps(errors(*noisy_pair(0)).to_dict()))
     assert set(written) >= {"rms_rpe_t_m", "rms_rpe_r_deg", "ate_m", "t_rel", "r_rel"}
@@ -123,12 +252,27 @@ def test_to_dict_is_json() -> None:
 def test_what_cannot_be_scored_is_refused() -> None:
     with pytest.raises(DistilvoError, match="4 poses and the truth 5"):
         errors(straight(4), straight(5))
-    with pytest.raises(DistilvoError, match="1 <= delta < 1"):
+    with pytest.raises(DistilvoError, match="one pose"):
         errors(straight(1), straight(1))
     broken = straight(5)
     broken[3, 1, 1] = np.inf
     with pytest.raises(DistilvoError, match="not finite at frame 3"):
         kitti_errors(broken, straight(5))
+    with pytest.raises(DistilvoError, match="over 5 frames: no two of the 5 poses"):
+        rpe(straight(5), straight(5), 5)
+    with pytest.raises(DistilvoError, match="needs the times"):
+        rpe(straight(5), straight(5), 1, "s")
+    with pytest.raises(DistilvoError, match=r"1e\+300 m from the origin at frame 1"):
+        deviations(straight(5, 1e300), straight(5))
+    for wrong in ([0, 1, 1], [0, 2, 1], [-1, 0, 1], [0, 1, 5], [0, 1]):
+        with pytest.raises(DistilvoError, match="3 frame numbers in order"):
+            deviations(straight(3), straight(5), frames=np.array(wrong))
+
+
+@pytest.mark.parametrize("delta", [0.0, -1.0, 1.5, float("nan"), float("inf")])
+def test_a_step_is_a_positive_number_of_whole_frames(delta: float) -> None:
+    with pytest.raises(DistilvoError, match="delta: is"):
+        rpe(straight(5), straight(5), delta)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -158,6 +302,46 @@ def test_evo_agrees(seed: int) -> None:
     np.testing.assert_allclose(ate(estimate, truth, "none"), scored(evo_metrics.APE(part), None), atol=1e-9)
 
 
+@pytest.mark.skipif(not (DATA / "kitti_poses").is_dir(), reason="KITTI's ground truth is not at hand")
+@pytest.mark.parametrize("sequence", ["00", "04", "10"])
+def test_evo_agrees_on_whole_kitti_trajectories_with_noise(sequence: str) -> None:
+    evo_metrics = pytest.importorskip("evo.core.metrics", reason="evo is not installed")
+    evo_trajectory = pytest.importorskip("evo.core.trajectory", reason="evo is not installed")
+    truth = read_kitti(DATA / "kitti_poses" / f"{sequence}.txt")
+    steps = poses.motions(truth)
+    noise = np.random.default_rng(int(sequence)).normal(0, [0.01, 0.01, 0.03, 0.001, 0.002, 0.001], steps.shape)
+    rigid = poses.matrices_from_motions(np.array([50.0, -3.0, 20.0, 0.1, 1.2, -0.2]))
+    estimate = rigid @ poses.trajectory(steps * [0.8, 0.8, 0.8, 1, 1, 1] + noise)
+    relation, unit = evo_metrics.PoseRelation, evo_metrics.Unit
+
+    def evo_aligned(mode: Alignment) -> Any:
+        other = evo_trajectory.PosePath3D(poses_se3=list(estimate))
+        if mode in ("se3", "sim3", "scale_of_sim3"):
+            other.align(reference, correct_scale=mode == "sim3", correct_only_scale=mode == "scale_of_sim3")
+        if mode in ("first", "scale_of_sim3"):
+            other.align_origin(reference)
+        return other
+
+    def evo_errors(metric: Any, mode: Alignment) -> np.ndarray:
+        metric.process_data((reference, evo_aligned(mode)))
+        return np.asarray(metric.error)
+
+    reference = evo_trajectory.PosePath3D(poses_se3=list(truth))
+    for mode in ("none", "first", "se3", "sim3", "scale_of_sim3"):
+        found = deviations(estimate, truth, Scoring(align=mode))
+        np.testing.assert_allclose(found.ate_m, evo_errors(evo_metrics.APE(relation.translation_part), mode), atol=1e-9)
+        expected = evo_errors(evo_metrics.RPE(relation.translation_part), mode)
+        np.testing.assert_allclose(found.rpe_t_m, expected, atol=1e-9)
+    expected = evo_errors(evo_metrics.RPE(relation.rotation_angle_deg, 5, all_pairs=True), "none")
+    np.testing.assert_allclose(np.rad2deg(rpe(estimate, truth, 5)[1]), expected, atol=1e-6)
+
+    # evo goes on from where the last pair ended; ours begin at every frame, so its pairs are among ours.
+    chained = evo_metrics.RPE(relation.translation_part, 50.0, unit.meters, pairs_from_reference=True)
+    expected = evo_errors(chained, "none")
+    begins = [0, *chained.delta_ids[:-1]]
+    np.testing.assert_allclose(rpe(estimate, truth, 50.0, "m")[0][begins], expected, atol=1e-9)
+
+
 MODES: dict[str, Alignment] = {"none": "first", "scale": "scale", "6dof": "se3", "7dof": "sim3"}
 
 
@@ -166,12 +350,11 @@ MODES: dict[str, Alignment] = {"none": "first", "scale": "scale", "6dof": "se3",
 @pytest.mark.parametrize("printed_mode", MODES)
 def test_published_kitti_scorer_agrees_to_the_printed_digit(printed_mode: str, sequence: str) -> None:
     truth = read_kitti(DATA / "kitti_poses" / f"{sequence}.txt")
-    estimate = align(read_kitti(DATA / "scorer_oracle" / f"{sequence}.txt"), truth, MODES[printed_mode])
-    translation, rotation = rpe(estimate, truth)
-    absolute = np.sqrt(np.mean(ate(estimate, truth, "none") ** 2))
-    found = [*(kitti_errors(estimate, truth) or ()), absolute, translation.mean(), np.rad2deg(rotation.mean())]
+    estimate = read_kitti(DATA / "scorer_oracle" / f"{sequence}.txt")
+    found = deviations(estimate, truth, Scoring(align=MODES[printed_mode])).figures()
+    names = ("t_rel_percent", "r_rel_deg_per_100m", "ate_rms_m", "rpe_mean_t_m", "rpe_mean_r_deg")
     printed = _printed(DATA / "scorer_oracle" / f"expected_{printed_mode}.txt", sequence)
-    assert [f"{value:.3f}" for value in found] == printed
+    assert [f"{found[name]:.3f}" for name in names] == printed
 
 
 def _printed(file: Path, sequence: str) -> list[str]:

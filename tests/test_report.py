@@ -101,7 +101,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_markdown_table_word_for_word() -> None:
     assert markdown_table(ROWS).splitlines() == [
-        "| model | parameters | % fewer | latency (ms) | RMS-RPE trans (m) | RMS-RPE rot (deg) | ATE (m, Sim(3)) |",
+        "| model | parameters | % fewer | latency (ms) | RMS-RPE trans (m, unaligned) | "
+        "RMS-RPE rot (deg, unaligned) | ATE (m, Sim(3)) |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
         "| mean motion | – | – | – | 0.2000 | 1.0000 | 80.000 |",
         "| teacher | 33,640,006 | 0.0 | 41.30 | 0.0500 | 0.1000 | 10.000 |",

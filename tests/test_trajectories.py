@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from distilvo import poses
 from distilvo.errors import DistilvoError
-from distilvo.trajectories import align, read_kitti, read_tum, write_kitti, write_tum
+from distilvo.trajectories import align, read_kitti, read_trajectory, read_tum, write_kitti, write_tum
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 IDENTITY_ROW = "1 0 0 0 0 1 0 0 0 0 1 0"
@@ -62,6 +63,65 @@ def test_files_survive_the_round_trip_and_leave_nothing_else(tmp_path: Path) -> 
     np.testing.assert_allclose(read_times, times, atol=1e-6)
     np.testing.assert_allclose(read_path, path, atol=1e-7)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["k.txt", "t.txt"]
+
+
+def test_a_trajectory_file_is_told_by_its_columns(tmp_path: Path) -> None:
+    path, times = drive(0, frames=4), np.arange(5) * 0.1
+    write_kitti(tmp_path / "kitti", path)
+    write_tum(tmp_path / "tum", path, times)
+    rows = (tmp_path / "kitti").read_text().splitlines()
+    (tmp_path / "numbered").write_text("\ufeff# frame, pose\n" + "".join(f"{k} {rows[k]}\n" for k in (2, 4, 0)))
+    kitti, tum, numbered = (read_trajectory(tmp_path / name) for name in ("kitti", "tum", "numbered"))
+    assert kitti.frames is None and kitti.times is None and tum.frames is None and numbered.times is None
+    np.testing.assert_allclose(kitti.poses, path, atol=1e-7)
+    np.testing.assert_allclose(tum.poses, path, atol=1e-7)
+    np.testing.assert_allclose(tum.times, times)
+    np.testing.assert_array_equal(numbered.frames, [0, 2, 4])
+    np.testing.assert_array_equal(numbered.poses, kitti.poses[[0, 2, 4]])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ("1 2 3\n", "line 1: found 3 columns, expected 12 .* 13 .* 8"),
+        (f"0 {IDENTITY_ROW}\n{IDENTITY_ROW}\n", "line 2: found 12 columns, expected 13"),
+        (f"3 {IDENTITY_ROW}\n1 {IDENTITY_ROW}\n3 {IDENTITY_ROW}\n", "line 3: frame 3 once more, after line 1"),
+        (f"0.5 {IDENTITY_ROW}\n", "line 1: the frame number is 0.5"),
+        (f"-1 {IDENTITY_ROW}\n", "line 1: the frame number is -1"),
+        (f"1e300 {IDENTITY_ROW}\n", "line 1: the frame number is 1e"),
+        ("1 0 0 1_0 0 1 0 0 0 0 1 0\n", "line 1: column 4 is '1_0', expected a number"),
+        ("1 0 0 \u0663 0 1 0 0 0 0 1 0\n", "line 1: column 4 is '\u0663', expected a number"),
+        ("1e200 1e200 0 0 1e200 -1e200 0 0 0 0 1 0\n", "line 1: .* not a rotation"),
+        ("0 1 2 3 1e200 0 0 1e200\n", "line 1: the quaternion has length inf"),
+    ],
+)
+def test_a_broken_trajectory_file_is_named_with_its_line(text: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "e.txt"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(DistilvoError, match=message) as caught:
+        read_trajectory(file)
+    assert str(file) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@given(st.binary(max_size=60), st.integers(0, 10_000), st.booleans())
+def test_a_mutated_file_is_read_or_refused_in_one_line(junk: bytes, place: int, insert: bool) -> None:
+    """What is read is a trajectory: rotations, finite numbers, frames and times in order."""
+    whole = b"".join(b"%d 1 0 0 %d.5 0 1 0 0 0 0 1 0\n" % (k, k) for k in range(20))
+    place %= len(whole)
+    with NamedTemporaryFile() as file:
+        file.write(whole[:place] + junk + whole[place if insert else place + len(junk) :])
+        file.flush()
+        try:
+            found = read_trajectory(file.name)
+        except DistilvoError as error:
+            assert "\n" not in str(error)
+            return
+    rotations = found.poses[:, :3, :3]
+    np.testing.assert_allclose(
+        rotations @ rotations.swapaxes(1, 2), np.tile(np.eye(3), (len(rotations), 1, 1)), atol=1e-2
+    )
+    assert np.isfinite(found.poses).all() and (found.frames is None or (np.diff(found.frames) > 0).all())
 
 
 def test_tum_repeated_times_pass(tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
 """How far an estimated trajectory is from the truth: RPE, ATE and the two KITTI figures. Pure numpy.
 
-Trajectories are camera-to-world poses (N, 4, 4), metres, frame k of the estimate belonging to frame k of the truth.
-Every function raises DistilvoError where the lengths differ, a number is not finite, or there are too few frames.
+Trajectories are camera-to-world poses (N, 4, 4), metres. Every function raises DistilvoError where lengths do not fit,
+a number is not finite, or there are too few frames. What each measure is, and what other tools call it, is in
+docs/metrics.md.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,9 +17,18 @@ from numpy.typing import NDArray
 
 from distilvo.errors import DistilvoError
 from distilvo.poses import Floats, between, rotation_angle
-from distilvo.trajectories import Alignment, align, check_pair
+from distilvo.settings import Alignment, RpeUnit, Scoring
+from distilvo.trajectories import align, check_pair, check_poses
 
 KITTI_LENGTHS_M = (100, 200, 300, 400, 500, 600, 700, 800)
+KITTI_STEP = 10
+
+Indices = NDArray[np.intp]
+
+# How far from the time asked for, as a share of it, a frame may lie.
+_TIME_TOLERANCE = 0.1
+_ABSENT = -1
+_PAPER = Scoring()
 
 
 @dataclass(frozen=True)
@@ -44,34 +54,138 @@ class Errors:
         return asdict(self)
 
 
-def errors(estimate: NDArray[Any], truth: NDArray[Any]) -> Errors:
-    """Every measure of an estimate (N, 4, 4) against the truth (N, 4, 4), N >= 2."""
-    translation, rotation = rpe(estimate, truth)
-    rotation = np.rad2deg(rotation)
-    t_rel, r_rel = kitti_errors(estimate, truth) or (None, None)
-    return Errors(
-        rms_rpe_t_m=_rms(translation),
-        rms_rpe_r_deg=_rms(rotation),
-        mean_rpe_t_m=float(translation.mean()),
-        mean_rpe_r_deg=float(rotation.mean()),
-        ate_m=_rms(ate(estimate, truth, "sim3")),
-        t_rel=t_rel,
-        r_rel=r_rel,
+@dataclass(frozen=True)
+class Deviations:
+    """Every single error of an estimate, from which the figures are made.
+
+    rpe_t_m, rpe_r_deg                   (P,) of each pair of frames
+    ate_m                                (M,) of each pose
+    kitti_percent, kitti_deg_per_100m    (S,) of each stretch of 100 to 800 m
+    paths_m                              true length that the estimate covers, of each sequence
+    """
+
+    rpe_t_m: Floats
+    rpe_r_deg: Floats
+    ate_m: Floats
+    kitti_percent: Floats
+    kitti_deg_per_100m: Floats
+    paths_m: tuple[float, ...]
+
+    @staticmethod
+    def pooled(parts: Sequence[Deviations]) -> Deviations:
+        """Those of several sequences together: each pair, pose and stretch counts as much as any other."""
+
+        def joined(name: str) -> Floats:
+            return np.concatenate([getattr(part, name) for part in parts])
+
+        return Deviations(
+            rpe_t_m=joined("rpe_t_m"),
+            rpe_r_deg=joined("rpe_r_deg"),
+            ate_m=joined("ate_m"),
+            kitti_percent=joined("kitti_percent"),
+            kitti_deg_per_100m=joined("kitti_deg_per_100m"),
+            paths_m=tuple(path for part in parts for path in part.paths_m),
+        )
+
+    @property
+    def short(self) -> bool:
+        """Whether no sequence is longer than the shortest stretch that the KITTI figures are taken over."""
+        return max(self.paths_m) <= KITTI_LENGTHS_M[0]
+
+    def figures(self) -> dict[str, float | None]:
+        """The figures by name, ready for JSON; None where there is nothing to take one of."""
+        return {
+            "t_rel_percent": _known(_mean, self.kitti_percent),
+            "r_rel_deg_per_100m": _known(_mean, self.kitti_deg_per_100m),
+            "ate_rms_m": _rms(self.ate_m),
+            "ate_mean_m": _mean(self.ate_m),
+            "ate_median_m": _median(self.ate_m),
+            "rms_rpe_t_m": _known(_rms, self.rpe_t_m),
+            "rms_rpe_r_deg": _known(_rms, self.rpe_r_deg),
+            "rpe_mean_t_m": _known(_mean, self.rpe_t_m),
+            "rpe_mean_r_deg": _known(_mean, self.rpe_r_deg),
+            "rpe_median_t_m": _known(_median, self.rpe_t_m),
+            "rpe_median_r_deg": _known(_median, self.rpe_r_deg),
+        }
+
+
+def deviations(
+    estimate: NDArray[Any],
+    truth: NDArray[Any],
+    how: Scoring = _PAPER,
+    frames: NDArray[Any] | None = None,
+    times: NDArray[Any] | None = None,
+) -> Deviations:
+    """Every error of an estimate (M, 4, 4), M >= 2, against the truth (N, 4, 4).
+
+    ``frames`` (M,) says which frame of the truth each pose belongs to, in order; without it M = N. Only pairs and
+    stretches both of whose ends are estimated count, as in the published KITTI scorer. ``times`` (N,), in seconds, of
+    the truth are needed where the relative error is taken over seconds.
+    """
+    estimate, truth = check_poses("estimate", estimate), check_poses("truth", truth)
+    frames = _checked_frames(frames, len(estimate), len(truth))
+    if len(estimate) < 2:
+        raise DistilvoError("the estimate has one pose; expected at least two, motion lies between frames")
+    place = np.full(len(truth), _ABSENT)
+    place[frames] = np.arange(len(frames))
+    aligned = align(estimate, truth[frames], how.relative_alignment)
+    starts, ends = _pairs(truth, how.delta, how.unit, times)
+    there = _estimated(place, starts, ends)
+    rpe_t, rpe_r = _differences(aligned, truth, place, starts[there], ends[there])
+    starts, ends, metres = _stretches(truth, KITTI_LENGTHS_M, KITTI_STEP)
+    there = _estimated(place, starts, ends)
+    kitti_t, kitti_r = _differences(aligned, truth, place, starts[there], ends[there])
+    per_100m = 100.0 / metres[there]
+    placed = align(estimate, truth[frames], how.ate_alignment)
+    travelled = _travelled(truth)
+    return Deviations(
+        rpe_t_m=rpe_t,
+        rpe_r_deg=np.rad2deg(rpe_r),
+        ate_m=np.linalg.norm(placed[:, :3, 3] - truth[frames, :3, 3], axis=1),
+        kitti_percent=kitti_t * per_100m,
+        kitti_deg_per_100m=np.rad2deg(kitti_r) * per_100m,
+        paths_m=(float(travelled[frames[-1]] - travelled[frames[0]]),),
     )
 
 
-def rpe(estimate: NDArray[Any], truth: NDArray[Any], delta: int = 1) -> tuple[Floats, Floats]:
-    """Relative pose error over ``delta`` frames: translation (N-delta,) in m and rotation (N-delta,) in rad.
+def errors(estimate: NDArray[Any], truth: NDArray[Any]) -> Errors:
+    """The paper's measures of an estimate (N, 4, 4) against the truth (N, 4, 4), N >= 2, and the KITTI figures."""
+    found = deviations(estimate, truth)
+    return Errors(
+        rms_rpe_t_m=_rms(found.rpe_t_m),
+        rms_rpe_r_deg=_rms(found.rpe_r_deg),
+        mean_rpe_t_m=_mean(found.rpe_t_m),
+        mean_rpe_r_deg=_mean(found.rpe_r_deg),
+        ate_m=_rms(found.ate_m),
+        t_rel=_known(_mean, found.kitti_percent),
+        r_rel=_known(_mean, found.kitti_deg_per_100m),
+    )
 
-    Each pair is ``inv(inv(Q_i) Q_{i+delta}) @ inv(P_i) P_{i+delta}``, Q the truth and P the estimate.
+
+def rpe(
+    estimate: NDArray[Any],
+    truth: NDArray[Any],
+    delta: float = 1,
+    unit: RpeUnit = "frames",
+    times: NDArray[Any] | None = None,
+) -> tuple[Floats, Floats]:
+    """Relative pose error over ``delta``, of every pair (P,): translation in m and rotation in rad.
+
+    Each is of ``inv(inv(Q_i) Q_j) @ inv(P_i) P_j``, Q the truth and P the estimate, both (N, 4, 4). Frame j comes
+
+    frames  exactly so many frames after i
+    m       first of those that lie at least so far on along the true path
+    s       closest to that time after i, and within a tenth of ``delta`` of it; ``times`` (N,) in seconds are needed
     """
     estimate, truth = _pair(estimate, truth)
-    if not 1 <= delta < len(truth):
+    how = Scoring(delta=delta, unit=unit)
+    starts, ends = _pairs(truth, delta, unit, times)
+    if len(starts) == 0:
         raise DistilvoError(
-            f"the relative pose error over {delta} frames needs 1 <= delta < {len(truth)}, the number of poses; "
+            f"the relative pose error over {how.over}: no two of the {len(truth)} poses lie so far apart; "
             "score a longer trajectory or a shorter step"
         )
-    return _differences(estimate, truth, np.arange(len(truth) - delta), np.arange(delta, len(truth)))
+    return _differences(estimate, truth, np.arange(len(truth)), starts, ends)
 
 
 def ate(estimate: NDArray[Any], truth: NDArray[Any], alignment: Alignment) -> Floats:
@@ -85,7 +199,7 @@ def kitti_errors(
     estimate: NDArray[Any],
     truth: NDArray[Any],
     lengths: Sequence[float] = KITTI_LENGTHS_M,
-    step: int = 10,
+    step: int = KITTI_STEP,
 ) -> tuple[float, float] | None:
     """The KITTI benchmark's figures: translation error in % and rotation error in degrees per 100 m, not aligned.
 
@@ -93,25 +207,97 @@ def kitti_errors(
     when the path is too short for any.
     """
     estimate, truth = _pair(estimate, truth)
-    steps = np.linalg.norm(np.diff(truth[:, :3, 3], axis=0), axis=1)
-    travelled = np.concatenate([[0.0], np.cumsum(steps)])
+    starts, ends, metres = _stretches(truth, lengths, step)
+    if len(starts) == 0:
+        return None
+    translation, rotation = _differences(estimate, truth, np.arange(len(truth)), starts, ends)
+    per_100m = 100.0 / metres
+    return float((translation * per_100m).mean()), float((np.rad2deg(rotation) * per_100m).mean())
+
+
+def _pairs(truth: Floats, delta: float, unit: RpeUnit, times: NDArray[Any] | None) -> tuple[Indices, Indices]:
+    """First and last frame (P,) of every pair that lies ``delta`` apart; see :func:`rpe`."""
+    starts = np.arange(len(truth))
+    if unit == "frames":
+        ends = starts + int(min(delta, len(truth)))
+        kept = ends < len(truth)
+    elif unit == "m":
+        travelled = _travelled(truth)
+        # A sum of steps may miss a round length by its last digit.
+        ends = np.maximum(np.searchsorted(travelled, travelled + delta * (1 - 1e-9)), starts + 1)
+        kept = ends < len(truth)
+    else:
+        times = _checked_times(times, len(truth))
+        ends = nearest(times, times + delta)
+        kept = (ends > starts) & (np.abs(times[ends] - times - delta) <= _TIME_TOLERANCE * delta)
+    return starts[kept], ends[kept]
+
+
+def _stretches(truth: Floats, lengths: Sequence[float], step: int) -> tuple[Indices, Indices, Floats]:
+    """First and last frame and nominal length in m, (S,) each, of KITTI's stretches."""
+    travelled = _travelled(truth)
     starts, metres = (grid.ravel() for grid in np.meshgrid(np.arange(0, len(truth), step), lengths, indexing="ij"))
     # The first frame strictly beyond the length, as in the benchmark's own program.
     ends = np.searchsorted(travelled, travelled[starts] + metres, side="right")
     inside = ends < len(truth)
-    if not inside.any():
-        return None
-    translation, rotation = _differences(estimate, truth, starts[inside], ends[inside])
-    per_metre = 100.0 / metres[inside]
-    return float((translation * per_metre).mean()), float((np.rad2deg(rotation) * per_metre).mean())
+    return starts[inside], ends[inside], metres[inside].astype(np.float64)
+
+
+def _estimated(place: Indices, starts: Indices, ends: Indices) -> NDArray[np.bool_]:
+    """Of which pairs (P,) both frames are estimated."""
+    return (place[starts] != _ABSENT) & (place[ends] != _ABSENT)
 
 
 def _differences(
-    estimate: Floats, truth: Floats, starts: NDArray[np.intp], ends: NDArray[np.intp]
+    estimate: Floats, truth: Floats, place: Indices, starts: Indices, ends: Indices
 ) -> tuple[Floats, Floats]:
-    """Translation (M,) in m and rotation (M,) in rad by which the motions from starts to ends (M,) differ."""
-    difference = between(between(truth[starts], truth[ends]), between(estimate[starts], estimate[ends]))
+    """Translation (P,) in m and rotation (P,) in rad by which the motions from starts to ends (P,) differ.
+
+    ``place`` (N,): where in the estimate (M, 4, 4) each frame of the truth (N, 4, 4) is.
+    """
+    moved = between(estimate[place[starts]], estimate[place[ends]])
+    difference = between(between(truth[starts], truth[ends]), moved)
     return np.linalg.norm(difference[:, :3, 3], axis=1), rotation_angle(difference[:, :3, :3])
+
+
+def nearest(sorted_values: Floats, wanted: Floats) -> Indices:
+    """Index (K,) of the value closest to each wanted (K,) among sorted values (N,), N >= 1."""
+    right = np.clip(np.searchsorted(sorted_values, wanted), 1, max(1, len(sorted_values) - 1))
+    if len(sorted_values) == 1:
+        return np.zeros(len(wanted), dtype=np.intp)
+    left_is_closer = wanted - sorted_values[right - 1] <= sorted_values[right] - wanted
+    return np.where(left_is_closer, right - 1, right)
+
+
+def _travelled(truth: Floats) -> Floats:
+    """Way from the first pose to each (N,) in m."""
+    steps = np.linalg.norm(np.diff(truth[:, :3, 3], axis=0), axis=1)
+    return np.concatenate([[0.0], np.cumsum(steps)])
+
+
+def _checked_frames(frames: NDArray[Any] | None, poses: int, count: int) -> Indices:
+    if frames is None:
+        if poses != count:
+            raise DistilvoError(
+                f"the estimate has {poses} poses and the truth {count}; expected one for each frame in both"
+            )
+        return np.arange(poses)
+    frames = np.asarray(frames)
+    in_order = frames.shape == (poses,) and frames.dtype.kind in "iu" and bool((np.diff(frames) > 0).all())
+    if not in_order or frames[0] < 0 or frames[-1] >= count:
+        raise DistilvoError(f"frames: expected {poses} frame numbers in order, each once, from 0 to {count - 1}")
+    return frames.astype(np.intp)
+
+
+def _checked_times(times: NDArray[Any] | None, count: int) -> Floats:
+    if times is None:
+        raise DistilvoError(
+            "the relative pose error over seconds needs the times of the truth; give it as a TUM file, or take frames"
+        )
+    times = np.asarray(times, dtype=np.float64)
+    if times.shape != (count,) or not (np.diff(times) >= 0).all():
+        raise DistilvoError(f"times: expected {count} times in order, one for each pose of the truth")
+    return times
 
 
 def _pair(estimate: NDArray[Any], truth: NDArray[Any]) -> tuple[Floats, Floats]:
@@ -120,5 +306,18 @@ def _pair(estimate: NDArray[Any], truth: NDArray[Any]) -> tuple[Floats, Floats]:
     return estimate, truth
 
 
+def _known(figure: Callable[[Floats], float], values: Floats) -> float | None:
+    """A figure of values (K,), None where there are none."""
+    return figure(values) if len(values) else None
+
+
 def _rms(values: Floats) -> float:
     return math.sqrt(float(np.square(values).mean()))
+
+
+def _mean(values: Floats) -> float:
+    return float(values.mean())
+
+
+def _median(values: Floats) -> float:
+    return float(np.median(values))

@@ -17,6 +17,10 @@ Blend = Literal[
 Hint = Literal["none", "plain", "attentive"]
 Schedule = Literal["two-stage", "joint"]
 Trusting = Literal["paper", "clipped", "quantile", "rank"]
+SourceKind = Literal["kitti", "kitti-raw", "malaga", "tum", "euroc", "folder", "video", "camera", "bag"]
+Alignment = Literal["none", "first", "scale", "se3", "sim3", "scale_of_sim3"]
+Aligning = Literal["paper", "none", "first", "scale", "se3", "sim3", "scale_of_sim3"]
+RpeUnit = Literal["frames", "m", "s"]
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,47 @@ class Method:
         _expect(0 < self.hint_share < 1, "hint_share", self.hint_share, "more than 0 and less than 1")
         _expect(self.hint_weight > 0, "hint_weight", self.hint_weight, "more than 0")
         _expect(self.folds == 0 or self.folds >= 2, "folds", self.folds, "0, or 2 and more")
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How trajectories are scored; the defaults are the paper's measures.
+
+    Attributes:
+        align: how the estimate is moved onto the truth before anything is measured; paper: not at all for RPE, t_rel
+            and r_rel, and by sim3 for the ATE.
+        delta: over how much the relative pose error (RPE) is taken.
+        unit: of delta: frames, metres along the true path, or seconds.
+        tolerance: seconds by which the times of an estimate and of the truth may differ.
+    """
+
+    align: Aligning = "paper"
+    delta: float = 1.0
+    unit: RpeUnit = "frames"
+    tolerance: float = 0.01
+
+    def __post_init__(self) -> None:
+        for name, kind in (("align", Aligning), ("unit", RpeUnit)):
+            value = getattr(self, name)
+            _expect(value in get_args(kind), name, value, "one of " + ", ".join(get_args(kind)))
+        whole = self.unit != "frames" or float(self.delta).is_integer()
+        _expect(0 < self.delta < math.inf and whole, "delta", self.delta, "more than 0, and whole where it is frames")
+        _expect(0 <= self.tolerance < math.inf, "tolerance", self.tolerance, "0 or more")
+
+    @property
+    def relative_alignment(self) -> Alignment:
+        """That of the relative measures: RPE, t_rel and r_rel."""
+        return "none" if self.align == "paper" else self.align
+
+    @property
+    def ate_alignment(self) -> Alignment:
+        """That of the ATE."""
+        return "sim3" if self.align == "paper" else self.align
+
+    @property
+    def over(self) -> str:
+        """What the relative pose error is taken over, as people read it."""
+        return "1 frame" if (self.delta, self.unit) == (1, "frames") else f"{self.delta:g} {self.unit}"
 
 
 def _expect(right: bool, name: str, found: object, expected: str) -> None:

@@ -5,8 +5,11 @@ Poses are camera-to-world, (N, 4, 4) float64, metres; see :mod:`distilvo.poses` 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +17,52 @@ from numpy.typing import NDArray
 from distilvo.errors import DistilvoError
 from distilvo.files import write_text
 from distilvo.poses import Floats
-
-Alignment = Literal["none", "first", "scale", "se3", "sim3", "scale_of_sim3"]
+from distilvo.settings import Alignment
 
 # How far R^T R may be from identity: files printed with three decimals pass, a transposed or wrong column does not.
 _ORTHONORMAL = 5e-3
 _UNIT_QUATERNION = 1e-2
+# Squares of greater distances would leave no digit for the errors, and in the end overflow.
+_FURTHEST_M = 1e9
+
+_KITTI_ROW = "a pose: the upper 3x4 of a camera-to-world matrix"
+_TUM_ROW = "timestamp tx ty tz qx qy qz qw"
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """What a trajectory file holds.
+
+    poses   (N, 4, 4) camera-to-world, m
+    frames  (N,) which frame of its sequence each belongs to, ascending; None where the file does not tell
+    times   (N,) s, ascending; None where the file does not tell
+    """
+
+    poses: Floats
+    frames: NDArray[np.int64] | None = None
+    times: Floats | None = None
+
+
+def read_trajectory(path: str | Path) -> Trajectory:
+    """A KITTI file, with or without a leading frame number, or a TUM file: the number of columns tells which.
+
+    Raises DistilvoError, naming the line, for anything that is not such a file.
+    """
+    text = _read_text(path, "rows of 12 or 13 numbers (KITTI) or 8 (TUM)")
+    number, columns = next(((n, len(fields)) for n, fields in _fields(text)), (0, 0))
+    if columns == 8:
+        times, poses = _tum(path, *_parse(text, path, 8, _TUM_ROW))
+        return Trajectory(poses, times=times)
+    if columns == 13:
+        return _numbered(path, *_parse(text, path, 13, f"a frame number, then {_KITTI_ROW}"))
+    if columns not in (0, 12):
+        raise DistilvoError(
+            f"{path}, line {number}: found {columns} columns, expected 12 (KITTI), 13 (KITTI with a leading frame "
+            f"number) or 8 (TUM: {_TUM_ROW})"
+        )
+    return Trajectory(_kitti(path, *_parse(text, path, 12, _KITTI_ROW)))
+
+
 # Below this ratio of the second singular value to the first, positions do not tell the roll about their line.
 _STRAIGHT = 1e-9
 
@@ -29,11 +72,7 @@ def read_kitti(path: str | Path) -> Floats:
 
     Raises DistilvoError, naming the line, for anything that is not such a file; an empty file too.
     """
-    numbers, lines = read_numbers(path, columns=12, row="a pose: the upper 3x4 of a camera-to-world matrix")
-    poses = np.tile(np.eye(4), (len(numbers), 1, 1))
-    poses[:, :3] = numbers.reshape(-1, 3, 4)
-    _check_rotations(poses[:, :3, :3], path, lines)
-    return poses
+    return _kitti(path, *read_numbers(path, columns=12, row=_KITTI_ROW))
 
 
 def write_kitti(path: str | Path, poses: NDArray[Any]) -> None:
@@ -47,19 +86,7 @@ def read_tum(path: str | Path) -> tuple[Floats, Floats]:
 
     Raises DistilvoError, naming the line, for anything that is not such a file, or where time goes back.
     """
-    numbers, lines = read_numbers(path, columns=8, row="timestamp tx ty tz qx qy qz qw")
-    check_ordered(numbers[:, 0], path, lines)
-    quaternions = numbers[:, 4:]
-    norms = np.linalg.norm(quaternions, axis=1)
-    for k in np.flatnonzero(np.abs(norms - 1.0) > _UNIT_QUATERNION)[:1]:
-        raise DistilvoError(
-            f"{path}, line {lines[k]}: the quaternion has length {norms[k]:.4g}, expected 1; "
-            "check that the columns are timestamp tx ty tz qx qy qz qw"
-        )
-    poses = np.tile(np.eye(4), (len(numbers), 1, 1))
-    poses[:, :3, 3] = numbers[:, 1:4]
-    poses[:, :3, :3] = _rotations_from_quaternions(quaternions / norms[:, None])
-    return numbers[:, 0].copy(), poses
+    return _tum(path, *read_numbers(path, columns=8, row=_TUM_ROW))
 
 
 def write_tum(path: str | Path, poses: NDArray[Any], times: NDArray[Any]) -> None:
@@ -77,20 +104,7 @@ def read_numbers(path: str | Path, columns: int, row: str) -> tuple[Floats, list
 
     Blank lines and lines that begin with ``#`` are passed over. ``row`` says in an error what a row should be.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a text file"
-        raise DistilvoError(f"{path}: cannot be read ({reason}); expected rows of {columns} numbers ({row})") from None
-    rows, lines = [], []
-    for number, line in enumerate(text.splitlines(), start=1):
-        fields = line.split()
-        if fields and not fields[0].startswith("#"):
-            rows.append(_numbers(fields, columns, row, f"{path}, line {number}"))
-            lines.append(number)
-    if not rows:
-        raise DistilvoError(f"{path}: the file is empty, expected rows of {columns} numbers ({row})")
-    return np.array(rows), lines
+    return _parse(_read_text(path, f"rows of {columns} numbers ({row})"), path, columns, row)
 
 
 def check_ordered(times: Floats, path: str | Path, lines: list[int]) -> None:
@@ -136,15 +150,25 @@ def align(estimate: NDArray[Any], truth: NDArray[Any], mode: Alignment) -> Float
 
 def check_pair(estimate: Floats, truth: Floats) -> None:
     """Raise DistilvoError unless both are finite trajectories (N, 4, 4) of the same length N >= 1."""
-    for name, poses in (("estimate", estimate), ("truth", truth)):
-        if poses.ndim != 3 or poses.shape[1:] != (4, 4) or len(poses) == 0:
-            raise DistilvoError(f"the {name} has shape {poses.shape}, expected (N, 4, 4) with at least one pose")
-        for k in np.flatnonzero(~np.isfinite(poses).all(axis=(1, 2)))[:1]:
-            raise DistilvoError(f"the {name} holds a number that is not finite at frame {k}; check what produced it")
+    check_poses("estimate", estimate)
+    check_poses("truth", truth)
     if len(estimate) != len(truth):
         raise DistilvoError(
             f"the estimate has {len(estimate)} poses and the truth {len(truth)}; expected one for each frame in both"
         )
+
+
+def check_poses(name: str, poses: NDArray[Any]) -> Floats:
+    """The poses (N, 4, 4) as float64; raise DistilvoError unless N >= 1 and they are finite and on this planet."""
+    poses = np.asarray(poses, dtype=np.float64)
+    if poses.ndim != 3 or poses.shape[1:] != (4, 4) or len(poses) == 0:
+        raise DistilvoError(f"the {name} has shape {poses.shape}, expected (N, 4, 4) with at least one pose")
+    for k in np.flatnonzero(~np.isfinite(poses).all(axis=(1, 2)))[:1]:
+        raise DistilvoError(f"the {name} holds a number that is not finite at frame {k}; check what produced it")
+    furthest = np.abs(poses[:, :3, 3]).max(axis=1)
+    for k in np.flatnonzero(furthest > _FURTHEST_M)[:1]:
+        raise DistilvoError(f"the {name} is {furthest[k]:.3g} m from the origin at frame {k}; expected metres")
+    return poses
 
 
 def _umeyama(estimate: Floats, truth: Floats, with_scale: bool) -> tuple[Floats, Floats, float]:
@@ -191,27 +215,99 @@ def _moved(poses: Floats, rotation: Floats, translation: Floats, scale: float) -
     return moved
 
 
+def _read_text(path: str | Path, expected: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a text file"
+        raise DistilvoError(f"{path}: cannot be read ({reason}); expected {expected}") from None
+
+
+def _fields(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The number and the fields of each line that is neither blank nor a comment."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        fields = line.split()
+        if fields and not fields[0].startswith("#"):
+            yield number, fields
+
+
+def _parse(text: str, path: str | Path, columns: int, row: str) -> tuple[Floats, list[int]]:
+    rows, lines = [], []
+    for number, fields in _fields(text):
+        rows.append(_numbers(fields, columns, row, f"{path}, line {number}"))
+        lines.append(number)
+    if not rows:
+        raise DistilvoError(f"{path}: the file is empty, expected rows of {columns} numbers ({row})")
+    return np.array(rows), lines
+
+
 def _numbers(fields: list[str], columns: int, row: str, where: str) -> list[float]:
     if len(fields) != columns:
         raise DistilvoError(f"{where}: found {len(fields)} columns, expected {columns} ({row})")
     values = []
     for column, field in enumerate(fields, start=1):
         try:
-            value = float(field)
+            value = _number(field)
         except ValueError:
-            raise DistilvoError(f"{where}: column {column} is {field!r}, expected a number ({row})") from None
-        if not np.isfinite(value):
-            raise DistilvoError(f"{where}: column {column} is {field}, expected a finite number ({row})")
+            raise DistilvoError(f"{where}: column {column} is {field[:40]!r}, expected a number ({row})") from None
+        if not math.isfinite(value):
+            raise DistilvoError(f"{where}: column {column} is {field[:40]}, expected a finite number ({row})")
         values.append(value)
     return values
 
 
-def _check_rotations(rotations: Floats, path: str | Path, lines: list[int]) -> None:
-    defects = np.abs(np.swapaxes(rotations, 1, 2) @ rotations - np.eye(3)).max(axis=(1, 2))
-    for k in np.flatnonzero((defects > _ORTHONORMAL) | (np.linalg.det(rotations) < 0))[:1]:
+def _number(field: str) -> float:
+    if "_" in field or not field.isascii():  # Python reads 1_0 as 10, and digits of every script
+        raise ValueError
+    return float(field)
+
+
+def _kitti(path: str | Path, numbers: Floats, lines: list[int]) -> Floats:
+    poses = np.tile(np.eye(4), (len(numbers), 1, 1))
+    poses[:, :3] = numbers.reshape(-1, 3, 4)
+    _check_rotations(poses[:, :3, :3], path, lines)
+    return poses
+
+
+def _numbered(path: str | Path, numbers: Floats, lines: list[int]) -> Trajectory:
+    """Rows (N, 13) of a frame number and a pose, in any order."""
+    frames = numbers[:, 0]
+    for k in np.flatnonzero((frames != np.floor(frames)) | (frames < 0) | (frames > 2**31))[:1]:
+        raise DistilvoError(f"{path}, line {lines[k]}: the frame number is {frames[k]:g}, expected 0, 1, 2, ...")
+    order = np.argsort(frames, kind="stable")
+    for k in np.flatnonzero(np.diff(frames[order]) == 0)[:1]:
+        first, again = lines[order[k]], lines[order[k + 1]]
         raise DistilvoError(
-            f"{path}, line {lines[k]}: columns 1-3, 5-7 and 9-11 are not a rotation matrix (off by {defects[k]:.2g}, "
-            f"determinant {np.linalg.det(rotations[k]):.2g}); expected the upper 3x4 of a pose, row by row"
+            f"{path}, line {again}: frame {frames[order[k]]:.0f} once more, after line {first}; "
+            "expected each frame at most once"
+        )
+    return Trajectory(_kitti(path, numbers[:, 1:], lines)[order], frames=frames[order].astype(np.int64))
+
+
+def _tum(path: str | Path, numbers: Floats, lines: list[int]) -> tuple[Floats, Floats]:
+    check_ordered(numbers[:, 0], path, lines)
+    quaternions = numbers[:, 4:]
+    with np.errstate(over="ignore"):  # numbers so large that their squares are not finite
+        norms = np.linalg.norm(quaternions, axis=1)
+    for k in np.flatnonzero(~(np.abs(norms - 1.0) <= _UNIT_QUATERNION))[:1]:
+        raise DistilvoError(
+            f"{path}, line {lines[k]}: the quaternion has length {norms[k]:.4g}, expected 1; "
+            "check that the columns are timestamp tx ty tz qx qy qz qw"
+        )
+    poses = np.tile(np.eye(4), (len(numbers), 1, 1))
+    poses[:, :3, 3] = numbers[:, 1:4]
+    poses[:, :3, :3] = _rotations_from_quaternions(quaternions / norms[:, None])
+    return numbers[:, 0].copy(), poses
+
+
+def _check_rotations(rotations: Floats, path: str | Path, lines: list[int]) -> None:
+    with np.errstate(over="ignore", invalid="ignore"):  # numbers so large that their products are not finite
+        defects = np.abs(np.swapaxes(rotations, 1, 2) @ rotations - np.eye(3)).max(axis=(1, 2))
+        determinants = np.linalg.det(rotations)
+    for k in np.flatnonzero(~(defects <= _ORTHONORMAL) | ~(determinants > 0))[:1]:
+        raise DistilvoError(
+            f"{path}, line {lines[k]}: its nine rotation columns are not a rotation matrix (off by {defects[k]:.2g}, "
+            f"determinant {determinants[k]:.2g}); expected the upper 3x4 of a pose, row by row"
         )
 
 

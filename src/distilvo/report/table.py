@@ -42,8 +42,12 @@ _COLUMNS = (
     _Column("parameters", "parameters", lambda row: f"{row.parameters:,}" if row.parameters else NOTHING),
     _Column("% fewer", "%\nfewer", lambda row: _number(row.reduction_percent, 1) if row.parameters else NOTHING),
     _Column("latency (ms)", "latency\nms", lambda row: _number(row.latency_ms, 2) if row.latency_ms else NOTHING),
-    _Column("RMS-RPE trans (m)", "RMS-RPE\ntrans (m)", lambda row: _number(row.rms_rpe_t_m, 4), True),
-    _Column("RMS-RPE rot (deg)", "RMS-RPE\nrot (deg)", lambda row: _number(row.rms_rpe_r_deg, 4), True),
+    _Column(
+        "RMS-RPE trans (m, unaligned)", "RMS-RPE\nm trans,\nunaligned", lambda row: _number(row.rms_rpe_t_m, 4), True
+    ),
+    _Column(
+        "RMS-RPE rot (deg, unaligned)", "RMS-RPE\ndeg rot,\nunaligned", lambda row: _number(row.rms_rpe_r_deg, 4), True
+    ),
     _Column("ATE (m, Sim(3))", "ATE (m,\nSim(3))", lambda row: _number(row.ate_m, 3), True),
 )
 HEADERS = tuple(column.header for column in _COLUMNS)

@@ -1,0 +1,352 @@
+"""Which truth belongs to which estimate, and the verb evaluate over trajectory files: table, JSON, CSV and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conftest import make_kitti
+from distilvo import cli, evaluation, poses
+from distilvo.clips import open_store
+from distilvo.errors import DistilvoError
+from distilvo.matching import is_trajectory, match, open_truths
+from distilvo.metrics import errors
+from distilvo.models.files import load_model
+from distilvo.models.teacher import SHIPPED_TEACHER
+from distilvo.scoring import score, with_totals
+from distilvo.sequences import choose
+from distilvo.settings import Scoring
+from distilvo.trajectories import Trajectory, read_trajectory, write_kitti, write_tum
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def drive(frames: int, seed: int = 0, step_m: float = 1.0) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(0, [0.02, 0.02, 0.1, 0.01, 0.03, 0.01], (frames - 1, 6))
+    return poses.trajectory(np.array([0, 0, step_m, 0, 0, 0]) + noise)
+
+
+def evaluate(*arguments: object) -> None:
+    """The verb, as from the command line."""
+    command = ["distilvo", "evaluate", *map(str, arguments)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", command)
+        patch.setattr(warnings, "showwarning", warnings.showwarning)  # main sets its own
+        cli.main()
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """The one line that the verb ends with, and nothing else."""
+    with pytest.raises(SystemExit) as status:
+        evaluate(*arguments)
+    said = capsys.readouterr()
+    assert status.value.code == 2 and said.out == "" and said.err.count("\n") == 1, said.err
+    return said.err
+
+
+@pytest.fixture
+def truth(tmp_path: Path) -> Path:
+    """A drive of 150 m as a KITTI file."""
+    write_kitti(tmp_path / "T.txt", drive(151))
+    return tmp_path / "T.txt"
+
+
+def numbered(path: Path, estimate: np.ndarray, frames: np.ndarray) -> Path:
+    write_kitti(path, estimate[frames])
+    rows = path.read_text().splitlines()
+    path.write_text("".join(f"{frame} {row}\n" for frame, row in zip(frames, rows, strict=True)))
+    return path
+
+
+def test_json_is_one_object_and_nothing_else(truth: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_kitti(tmp_path / "E.txt", drive(151, seed=1))
+    evaluate("--truth", truth, "--estimate", tmp_path / "E.txt", "--align", "sim3", "--json")
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert said.err == "" and found["alignment"] == "sim3" and found["poses"] == 151 and found["note"] is None
+    assert found.keys() >= {"t_rel_percent", "r_rel_deg_per_100m", "ate_rms_m", "rpe_mean_t_m", "rpe_mean_r_deg"}
+    # Rotations are the same under every alignment, and the ATE of the paper is that of Sim(3).
+    expected = errors(drive(151, seed=1), drive(151))
+    assert found["rms_rpe_r_deg"] == pytest.approx(expected.rms_rpe_r_deg, rel=1e-5)
+    assert found["ate_rms_m"] == pytest.approx(expected.ate_m, rel=1e-5)
+    assert found["rms_rpe_t_m"] != pytest.approx(expected.rms_rpe_t_m, rel=1e-4)
+
+
+def test_the_paper_measures_are_the_default(truth: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_tum(tmp_path / "E.tum", drive(151, seed=1), np.arange(151) * 0.1)
+    evaluate("--truth", truth, "--estimate", tmp_path / "E.tum", "--json")
+    found, expected = json.loads(capsys.readouterr().out), errors(drive(151, seed=1), drive(151))
+    assert (found["relative_alignment"], found["ate_alignment"]) == ("none", "sim3")
+    names = {"rms_rpe_t_m": "rms_rpe_t_m", "rpe_mean_r_deg": "mean_rpe_r_deg", "ate_rms_m": "ate_m"}
+    names |= {"t_rel_percent": "t_rel", "r_rel_deg_per_100m": "r_rel"}
+    for name, field in names.items():
+        assert found[name] == pytest.approx(getattr(expected, field), rel=1e-5)
+
+
+def test_a_numbered_estimate_may_skip_frames_and_be_in_any_order(truth: Path, tmp_path: Path) -> None:
+    frames = np.array([140, 0, 1, 2, 5, 6, 9, 50, 51, 120])
+    numbered(tmp_path / "E.txt", drive(151), frames)
+    found = score("E", "T", read_trajectory(tmp_path / "E.txt"), read_trajectory(truth), Scoring(align="none"))
+    assert len(found.deviations.ate_m) == 10
+    assert len(found.deviations.rpe_t_m) == 4  # 0-1, 1-2, 5-6, 50-51
+    np.testing.assert_allclose(found.deviations.ate_m, 0, atol=1e-6)
+
+
+def test_a_numbered_truth_may_begin_anywhere_but_has_every_frame() -> None:
+    path = drive(6)
+    estimate = Trajectory(path[[1, 3]], frames=np.array([101, 103]))
+    _, _, frames, _ = match(estimate, Trajectory(path, frames=np.arange(100, 106)), 0.01)
+    np.testing.assert_array_equal(frames, [1, 3])
+    with pytest.raises(DistilvoError, match="the ground truth skips the frame 102"):
+        match(estimate, Trajectory(path[:3], frames=np.array([100, 101, 103])), 0.01)
+
+
+def test_times_match_the_closest_true_pose_within_the_tolerance() -> None:
+    truth = Trajectory(drive(6), times=np.array([10.0, 10.1, 10.2, 10.3, 10.4, 10.5]))
+    estimate = Trajectory(drive(5), times=np.array([9.0, 10.109, 10.192, 10.32, 10.4]))
+    _, _, frames, kept = match(estimate, truth, 0.01)
+    np.testing.assert_array_equal(kept, [1, 2, 4])
+    np.testing.assert_array_equal(frames, [1, 2, 4])
+    _, _, frames, kept = match(estimate, truth, 0.05)
+    np.testing.assert_array_equal(kept, [1, 2, 3, 4])
+    np.testing.assert_array_equal(frames, [1, 2, 3, 4])
+
+
+def test_a_truth_of_a_higher_rate_is_taken_at_the_times_of_the_estimate() -> None:
+    """Motion capture at 100 Hz, frames at 10 Hz: consecutive frames are those of the estimate."""
+    truth = Trajectory(drive(101, step_m=0.1), times=np.arange(101) * 0.01)
+    estimate = Trajectory(truth.poses[::10], times=truth.times[::10] + 0.002)
+    found = score("e", "t", estimate, truth, Scoring())
+    assert len(found.deviations.rpe_t_m) == 10
+    np.testing.assert_allclose(found.deviations.rpe_t_m, 0, atol=1e-9)
+
+
+def test_an_estimate_of_a_higher_rate_is_taken_at_the_times_of_the_truth() -> None:
+    estimate = Trajectory(drive(101, step_m=0.1), times=np.arange(101) * 0.01)
+    truth = Trajectory(estimate.poses[::10], times=estimate.times[::10])
+    with pytest.warns(UserWarning, match="11 of 101 poses lie within 0.02 s"):
+        found = score("e", "t", estimate, truth, Scoring(tolerance=0.02))
+    np.testing.assert_allclose(found.deviations.ate_m, 0, atol=1e-9)
+    assert len(found.deviations.rpe_t_m) == 10
+
+
+@given(st.integers(0, 2**31), st.floats(0.0, 0.2))
+def test_matching_by_time_never_gives_a_pose_twice_or_too_far(seed: int, tolerance: float) -> None:
+    rng = np.random.default_rng(seed)
+    true_times, times = np.sort(rng.uniform(0, 5, 40)), np.unique(rng.uniform(0, 5, 30))
+    truth = Trajectory(drive(40), times=true_times)
+    try:
+        _, matched_times, frames, kept = match(Trajectory(drive(len(times)), times=times), truth, tolerance)
+    except DistilvoError:
+        return
+    assert matched_times is not None
+    assert (np.diff(frames) > 0).all() and (np.diff(kept) > 0).all()
+    assert (np.abs(matched_times[frames] - times[kept]) <= tolerance).all()
+
+
+@pytest.mark.parametrize(
+    ("estimate", "truth_times", "message"),
+    [
+        (Trajectory(drive(3)), None, "3 poses, but 5 in the ground truth; expected one for each frame"),
+        (Trajectory(drive(3), times=np.arange(3.0)), None, "has no times .* TUM"),
+        (Trajectory(drive(3), times=np.array([0.0, 1, 1])), np.arange(5.0), "two poses at 1.000000 s"),
+        (Trajectory(drive(3), times=np.arange(3.0) + 100), np.arange(5.0), r"0 of 3 poses \(100.* check both clocks"),
+        (Trajectory(drive(2), frames=np.array([3, 5])), None, "frame 5, but the ground truth has 0 to 4"),
+        (Trajectory(drive(5)[:1], frames=np.array([2])), None, "one pose; expected at least two"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(estimate: Trajectory, truth_times: np.ndarray | None, message: str) -> None:
+    with pytest.raises(DistilvoError, match=f"^E.txt: .*{message}") as caught:
+        score("E", "T", estimate, Trajectory(drive(5), times=truth_times), Scoring(), "E.txt")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_short_drive_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_kitti(tmp_path / "T.txt", drive(61))
+    write_kitti(tmp_path / "E.txt", drive(61, seed=1))
+    evaluate(tmp_path / "E.txt", "--truth", tmp_path / "T.txt", "--json")
+    found = json.loads(capsys.readouterr().out)
+    assert found["t_rel_percent"] is None and found["r_rel_deg_per_100m"] is None
+    assert "not more than 100 m" in found["note"]
+    evaluate(tmp_path / "E.txt", "--truth", tmp_path / "T.txt", "--out", tmp_path / "scores")
+    text = capsys.readouterr().out
+    row = next(line for line in text.splitlines() if line.startswith("E "))
+    assert row.split()[-2:] == ["short", "short"] and "nan" not in text.lower()
+    assert "short & short" in (tmp_path / "scores" / "scores.tex").read_text()
+    assert next(csv.DictReader((tmp_path / "scores" / "scores.csv").open()))["t_rel_percent"] == ""
+
+
+def test_every_other_frame_has_no_pair_of_consecutive_ones(
+    truth: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    numbered(tmp_path / "E.txt", drive(151), np.arange(0, 151, 2))
+    evaluate("--truth", truth, "--estimate", tmp_path / "E.txt")
+    text = capsys.readouterr().out
+    assert text.count("no pair") == 4 and "no two estimated poses lie 1 frame apart" in text
+
+
+@pytest.fixture
+def contest(tmp_path: Path) -> Path:
+    """Ground truth of two drives in truth/, estimates of both in orb_1/ and of one in dso/."""
+    for index, name in enumerate(("00", "01")):
+        write_kitti(tmp_path / "truth" / f"{name}.txt", drive(131, seed=index))
+        write_kitti(tmp_path / "orb_1" / f"{name}.kitti", drive(131, seed=index + 2))
+    write_tum(tmp_path / "dso" / "01.tum", drive(131, seed=5), np.arange(131) * 0.1)
+    (tmp_path / "truth" / "notes.txt").write_text("not a trajectory\n")
+    return tmp_path
+
+
+def test_many_estimates_against_many_sequences(contest: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [contest / "orb_1", contest / "dso" / "01.tum", "--truth", contest / "truth", "--align", "se3"]
+    evaluate(*arguments, "--out", contest / "scores")
+    lines = capsys.readouterr().out.splitlines()
+    rows = [tuple(line.split()[:2]) for line in lines if line.startswith(("orb", "dso"))]
+    assert rows == [("orb_1", "00"), ("orb_1", "01"), ("orb_1", "all"), ("dso", "01")]
+    rule = next(k for k, line in enumerate(lines) if set(line) == {"─"})
+    assert lines[rule - 1].split() == ["estimate", "sequence", *7 * ["se3"]]
+
+    scores = json.loads((contest / "scores" / "scores.json").read_text())["scores"]
+    assert [row["sequence"] for row in scores] == ["00", "01", "all 2", "01"]
+    squares = [row["ate_rms_m"] ** 2 for row in scores]
+    assert squares[2] == pytest.approx((squares[0] + squares[1]) / 2)
+    table = list(csv.DictReader((contest / "scores" / "scores.csv").open()))
+    assert [float(row["ate_rms_m"]) for row in table] == [row["ate_rms_m"] for row in scores]
+    assert {row["alignment"] for row in table} == {"se3"}
+
+
+def test_latex_word_for_word(contest: Path) -> None:
+    evaluate(contest / "orb_1", "--truth", contest / "truth" / "00.txt", "--out", contest / "scores")
+    scores = json.loads((contest / "scores" / "scores.json").read_text())["scores"][0]
+    digits = {"rms_rpe_t_m": 4, "rms_rpe_r_deg": 4, "rpe_mean_t_m": 4, "rpe_mean_r_deg": 4, "ate_rms_m": 3}
+    digits |= {"t_rel_percent": 3, "r_rel_deg_per_100m": 3}
+    figures = " & ".join(f"{scores[name]:.{count}f}" for name, count in digits.items())
+    assert (contest / "scores" / "scores.tex").read_text().splitlines()[1:] == [
+        r"\begin{tabular}{llrrrrrrr}",
+        r"\toprule",
+        r" &  & RMS-RPE & RMS-RPE & mean RPE & mean RPE & RMS ATE & t\_rel & r\_rel \\",
+        r" &  & (m/frame) & (deg/frame) & (m/frame) & (deg/frame) & (m) & (\%) & (deg/100m) \\",
+        r"estimate & sequence & none & none & none & none & sim3 & none & none \\",
+        r"\midrule",
+        rf"orb\_1 & 00 & {figures} \\",
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+
+
+def test_estimates_of_one_name_go_by_their_folder_or_path(contest: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for folder in ("a", "b"):
+        write_kitti(contest / folder / "orb_1" / "00.txt", drive(131, seed=9))
+    write_kitti(contest / "b" / "orb_1" / "00.kitti", drive(131, seed=9))
+    same = [contest / "a" / "orb_1", contest / "b" / "orb_1" / "00.txt", contest / "b" / "orb_1" / "00.kitti"]
+    evaluate(*same, same[1], "--truth", contest / "truth", "--json")
+    names = [row["estimate"] for row in json.loads(capsys.readouterr().out)["scores"]]
+    assert names == [str(same[0]), str(same[1]), str(same[2])]
+
+
+def test_two_folders_of_one_name_are_not_taken_for_one(contest: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_kitti(contest / "b" / "orb_1" / "01.txt", drive(131, seed=9))
+    evaluate(contest / "orb_1" / "00.kitti", contest / "b" / "orb_1" / "01.txt", "--truth", contest / "truth", "--json")
+    rows = json.loads(capsys.readouterr().out)["scores"]
+    assert [row["estimate"] for row in rows] == [str(contest / "orb_1"), str(contest / "b" / "orb_1")]
+
+
+def test_two_short_drives_together_are_still_short() -> None:
+    short = [score("e", name, Trajectory(drive(61)), Trajectory(drive(61)), Scoring()) for name in ("00", "01")]
+    together = with_totals(short)[-1]
+    assert together.sequence == "all 2" and together.missing_kitti == "short"
+    assert "the longest path is" in (together.note() or "")
+
+
+def test_sequences_can_be_chosen(contest: Path) -> None:
+    assert list(open_truths((contest / "truth",), None, ("01",))) == ["01"]
+    with pytest.raises(DistilvoError, match="has no sequence 07; it has 00, 01"):
+        open_truths((contest / "truth",), None, ("07",))
+
+
+def test_truth_of_a_data_set_has_times(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_kitti(tmp_path / "data", "00", frames=20)
+    evaluate(
+        tmp_path / "data" / "poses" / "00.txt", "--data", tmp_path / "data", "--unit", "s", "--delta", 0.5, "--json"
+    )
+    found = json.loads(capsys.readouterr().out)
+    assert found["rms_rpe_t_m"] == pytest.approx(0, abs=1e-6) and (found["rpe_delta"], found["rpe_unit"]) == (0.5, "s")
+
+
+def test_poses_without_pictures_are_a_data_set_for_files(contest: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (contest / "truth").rename(contest / "poses")
+    evaluate(contest / "orb_1", "--data", contest, "--json")
+    assert [row["sequence"] for row in json.loads(capsys.readouterr().out)["scores"]] == ["00", "01", "all 2"]
+
+
+def test_a_folder_is_a_model_where_it_has_a_configuration(contest: Path) -> None:
+    (contest / "model").mkdir()
+    (contest / "model" / "config.json").write_text("{}")
+    (contest / "model" / "notes.txt").write_text("")
+    assert is_trajectory(contest / "orb_1") and is_trajectory(contest / "gone.txt")
+    assert not is_trajectory(contest / "model") and not is_trajectory(contest / "gone")
+
+
+def test_models_and_files_in_one_object(
+    kitti_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The truth as an estimate, beside the shipped teacher: one has no error, and the other is the same anywhere."""
+    monkeypatch.setattr("distilvo.progress._silent", False)  # --json sets it for the whole process
+    evaluate(
+        SHIPPED_TEACHER, kitti_root / "poses" / "00.txt", "--data", kitti_root, "--sequences", "00", "01", "--json"
+    )
+    rows = json.loads(capsys.readouterr().out)["scores"]
+    names = [(row["estimate"], row["sequence"]) for row in rows]
+    models = [(name, sequence) for name in ("mean_motion", SHIPPED_TEACHER.name) for sequence in ("00", "01", "all 2")]
+    assert names == [*models, ("poses", "00")]
+    assert rows[-1]["ate_rms_m"] == pytest.approx(0, abs=1e-6) and rows[3]["ate_rms_m"] > 0.01
+    teacher = load_model(SHIPPED_TEACHER)[0]
+    with TemporaryDirectory() as cache:
+        store = open_store(choose(kitti_root, ("00",)), teacher.architecture.frame_format, Path(cache))
+        alone = evaluation.evaluate(evaluation.network_motions(teacher), store)
+    assert rows[3]["rms_rpe_t_m"] == pytest.approx(alone.rms_rpe_t_m, rel=1e-6)
+
+
+def test_what_cannot_be_scored_ends_in_one_line(contest: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def broken(text: str) -> Path:
+        (contest / "e.txt").write_text(text)
+        return contest / "e.txt"
+
+    one, rows = ("--truth", contest / "truth" / "00.txt"), (contest / "truth" / "00.txt").read_text().splitlines()
+    assert "nothing to score" in refused(capsys)
+    assert "no ground truth" in refused(capsys, contest / "orb_1")
+    assert "cannot be read (No such file" in refused(capsys, contest / "gone.txt", *one)
+    assert "cannot be read (No such file" in refused(capsys, contest / "orb_1" / "00.kitti", "--truth", "gone.txt")
+    assert "named like none of the sequences" in refused(capsys, broken(""), "--truth", contest / "truth")
+    assert "no estimate of 00" in refused(capsys, contest / "dso", *one)
+    twice = ("--truth", contest / "truth" / "00.txt", contest / "orb_1" / "00.kitti")
+    assert "a second ground truth called 00" in refused(capsys, contest / "dso", *twice)
+    assert "needs --data" in refused(capsys, contest / "model", contest / "orb_1", *one)
+    assert "delta: is 0.5" in refused(capsys, contest / "orb_1", *one, "--delta", 0.5)
+    assert "needs the times of the truth" in refused(capsys, contest / "orb_1", *one, "--unit", "s")
+    assert "line 1: column 1 is nan" in refused(capsys, broken("nan " * 12 + "\n"), *one)
+    assert "line 2: found 11 columns" in refused(capsys, broken(f"{rows[0]}\n{rows[1].rsplit(None, 1)[0]}\n"), *one)
+    assert "line 1: its nine rotation columns" in refused(capsys, broken("2 " + rows[0].split(None, 1)[1]), *one)
+    assert "130 poses, but 131" in refused(capsys, broken("\n".join(rows[1:])), *one)
+    assert "frame 4 once more" in refused(capsys, broken(f"4 {rows[4]}\n4 {rows[4]}\n"), *one)
+    assert "frame 131, but" in refused(capsys, broken(f"0 {rows[0]}\n131 {rows[4]}\n"), *one)
+
+
+@pytest.mark.skipif(not (DATA / "scorer_oracle").is_dir(), reason="the published scorer's files are not at hand")
+def test_published_scorer_over_both_of_its_sequences(capsys: pytest.CaptureFixture[str]) -> None:
+    """The folder also holds what the scorer printed; those files are no estimate of any sequence."""
+    evaluate(DATA / "scorer_oracle", "--truth", DATA / "kitti_poses", "--align", "first", "--json")
+    rows: list[dict[str, Any]] = json.loads(capsys.readouterr().out)["scores"]
+    assert [(row["sequence"], f"{row['t_rel_percent']:.3f}", f"{row['ate_rms_m']:.3f}") for row in rows[:2]] == [
+        ("09", "2.607", "17.919"),
+        ("10", "2.293", "9.035"),
+    ]
