@@ -42,7 +42,7 @@ class Bar(Protocol):
 
 @contextmanager
 def progress(label: str, total: int, done: int = 0) -> Iterator[Bar]:
-    """Show how far a task of ``total`` parts is."""
+    """Show how far a task of ``total`` parts is; 0 where nobody knows, as with a live camera."""
     if _silent or console.quiet:
         yield _NoBar()
         return
@@ -57,7 +57,7 @@ def progress(label: str, total: int, done: int = 0) -> Iterator[Bar]:
         TextColumn("left"),
     )
     with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=console) as bars:
-        yield _RichBar(bars, bars.add_task(label, total=total, completed=done, note=""))
+        yield _RichBar(bars, bars.add_task(label, total=total or None, completed=done, note=""))
 
 
 class _NoBar:
@@ -85,4 +85,5 @@ class _LogBar:
         if now - self._last >= LOG_EVERY_S:
             self._last = now
             left = (now - self._begin) / max(1, self._done - self._first) * (self._total - self._done)
-            print(f"{self._label}: {self._done}/{self._total}, {left:.0f} s left {note}".rstrip(), flush=True)
+            ahead = f"/{self._total}, {left:.0f} s left" if self._total else ""
+            print(f"{self._label}: {self._done}{ahead} {note}".rstrip(), flush=True)

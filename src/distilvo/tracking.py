@@ -59,9 +59,10 @@ def track(sequence: Sequence, model: Path, label: str = "track") -> Track:
     times, estimates = [], []
     begin = time.perf_counter()
     with progress(label, len(sequence)) as bar:
-        for frame, t in zip(sequence.frames(), sequence.times, strict=False):
-            estimates.append(tracker.step(frame, float(t)).matrix)
-            times.append(float(t))
+        for index, frame in enumerate(sequence.frames()):
+            t = float(sequence.times[index])  # not before: a live camera has no times until it has frames
+            estimates.append(tracker.step(frame, t).matrix)
+            times.append(t)
             bar.advance()
     seconds = time.perf_counter() - begin
     if len(estimates) < 2:

@@ -33,14 +33,16 @@ class Camera:
 class Sequence(Protocol):
     """Frames in the order they were taken, with what is known about them.
 
-    times   (N,) float64, seconds
-    camera  the lens, or None where unknown
-    poses   (N, 4, 4) float64 camera-to-world, metres, or None where there is no ground truth
+    times      (N,) float64, seconds, ascending
+    camera     the lens, or None where unknown
+    poses      (N, 4, 4) float64 camera-to-world, metres, axes as in KITTI; None where there is no ground truth
+    reference  (N, 3) float64 positions, metres, of something on the car (GPS) where no poses are known; else None
     """
 
     name: str
     camera: Camera | None
     poses: Floats | None
+    reference: Floats | None
 
     @property
     def times(self) -> NDArray[Any]: ...

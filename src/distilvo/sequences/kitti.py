@@ -4,6 +4,9 @@ root/sequences/00/image_2/000000.png ...   pictures: image_2, else image_3 (colo
 root/sequences/00/calib.txt                P0 ... P3, 12 numbers each: the projection matrices
 root/sequences/00/times.txt                seconds, one a line (optional: 10 Hz)
 root/poses/00.txt                          ground truth (optional)
+
+Poses are those of the left grey camera, image_0, as the benchmark has them, whichever camera's pictures are read:
+x right, y down, z forward; the first one is the world.
 """
 
 from __future__ import annotations
@@ -18,13 +21,14 @@ from distilvo.errors import DistilvoError
 from distilvo.poses import Floats
 from distilvo.sequences.base import Camera, Frame
 from distilvo.sequences.folder import ASSUMED_RATE_HZ, PictureFolder
+from distilvo.sequences.guess import KITTI_PICTURES
 from distilvo.trajectories import check_ordered, read_kitti, read_numbers
-
-PICTURE_FOLDERS = ("image_2", "image_3", "image_0", "image_1")
 
 
 class KittiSequence:
-    """One sequence of a KITTI odometry dataset, ``.../sequences/00``; colour is preferred to grey.
+    """One sequence of a KITTI odometry dataset, ``.../sequences/00``, or a camera of it, ``.../sequences/00/image_3``.
+
+    Where no camera is named colour is preferred to grey, left to right.
 
     Raises DistilvoError where a file is missing, broken or does not fit the number of pictures.
     """
@@ -32,10 +36,13 @@ class KittiSequence:
     def __init__(self, path: str | Path) -> None:
         # Absolute without following links: poses lie beside the folder that was named, not beside what it links to.
         self.path = Path(os.path.abspath(path))
-        self.name = self.path.name
         folder = picture_folder(self.path)
+        if self.path.name in KITTI_PICTURES:
+            self.path, folder = self.path.parent, self.path
+        self.name = self.path.name
+        self.reference: Floats | None = None
         if folder is None:
-            raise DistilvoError(f"{path}: no folder of pictures, expected one of {', '.join(PICTURE_FOLDERS)}")
+            raise DistilvoError(f"{path}: no folder of pictures, expected one of {', '.join(KITTI_PICTURES)}")
         self._pictures = PictureFolder(folder)
         height, width = self._pictures.shape[:2]
         self.camera: Camera | None = _read_camera(self.path / "calib.txt", f"P{folder.name[-1]}", width, height)
@@ -85,7 +92,7 @@ class KittiSequence:
 
 def picture_folder(sequence: Path) -> Path | None:
     """The folder of pictures of a KITTI sequence, colour before grey; None where there is none."""
-    return next((sequence / name for name in PICTURE_FOLDERS if (sequence / name).is_dir()), None)
+    return next((sequence / name for name in KITTI_PICTURES if (sequence / name).is_dir()), None)
 
 
 def _read_camera(file: Path, name: str, width: int, height: int) -> Camera:

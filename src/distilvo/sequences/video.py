@@ -1,4 +1,7 @@
-"""A video file, decoded from the first frame to the last."""
+"""A video file, decoded from the first frame to the last; frames are turned as the file says (phones do).
+
+Lens and ground truth are not known; times are the file's own, from its beginning, also where the frame rate varies.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,7 @@ class VideoSequence:
         self.name = self.path.stem
         self.camera: Camera | None = None
         self.poses: Floats | None = None
+        self.reference: Floats | None = None
         self._times: Floats | None = None
         with self._opened() as capture:
             if not capture.read()[0]:

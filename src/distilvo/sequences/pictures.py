@@ -1,0 +1,147 @@
+"""Picture files, and a sequence made of them with all that a data set tells about it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from collections.abc import Sequence as Several
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from distilvo.errors import DistilvoError
+from distilvo.poses import Floats
+from distilvo.sequences.base import Camera, Frame
+from distilvo.sequences.distortion import Undistortion
+
+SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+
+
+class PictureSequence:
+    """Picture files of one size, read as they are asked for; see ``sequences.base.Sequence`` for the attributes.
+
+    Args:
+        name: what reports call it.
+        files: in the order they were taken, one at least.
+        times: (N,) s.
+        camera: intrinsics after the distortion, if any, is taken out.
+        poses: (N, 4, 4) camera-to-world.
+        reference: (N, 3) positions where no poses are known.
+        distortion: OpenCV's coefficients; taken out of every frame. Needs a camera.
+
+    Raises:
+        DistilvoError: files are missing, the first one is no picture or not of the camera's size.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        files: Several[Path],
+        times: Floats,
+        camera: Camera | None = None,
+        poses: Floats | None = None,
+        reference: Floats | None = None,
+        distortion: Several[float] = (),
+    ) -> None:
+        self.name, self.times, self.camera, self.poses, self.reference = name, times, camera, poses, reference
+        self._files = list(files)
+        if missing := [file for file in self._files if not file.is_file()]:
+            raise DistilvoError(
+                f"{missing[0]}: no such picture; {len(missing)} of {len(files)} are missing; unpack the pictures again"
+            )
+        self.shape = read_picture(self._files[0]).shape
+        height, width = self.shape[:2]
+        if camera is not None and (camera.width, camera.height) != (width, height):
+            raise DistilvoError(
+                f"{self._files[0]}: the picture is {width}x{height}, but its camera is calibrated for "
+                f"{camera.width}x{camera.height}; use the pictures as they were published"
+            )
+        self._undistort = Undistortion(camera, distortion) if camera is not None and any(distortion) else None
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def frame(self, index: int) -> Frame:
+        """Frame ``index``: (H, W, 3) uint8 RGB, or (H, W) uint8 where the file is grey."""
+        picture = read_picture(self._files[index])
+        if picture.shape != self.shape:
+            raise DistilvoError(
+                f"{self._files[index]}: the picture is {_describe(picture.shape)}, expected {_describe(self.shape)} "
+                "as the first of the folder; keep one size in a folder"
+            )
+        return picture if self._undistort is None else self._undistort(picture)
+
+    def frames(self) -> Iterator[Frame]:
+        """Every frame from the first."""
+        return (self.frame(index) for index in range(len(self)))
+
+    def fingerprint(self) -> bytes:
+        """Hash of the first, the middle and the last file."""
+        chosen = (self._files[0], self._files[len(self) // 2], self._files[-1])
+        return hashlib.sha256(b"".join(_read(file) for file in chosen)).digest()
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """The pictures in a folder in natural order; hidden files are passed over."""
+    return in_order(folder.iterdir())
+
+
+def in_order(files: Iterator[Path] | Several[Path]) -> list[Path]:
+    """Those that are pictures by their suffix, and not hidden, in natural order: frame2 before frame10."""
+    return sorted((f for f in files if f.suffix.lower() in SUFFIXES and not f.name.startswith(".")), key=_natural)
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Width and height of a picture's file."""
+    height, width = read_picture(path).shape[:2]
+    return width, height
+
+
+def read_picture(path: Path) -> Frame:
+    """A picture as (H, W, 3) uint8 RGB, or (H, W) uint8 where it is grey. Raises DistilvoError if it is not whole."""
+    data = _read(path)
+    if _cut_short(data):
+        raise DistilvoError(f"{path}: the picture ends too early ({len(data)} bytes); copy or unpack it again")
+    picture = decode(data)
+    if picture is None:
+        raise DistilvoError(f"{path}: cannot be decoded, expected a picture; copy or unpack it again")
+    return picture
+
+
+def decode(data: bytes) -> Frame | None:
+    """A compressed picture as (H, W, 3) uint8 RGB, or (H, W) uint8 where it is grey; None where it is none."""
+    if not data:
+        return None
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_ANYCOLOR)
+    except cv2.error:  # a header that claims a billion pixels
+        return None
+    if picture is None:
+        return None
+    return (picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)).astype(np.uint8, copy=False)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DistilvoError(f"{path}: cannot be read ({error.strerror}); expected a picture") from None
+
+
+def _cut_short(data: bytes) -> bool:
+    """Whether the end of the picture is missing: decoders may fill up what is missing and say nothing."""
+    if data.startswith(b"\x89PNG"):
+        return b"IEND" not in data[-64:]
+    if data.startswith(b"\xff\xd8"):
+        return b"\xff\xd9" not in data[-4096:]
+    return not data
+
+
+def _natural(path: Path) -> list[str | int]:
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]
+
+
+def _describe(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]}x{shape[0]} {'grey' if len(shape) == 2 else 'colour'}"
