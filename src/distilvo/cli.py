@@ -18,7 +18,7 @@ from tyro.conf import Positional, arg
 
 from distilvo import parallel
 from distilvo.errors import DistilvoError
-from distilvo.settings import DemoSettings, Method, Recipe
+from distilvo.settings import DemoSettings, Method, Recipe, Scoring, SourceKind
 
 Size = tuple[int, int]
 
@@ -145,21 +145,39 @@ class Study:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Compare models on sequences with ground truth, beside the row that always predicts the mean motion."""
+    """Score models and trajectory files against ground truth; models beside always predicting the mean motion."""
 
-    models: Positional[tuple[Path, ...]]
-    """Model folders; the first one is what the others' parameters are compared with."""
-    data: Path
-    """Data set in KITTI odometry layout."""
+    models: Positional[tuple[Path, ...]] = ()
+    """Model folders, the first one is what the others' parameters are compared with; trajectory files (KITTI, with or
+    without a leading frame number, or TUM) and folders of them."""
+    data: Path | None = None
+    """Data set in KITTI odometry layout: what models are run on."""
     out: Path | None = None
     """Folder for metrics and trajectories."""
     sequences: tuple[str, ...] = ()
     """Names of the sequences; all where not given."""
+    truth: tuple[Path, ...] = ()
+    """Ground truth for trajectory files: files, or a folder of them, where it is not --data."""
+    estimate: tuple[Path, ...] = ()
+    """More trajectory files. With several sequences a file is called like its sequence."""
+    scoring: Annotated[Scoring, arg(name="")] = field(default_factory=Scoring)
+    json: bool = False
+    """Print one JSON object instead of the table."""
 
     def run(self) -> None:
+        from distilvo.matching import is_trajectory
+        from distilvo.scoring import Request, evaluate_files
+
+        named = dict.fromkeys(path for path in self.models if is_trajectory(path))
+        files = tuple(named | dict.fromkeys(self.estimate))
+        models = tuple(path for path in self.models if path not in named)
+        request = Request(models, files, self.truth, self.data, self.sequences, self.out, self.scoring, self.json)
+        if files and not models:  # no need to wait for torch
+            evaluate_files(request)
+            return
         from distilvo.verbs import evaluate
 
-        evaluate(self.models, self.data, self.out, self.sequences)
+        evaluate(request)
 
 
 @dataclass(frozen=True)
@@ -179,21 +197,48 @@ class Export:
 
 @dataclass(frozen=True)
 class TrackVerb:
-    """Run a model over KITTI frames, a folder of pictures or a video, and write the trajectory."""
+    """Run a model over a source of frames, a camera too, and write the trajectory."""
 
     source: Positional[Path]
-    """KITTI sequence folder, folder of pictures, or video file."""
+    """Sequence of a data set, folder or 'pattern' of pictures, video, bag, or camera:0: see docs/sources.md."""
     model: Path
     """Model folder or ONNX file."""
     out: Path = Path("runs/track")
     """Folder for trajectory.tum, trajectory.kitti and summary.json."""
     intrinsics: tuple[float, float, float, float] | None = None
     """fx fy cx cy of the camera, pixels, where the source does not tell."""
+    kind: SourceKind | None = None
+    """What the source is, where a guess by its path would be wrong."""
+    topic: str | None = None
+    """Topic of a bag with the pictures; needed where there are several."""
 
     def run(self) -> None:
         from distilvo.verbs import track
 
-        track(self.source, self.model, self.out, self.intrinsics)
+        track(self.source, self.model, self.out, self.intrinsics, self.kind, self.topic)
+
+
+@dataclass(frozen=True)
+class Check:
+    """Say what a source of frames holds, and whether its poses are those of its pictures; status 2 if not usable."""
+
+    source: Positional[Path]
+    """Sequence of a data set, folder or 'pattern' of pictures, video, bag, or camera:0: see docs/sources.md."""
+    kind: SourceKind | None = None
+    """What the source is, where a guess by its path would be wrong."""
+    topic: str | None = None
+    """Topic of a bag with the pictures; needed where there are several."""
+    intrinsics: tuple[float, float, float, float] | None = None
+    """fx fy cx cy of the camera, pixels, where the source does not tell."""
+    model: Path | None = None
+    """Model folder or ONNX file: the size of its pictures is compared, too."""
+    json: bool = False
+    """Print one JSON object instead of the lines."""
+
+    def run(self) -> None:
+        from distilvo.check import run_check
+
+        run_check(self.source, self.kind, self.topic, self.intrinsics, self.model, self.json)
 
 
 VERBS: dict[str, Any] = {
@@ -205,6 +250,7 @@ VERBS: dict[str, Any] = {
     "evaluate": Evaluate,
     "export": Export,
     "track": TrackVerb,
+    "check": Check,
 }
 SEVERAL_PROCESSES = (Train, Distill)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence as Several
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from distilvo import evaluation, parallel
 from distilvo.clips import FrameStore, motion_scale, open_store
@@ -17,13 +17,17 @@ from distilvo.models.files import load_model, read_config, save_model
 from distilvo.models.network import Architecture, PoseNetwork
 from distilvo.models.student import slim_architecture, student_architecture
 from distilvo.models.teacher import SHIPPED_TEACHER, teacher_architecture
-from distilvo.progress import console
+from distilvo.progress import console, silence
 from distilvo.recipes import FoldTeacher, about, distil, train_supervised
+from distilvo.scoring import Request, Score, publish, score, score_files
 from distilvo.sequences import Camera, choose, open_sequence
-from distilvo.settings import Method, Recipe
+from distilvo.settings import Method, Recipe, Scoring, SourceKind
 from distilvo.tracking import track as track_sequence
 from distilvo.tracking import write_track
-from distilvo.trajectories import read_kitti
+from distilvo.trajectories import Trajectory, read_kitti
+
+Model = tuple[PoseNetwork, dict[str, Any]]
+"""A network and its configuration."""
 
 
 def render(out: Path, seeds: range, frames: int, size: tuple[int, int], poses: Path | None, hard: float) -> None:
@@ -109,42 +113,34 @@ def distill(
     console.print(f"{out}: {architecture.name}; trust Phi mean {phi.mean():.3f}, lowest {phi.min():.3f}: trust.png")
 
 
-def evaluate(models: Several[Path], data: Path, out: Path | None, sequences: tuple[str, ...]) -> None:
-    """Print one table of all models on all sequences."""
-    from distilvo.bench import TIMER, latencies_ms
-    from distilvo.report import markdown_table, results_table
+def evaluate(request: Request) -> None:
+    """Print one table of all models, and trajectory files, on all sequences.
 
+    Models alone, by the paper's measures, stand there with their size and latency.
+    """
+    models, out = request.models, request.out
     if not models:
-        raise DistilvoError("evaluate: no model given; expected one or more model folders")
+        raise DistilvoError("evaluate: nothing to score; expected one or more model folders or trajectory files")
+    if request.data is None:
+        raise DistilvoError(f"evaluate: {models[0]} is a model and needs --data, the data set that it is run on")
+    if request.truth and not request.files:
+        raise DistilvoError("evaluate: --truth is for trajectory files; models are compared with the truth of --data")
+    if request.as_json:
+        silence()
     names = [str(folder) for folder in models]
     if len({folder.name for folder in models}) == len(models):
         names = [folder.name for folder in models]
     networks = dict(zip(names, (load_model(folder) for folder in models), strict=True))
-    if out is not None:
-        claim_folder(out, "evaluate", {"models": [str(m) for m in models], "data": str(data)})
-    first = next(iter(networks.values()))[0].architecture
-    with tempfile.TemporaryDirectory() as scratch:
-        files: list[Path] = []
-        found: dict[str, evaluation.Evaluation] = {}
-        for name, (network, config) in networks.items():
-            store = _store(data, sequences, network.architecture, Path(scratch) / "cache")
-            if not found:
-                mean = constant_motion(motion_scale(store)[0].numpy())
-                found["mean_motion"] = evaluation.evaluate(mean, store, "mean motion")
-            found[name] = evaluation.evaluate(network_motions(network), store, name)
-            files.append(Path(scratch) / f"{len(files)}.onnx")
-            export_onnx(network, config, files[-1], store.drive_frames(0)[:10])
-        latency = dict(zip(networks, latencies_ms(files), strict=True))
-    rows = [model_row("mean_motion", found["mean_motion"], None, first)]
-    rows += [model_row(n, found[n], network.architecture, first, latency[n]) for n, (network, _) in networks.items()]
+    read = score_files(request, taken=("mean_motion", *names))
+    request.claim()
+    with_size = not request.files and not request.as_json and request.how == Scoring()
+    found, scores, latency = _run_models(networks, request.data, request, with_size)
     if out is not None:
         for name in networks:
             evaluation.write_trajectories(found[name], out / "trajectories" / name.strip("/").replace("/", "_"))
-    console.print(results_table(rows))
-    console.print(TIMER + " The mean motion is that of these sequences.")
-    if out is not None:
-        write_text(out / "table.md", markdown_table(rows))
-        write_json(out / "summary.json", {"models": [row.to_dict() for row in rows]})
+    publish(request, scores + read, table=not with_size)
+    if with_size:
+        _publish_models(networks, found, latency, out)
 
 
 def export(model: Path, out: Path | None) -> None:
@@ -158,10 +154,18 @@ def export(model: Path, out: Path | None) -> None:
     )
 
 
-def track(source: Path, model: Path, out: Path, intrinsics: tuple[float, float, float, float] | None) -> None:
+def track(
+    source: Path,
+    model: Path,
+    out: Path,
+    intrinsics: tuple[float, float, float, float] | None,
+    kind: SourceKind | None,
+    topic: str | None,
+) -> None:
     """Track a source and write the trajectory."""
-    claim_folder(out, "track", {"source": str(source), "model": str(model), "intrinsics": intrinsics})
-    sequence = open_sequence(source)
+    settings = {"source": str(source), "model": str(model), "intrinsics": intrinsics, "kind": kind, "topic": topic}
+    claim_folder(out, "track", settings)
+    sequence = open_sequence(source, kind, topic)
     if intrinsics is not None:
         height, width = next(iter(sequence.frames())).shape[:2]
         sequence.camera = Camera(*intrinsics, width=width, height=height)
@@ -181,6 +185,62 @@ def track(source: Path, model: Path, out: Path, intrinsics: tuple[float, float, 
         e = result.errors
         console.print(f"RMS-RPE {e.rms_rpe_t_m:.3f} m, {e.rms_rpe_r_deg:.3f} deg; ATE {e.ate_m:.2f} m, Sim(3)")
     console.print(f"Trajectory: {out / 'trajectory.tum'}, {out / 'trajectory.kitti'}")
+
+
+def _run_models(
+    networks: dict[str, Model], data: Path, request: Request, timed: bool
+) -> tuple[dict[str, evaluation.Evaluation], list[Score], dict[str, float]]:
+    """Trajectories, scores and, where they are to be timed, latencies in ms; the data's mean motion comes first."""
+    from distilvo.bench import latencies_ms
+
+    found: dict[str, evaluation.Evaluation] = {}
+    scores: list[Score] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        exported: list[Path] = []
+        for name, (network, config) in networks.items():
+            store = _store(data, request.sequences, network.architecture, Path(scratch) / "cache")
+            if not found:
+                mean = constant_motion(motion_scale(store)[0].numpy())
+                found["mean_motion"] = evaluation.evaluate(mean, store, "mean motion")
+                scores += _scores("mean_motion", found["mean_motion"], store, request.how)
+            found[name] = evaluation.evaluate(network_motions(network), store, name)
+            scores += _scores(name, found[name], store, request.how)
+            if timed:
+                exported.append(Path(scratch) / f"{len(exported)}.onnx")
+                export_onnx(network, config, exported[-1], store.drive_frames(0)[:10])
+        latency = dict(zip(networks, latencies_ms(exported), strict=True)) if timed else {}
+    return found, scores, latency
+
+
+def _scores(name: str, found: evaluation.Evaluation, store: FrameStore, how: Scoring) -> list[Score]:
+    """Of each drive of a store."""
+    return [
+        score(
+            name,
+            drive.name,
+            Trajectory(found.estimates[drive.name]),
+            Trajectory(evaluation.truth(store, index), times=found.times[drive.name]),
+            how,
+        )
+        for index, drive in enumerate(store.drives)
+    ]
+
+
+def _publish_models(
+    networks: dict[str, Model], found: dict[str, evaluation.Evaluation], latency: dict[str, float], out: Path | None
+) -> None:
+    """Print the table of models with their size and latency, and write it."""
+    from distilvo.bench import TIMER
+    from distilvo.report import markdown_table, results_table
+
+    first = next(iter(networks.values()))[0].architecture
+    rows = [model_row("mean_motion", found["mean_motion"], None, first)]
+    rows += [model_row(n, found[n], network.architecture, first, latency[n]) for n, (network, _) in networks.items()]
+    console.print(results_table(rows))
+    console.print(TIMER + " The mean motion is that of these sequences.")
+    if out is not None:
+        write_text(out / "table.md", markdown_table(rows))
+        write_json(out / "summary.json", {"models": [row.to_dict() for row in rows]})
 
 
 def _begin_with_flownet(architecture: Architecture, path: Path, seed: int) -> tuple[PoseNetwork, list[str]]:
