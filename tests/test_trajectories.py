@@ -1,4 +1,4 @@
-"""Trajectory files and alignment: hand-worked values, round trips, and one clear line for each kind of broken file."""
+"""Trajectory files: hand-worked values, round trips, and one clear line for each kind of broken file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from distilvo import poses
 from distilvo.errors import DistilvoError
-from distilvo.trajectories import align, read_kitti, read_trajectory, read_tum, write_kitti, write_tum
+from distilvo.trajectories import read_kitti, read_trajectory, read_tum, write_kitti, write_tum
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 IDENTITY_ROW = "1 0 0 0 0 1 0 0 0 0 1 0"
@@ -22,13 +22,6 @@ def drive(seed: int, frames: int = 40) -> np.ndarray:
     """A winding path, about a metre a frame."""
     noise = np.random.default_rng(seed).normal(0, [0.05, 0.05, 0.1, 0.02, 0.1, 0.02], (frames, 6))
     return poses.trajectory(np.array([0, 0, 1.0, 0, 0, 0]) + noise)
-
-
-def moved(path: np.ndarray, rigid: np.ndarray, scale: float) -> np.ndarray:
-    """The path, its positions scaled, then moved by a rigid transform (4, 4)."""
-    out = path.copy()
-    out[:, :3, 3] *= scale
-    return rigid @ out
 
 
 def test_kitti_row_by_hand(tmp_path: Path) -> None:
@@ -209,99 +202,3 @@ def test_missing_and_binary_files(tmp_path: Path) -> None:
 def test_times_must_match_poses(tmp_path: Path) -> None:
     with pytest.raises(DistilvoError, match="41 poses but 3 times"):
         write_tum(tmp_path / "t.txt", drive(0), np.arange(3.0))
-
-
-@given(st.integers(0, 2**31), st.floats(0.1, 10))
-def test_sim3_undoes_any_similarity(seed: int, scale: float) -> None:
-    truth = drive(seed)
-    rigid = poses.matrices_from_motions(np.random.default_rng(seed).uniform(-1.5, 1.5, 6))
-    np.testing.assert_allclose(align(moved(truth, rigid, scale), truth, "sim3"), truth, atol=1e-9)
-
-
-@given(st.integers(0, 2**31))
-def test_se3_undoes_any_rigid_motion_and_keeps_lengths(seed: int) -> None:
-    truth = drive(seed)
-    rigid = poses.matrices_from_motions(np.random.default_rng(seed).uniform(-1.5, 1.5, 6))
-    np.testing.assert_allclose(align(moved(truth, rigid, 1.0), truth, "se3"), truth, atol=1e-9)
-    twice = align(moved(truth, rigid, 2.0), truth, "se3")
-    np.testing.assert_allclose(poses.relative(twice)[:, :3, 3], 2 * poses.relative(truth)[:, :3, 3], atol=1e-9)
-
-
-def test_first_scale_and_scale_of_sim3_undo_what_they_should() -> None:
-    truth = drive(3)
-    rigid = poses.matrices_from_motions(np.array([4.0, 5.0, 6.0, 0.1, 0.2, 0.3]))
-    truth_elsewhere = rigid @ truth
-    np.testing.assert_allclose(align(truth, truth_elsewhere, "first"), truth_elsewhere, atol=1e-12)
-    for mode in ("scale", "scale_of_sim3"):
-        aligned = align(moved(truth, np.eye(4), 0.4), truth_elsewhere, mode)
-        np.testing.assert_allclose(aligned, truth_elsewhere, atol=1e-9)
-    np.testing.assert_array_equal(align(truth, truth_elsewhere, "none"), truth)
-
-
-def positions(*points: list[float]) -> np.ndarray:
-    path = np.tile(np.eye(4), (len(points), 1, 1))
-    path[:, :3, 3] = points
-    return path
-
-
-def test_scale_by_hand() -> None:
-    """Least squares over steps 1, 2 against 3, 4: (1*3 + 2*4) / (1 + 4) = 2.2."""
-    estimate, truth = positions([0, 0, 0], [0, 0, 1], [0, 0, 2]), positions([0, 0, 5], [0, 0, 8], [0, 0, 9])
-    np.testing.assert_allclose(align(estimate, truth, "scale")[:, 2, 3], [5, 7.2, 9.4], atol=1e-12)
-
-
-def test_sim3_by_hand() -> None:
-    """Four corners at half the size and a quarter turn off: forward in the estimate is to the right in the truth."""
-    estimate = positions([1, 0, 0], [0, 0, 1], [-1, 0, 0], [0, 0, -1])
-    truth = positions([0, 0, -1], [1, 0, 0], [0, 0, 1], [-1, 0, 0])
-    aligned = align(moved(estimate, np.eye(4), 0.5), truth, "sim3")
-    np.testing.assert_allclose(aligned[:, :3, 3], truth[:, :3, 3], atol=1e-12)
-    np.testing.assert_allclose(aligned[0, :3, :3], [[0, 0, 1], [0, 1, 0], [-1, 0, 0]], atol=1e-12)
-
-
-@pytest.mark.parametrize("mode", ["se3", "sim3"])
-def test_a_mirrored_path_is_never_reflected(mode: str) -> None:
-    truth = drive(5)
-    mirrored = truth.copy()
-    mirrored[:, 0, 3] *= -1
-    np.testing.assert_allclose(np.linalg.det(align(mirrored, truth, mode)[:, :3, :3]), 1.0, atol=1e-12)
-
-
-@pytest.mark.parametrize("mode", ["se3", "sim3"])
-def test_straight_drive_takes_the_roll_from_the_orientations(mode: str) -> None:
-    """Positions on a line leave the roll about it open; the orientations know it."""
-    truth = poses.trajectory(np.tile([0, 0, 1.0, 0, 0, 0], (30, 1)))
-    rigid = poses.matrices_from_motions(np.array([3.0, 1.0, 2.0, 0.5, -0.8, 1.2]))
-    np.testing.assert_allclose(align(rigid @ truth, truth, mode), truth, atol=1e-6)
-
-
-@pytest.mark.parametrize("mode", ["first", "scale", "se3", "sim3", "scale_of_sim3"])
-def test_standing_car_aligns_without_scaling(mode: str) -> None:
-    rigid = poses.matrices_from_motions(np.array([3.0, 1.0, 2.0, 0.5, -0.8, 1.2]))
-    standing = np.tile(np.eye(4), (5, 1, 1))
-    np.testing.assert_allclose(align(rigid @ standing, standing, mode), standing, atol=1e-9)
-
-
-def test_standing_estimate_of_a_drive_lies_at_its_centre() -> None:
-    truth = drive(2)
-    aligned = align(np.tile(np.eye(4), (len(truth), 1, 1)), truth, "sim3")
-    np.testing.assert_allclose(aligned[:, :3, 3], np.tile(truth[:, :3, 3].mean(axis=0), (len(truth), 1)), atol=1e-9)
-
-
-def test_an_estimate_that_drives_backwards_is_not_mirrored() -> None:
-    truth = drive(2)
-    backwards = truth.copy()
-    backwards[:, :3, 3] *= -1
-    np.testing.assert_allclose(align(backwards, truth, "scale")[:, :3, 3], 0.0, atol=1e-12)
-
-
-def test_lengths_and_numbers_are_checked() -> None:
-    truth = drive(0)
-    with pytest.raises(DistilvoError, match="estimate has 40 poses and the truth 41"):
-        align(truth[:-1], truth, "first")
-    broken = truth.copy()
-    broken[7, 0, 3] = np.nan
-    with pytest.raises(DistilvoError, match=r"estimate .* not finite at frame 7"):
-        align(broken, truth, "sim3")
-    with pytest.raises(DistilvoError, match=r"shape \(0, 4, 4\)"):
-        align(truth[:0], truth[:0], "sim3")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from distilvo.errors import DistilvoError
-from distilvo.metrics import Indices, nearest
+from distilvo.pairs import Indices, nearest
 from distilvo.poses import Floats
 from distilvo.trajectories import Trajectory
 

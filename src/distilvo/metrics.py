@@ -15,18 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from distilvo.alignment import align, check_pair, check_poses
 from distilvo.errors import DistilvoError
+from distilvo.pairs import KITTI_LENGTHS_M, KITTI_STEP, Indices, pairs_apart, stretches, travelled
 from distilvo.poses import Floats, between, rotation_angle
 from distilvo.settings import Alignment, RpeUnit, Scoring
-from distilvo.trajectories import align, check_pair, check_poses
 
-KITTI_LENGTHS_M = (100, 200, 300, 400, 500, 600, 700, 800)
-KITTI_STEP = 10
-
-Indices = NDArray[np.intp]
-
-# How far from the time asked for, as a share of it, a frame may lie.
-_TIME_TOLERANCE = 0.1
 _ABSENT = -1
 _PAPER = Scoring()
 
@@ -129,22 +123,22 @@ def deviations(
     place = np.full(len(truth), _ABSENT)
     place[frames] = np.arange(len(frames))
     aligned = align(estimate, truth[frames], how.relative_alignment)
-    starts, ends = _pairs(truth, how.delta, how.unit, times)
+    starts, ends = pairs_apart(truth, how.delta, how.unit, times)
     there = _estimated(place, starts, ends)
     rpe_t, rpe_r = _differences(aligned, truth, place, starts[there], ends[there])
-    starts, ends, metres = _stretches(truth, KITTI_LENGTHS_M, KITTI_STEP)
+    starts, ends, metres = stretches(truth, KITTI_LENGTHS_M, KITTI_STEP)
     there = _estimated(place, starts, ends)
     kitti_t, kitti_r = _differences(aligned, truth, place, starts[there], ends[there])
     per_100m = 100.0 / metres[there]
     placed = align(estimate, truth[frames], how.ate_alignment)
-    travelled = _travelled(truth)
+    way = travelled(truth[:, :3, 3])
     return Deviations(
         rpe_t_m=rpe_t,
         rpe_r_deg=np.rad2deg(rpe_r),
         ate_m=np.linalg.norm(placed[:, :3, 3] - truth[frames, :3, 3], axis=1),
         kitti_percent=kitti_t * per_100m,
         kitti_deg_per_100m=np.rad2deg(kitti_r) * per_100m,
-        paths_m=(float(travelled[frames[-1]] - travelled[frames[0]]),),
+        paths_m=(float(way[frames[-1]] - way[frames[0]]),),
     )
 
 
@@ -179,7 +173,7 @@ def rpe(
     """
     estimate, truth = _pair(estimate, truth)
     how = Scoring(delta=delta, unit=unit)
-    starts, ends = _pairs(truth, delta, unit, times)
+    starts, ends = pairs_apart(truth, delta, unit, times)
     if len(starts) == 0:
         raise DistilvoError(
             f"the relative pose error over {how.over}: no two of the {len(truth)} poses lie so far apart; "
@@ -189,7 +183,7 @@ def rpe(
 
 
 def ate(estimate: NDArray[Any], truth: NDArray[Any], alignment: Alignment) -> Floats:
-    """Absolute trajectory error: distance of each position (N,) in m, after :func:`distilvo.trajectories.align`."""
+    """Absolute trajectory error: distance of each position (N,) in m, after :func:`distilvo.alignment.align`."""
     estimate, truth = _pair(estimate, truth)
     distance: Floats = np.linalg.norm(align(estimate, truth, alignment)[:, :3, 3] - truth[:, :3, 3], axis=1)
     return distance
@@ -207,40 +201,12 @@ def kitti_errors(
     when the path is too short for any.
     """
     estimate, truth = _pair(estimate, truth)
-    starts, ends, metres = _stretches(truth, lengths, step)
+    starts, ends, metres = stretches(truth, lengths, step)
     if len(starts) == 0:
         return None
     translation, rotation = _differences(estimate, truth, np.arange(len(truth)), starts, ends)
     per_100m = 100.0 / metres
     return float((translation * per_100m).mean()), float((np.rad2deg(rotation) * per_100m).mean())
-
-
-def _pairs(truth: Floats, delta: float, unit: RpeUnit, times: NDArray[Any] | None) -> tuple[Indices, Indices]:
-    """First and last frame (P,) of every pair that lies ``delta`` apart; see :func:`rpe`."""
-    starts = np.arange(len(truth))
-    if unit == "frames":
-        ends = starts + int(min(delta, len(truth)))
-        kept = ends < len(truth)
-    elif unit == "m":
-        travelled = _travelled(truth)
-        # A sum of steps may miss a round length by its last digit.
-        ends = np.maximum(np.searchsorted(travelled, travelled + delta * (1 - 1e-9)), starts + 1)
-        kept = ends < len(truth)
-    else:
-        times = _checked_times(times, len(truth))
-        ends = nearest(times, times + delta)
-        kept = (ends > starts) & (np.abs(times[ends] - times - delta) <= _TIME_TOLERANCE * delta)
-    return starts[kept], ends[kept]
-
-
-def _stretches(truth: Floats, lengths: Sequence[float], step: int) -> tuple[Indices, Indices, Floats]:
-    """First and last frame and nominal length in m, (S,) each, of KITTI's stretches."""
-    travelled = _travelled(truth)
-    starts, metres = (grid.ravel() for grid in np.meshgrid(np.arange(0, len(truth), step), lengths, indexing="ij"))
-    # The first frame strictly beyond the length, as in the benchmark's own program.
-    ends = np.searchsorted(travelled, travelled[starts] + metres, side="right")
-    inside = ends < len(truth)
-    return starts[inside], ends[inside], metres[inside].astype(np.float64)
 
 
 def _estimated(place: Indices, starts: Indices, ends: Indices) -> NDArray[np.bool_]:
@@ -260,21 +226,6 @@ def _differences(
     return np.linalg.norm(difference[:, :3, 3], axis=1), rotation_angle(difference[:, :3, :3])
 
 
-def nearest(sorted_values: Floats, wanted: Floats) -> Indices:
-    """Index (K,) of the value closest to each wanted (K,) among sorted values (N,), N >= 1."""
-    right = np.clip(np.searchsorted(sorted_values, wanted), 1, max(1, len(sorted_values) - 1))
-    if len(sorted_values) == 1:
-        return np.zeros(len(wanted), dtype=np.intp)
-    left_is_closer = wanted - sorted_values[right - 1] <= sorted_values[right] - wanted
-    return np.where(left_is_closer, right - 1, right)
-
-
-def _travelled(truth: Floats) -> Floats:
-    """Way from the first pose to each (N,) in m."""
-    steps = np.linalg.norm(np.diff(truth[:, :3, 3], axis=0), axis=1)
-    return np.concatenate([[0.0], np.cumsum(steps)])
-
-
 def _checked_frames(frames: NDArray[Any] | None, poses: int, count: int) -> Indices:
     if frames is None:
         if poses != count:
@@ -287,17 +238,6 @@ def _checked_frames(frames: NDArray[Any] | None, poses: int, count: int) -> Indi
     if not in_order or frames[0] < 0 or frames[-1] >= count:
         raise DistilvoError(f"frames: expected {poses} frame numbers in order, each once, from 0 to {count - 1}")
     return frames.astype(np.intp)
-
-
-def _checked_times(times: NDArray[Any] | None, count: int) -> Floats:
-    if times is None:
-        raise DistilvoError(
-            "the relative pose error over seconds needs the times of the truth; give it as a TUM file, or take frames"
-        )
-    times = np.asarray(times, dtype=np.float64)
-    if times.shape != (count,) or not (np.diff(times) >= 0).all():
-        raise DistilvoError(f"times: expected {count} times in order, one for each pose of the truth")
-    return times
 
 
 def _pair(estimate: NDArray[Any], truth: NDArray[Any]) -> tuple[Floats, Floats]:

@@ -12,7 +12,8 @@ from typing import Any
 from distilvo.errors import DistilvoError
 from distilvo.files import claim_folder, write_json, write_text
 from distilvo.matching import match, open_truths, pair_up
-from distilvo.metrics import KITTI_LENGTHS_M, Deviations, deviations
+from distilvo.metrics import Deviations, deviations
+from distilvo.pairs import KITTI_LENGTHS_M
 from distilvo.settings import Scoring
 from distilvo.trajectories import Trajectory, read_trajectory
 

@@ -1,4 +1,4 @@
-"""Trajectory files (KITTI and TUM) and the alignment of an estimate with the truth.
+"""Trajectory files: KITTI and TUM.
 
 Poses are camera-to-world, (N, 4, 4) float64, metres; see :mod:`distilvo.poses` for the axes.
 """
@@ -17,14 +17,10 @@ from numpy.typing import NDArray
 from distilvo.errors import DistilvoError
 from distilvo.files import write_text
 from distilvo.poses import Floats
-from distilvo.settings import Alignment
 
 # How far R^T R may be from identity: files printed with three decimals pass, a transposed or wrong column does not.
 _ORTHONORMAL = 5e-3
 _UNIT_QUATERNION = 1e-2
-# Squares of greater distances would leave no digit for the errors, and in the end overflow.
-_FURTHEST_M = 1e9
-
 _KITTI_ROW = "a pose: the upper 3x4 of a camera-to-world matrix"
 _TUM_ROW = "timestamp tx ty tz qx qy qz qw"
 
@@ -61,10 +57,6 @@ def read_trajectory(path: str | Path) -> Trajectory:
             f"number) or 8 (TUM: {_TUM_ROW})"
         )
     return Trajectory(_kitti(path, *_parse(text, path, 12, _KITTI_ROW)))
-
-
-# Below this ratio of the second singular value to the first, positions do not tell the roll about their line.
-_STRAIGHT = 1e-9
 
 
 def read_kitti(path: str | Path) -> Floats:
@@ -114,105 +106,6 @@ def check_ordered(times: Floats, path: str | Path, lines: list[int]) -> None:
             f"{path}, line {lines[k]}: time {times[k]:.6f} s after {times[k - 1]:.6f} s; expected times in order; "
             "sort the rows by time"
         )
-
-
-def align(estimate: NDArray[Any], truth: NDArray[Any], mode: Alignment) -> Floats:
-    """The estimate (N, 4, 4) moved onto the truth (N, 4, 4), frame k with frame k.
-
-    none           as it is
-    first          rigidly, so that the first poses agree
-    scale          first, then positions scaled about the first one by the factor of least squares
-    se3            rigidly, positions closest by least squares (Umeyama 1991)
-    sim3           the same with a scale
-    scale_of_sim3  first, then positions scaled about the first one by the factor that sim3 finds
-
-    Where positions do not fix the rotation (a straight drive, a standing car) the orientations settle it; where they
-    do not fix the scale (a standing estimate) it stays 1. Raises DistilvoError for lengths that differ, empty
-    trajectories and numbers that are not finite.
-    """
-    estimate, truth = np.asarray(estimate, dtype=np.float64), np.asarray(truth, dtype=np.float64)
-    check_pair(estimate, truth)
-    if mode == "none":
-        return estimate.copy()
-    if mode in ("se3", "sim3"):
-        rotation, translation, scale = _umeyama(estimate, truth, with_scale=mode == "sim3")
-        return _moved(estimate, rotation, translation, scale)
-    rotation = truth[0, :3, :3] @ np.linalg.inv(estimate[0, :3, :3])
-    origin = truth[0, :3, 3]
-    aligned = _moved(estimate, rotation, origin - rotation @ estimate[0, :3, 3], scale=1.0)
-    if mode == "scale":
-        factor = _least_squares_scale(aligned[:, :3, 3] - origin, truth[:, :3, 3] - origin)
-    else:
-        factor = _umeyama(estimate, truth, with_scale=True)[2] if mode == "scale_of_sim3" else 1.0
-    aligned[:, :3, 3] = origin + factor * (aligned[:, :3, 3] - origin)
-    return aligned
-
-
-def check_pair(estimate: Floats, truth: Floats) -> None:
-    """Raise DistilvoError unless both are finite trajectories (N, 4, 4) of the same length N >= 1."""
-    check_poses("estimate", estimate)
-    check_poses("truth", truth)
-    if len(estimate) != len(truth):
-        raise DistilvoError(
-            f"the estimate has {len(estimate)} poses and the truth {len(truth)}; expected one for each frame in both"
-        )
-
-
-def check_poses(name: str, poses: NDArray[Any]) -> Floats:
-    """The poses (N, 4, 4) as float64; raise DistilvoError unless N >= 1 and they are finite and on this planet."""
-    poses = np.asarray(poses, dtype=np.float64)
-    if poses.ndim != 3 or poses.shape[1:] != (4, 4) or len(poses) == 0:
-        raise DistilvoError(f"the {name} has shape {poses.shape}, expected (N, 4, 4) with at least one pose")
-    for k in np.flatnonzero(~np.isfinite(poses).all(axis=(1, 2)))[:1]:
-        raise DistilvoError(f"the {name} holds a number that is not finite at frame {k}; check what produced it")
-    furthest = np.abs(poses[:, :3, 3]).max(axis=1)
-    for k in np.flatnonzero(furthest > _FURTHEST_M)[:1]:
-        raise DistilvoError(f"the {name} is {furthest[k]:.3g} m from the origin at frame {k}; expected metres")
-    return poses
-
-
-def _umeyama(estimate: Floats, truth: Floats, with_scale: bool) -> tuple[Floats, Floats, float]:
-    """Rotation (3, 3), translation (3,) and scale that bring the estimate's positions closest to the truth's."""
-    source, target = estimate[:, :3, 3], truth[:, :3, 3]
-    source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
-    covariance = (target - target_mean).T @ (source - source_mean) / len(source)
-    variance = float(np.square(source - source_mean).sum() / len(source))
-    rotation, trace = _closest_rotation(covariance, fallback=_orientation_covariance(estimate, truth))
-    standing = variance <= (1e-12 * max(1.0, float(np.abs(source).max()))) ** 2
-    scale = trace / variance if with_scale and not standing else 1.0
-    return rotation, target_mean - scale * rotation @ source_mean, scale
-
-
-def _closest_rotation(covariance: Floats, fallback: Floats) -> tuple[Floats, float]:
-    """The rotation R that maximises trace(R^T covariance), and that maximum; ``fallback`` decides among equals."""
-    left, singular, right = np.linalg.svd(covariance)
-    if singular[1] <= _STRAIGHT * singular[0]:
-        # Of rank one or none: many rotations fit the positions equally well. A weight too small to tilt the line
-        # lets the orientations choose among them.
-        weight = 1e-6 * singular[0] if singular[0] > 0 else 1.0
-        left, _, right = np.linalg.svd(covariance + weight * fallback)
-    handedness = np.array([1.0, 1.0, np.sign(np.linalg.det(left) * np.linalg.det(right))])
-    rotation = (left * handedness) @ right
-    return rotation, float((rotation * covariance).sum())
-
-
-def _orientation_covariance(estimate: Floats, truth: Floats) -> Floats:
-    """Mean of truth @ estimate^T over the orientations: what their best common rotation is closest to."""
-    mean: Floats = np.einsum("nij,nkj->ik", truth[:, :3, :3], estimate[:, :3, :3]) / len(truth)
-    return mean
-
-
-def _least_squares_scale(source: Floats, target: Floats) -> float:
-    """Scale of positions (N, 3) about the origin; never negative, which would mirror the path."""
-    energy = float(np.square(source).sum())
-    return max(0.0, float((source * target).sum()) / energy) if energy > 0 else 1.0
-
-
-def _moved(poses: Floats, rotation: Floats, translation: Floats, scale: float) -> Floats:
-    moved = poses.copy()
-    moved[:, :3, :3] = rotation @ poses[:, :3, :3]
-    moved[:, :3, 3] = scale * poses[:, :3, 3] @ rotation.T + translation
-    return moved
 
 
 def _read_text(path: str | Path, expected: str) -> str:

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from distilvo.alignment import align
 from distilvo.metrics import ate, rpe
 from distilvo.report.results import DriveResult, TrustResult
 from distilvo.report.style import MOST_TRUSTED, colour, dash, label
-from distilvo.trajectories import align
 
 Spec = dict[str, Any]
 

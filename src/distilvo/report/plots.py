@@ -12,10 +12,10 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from distilvo.alignment import align
 from distilvo.files import atomic_path
 from distilvo.report.results import DriveResult, RunResults, TrustResult, TrustSample
 from distilvo.report.style import LEAST_TRUSTED, MOST_TRUSTED, colour, dash, label
-from distilvo.trajectories import align
 
 if TYPE_CHECKING:
     from distilvo.evaluation import ModelRow
