@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -11,7 +15,7 @@ import numpy as np
 import pytest
 
 from conftest import make_kitti
-from distilvo.clips import open_store
+from distilvo.clips import FrameStore, open_store
 from distilvo.errors import DistilvoError
 from distilvo.evaluation import constant_motion, evaluate, write_trajectories
 from distilvo.sequences import open_dataset
@@ -74,6 +78,102 @@ def test_cache_that_lacks_a_file_is_made_anew(name: str, tmp_path: Path) -> None
     assert again.drive_times(0).tolist() == pytest.approx([0.0, 0.1, 0.2, 0.3])
 
 
+@pytest.mark.parametrize("name", ["times.npy", "frames.npy", "motions.npy", "index.json"])
+@pytest.mark.parametrize("share", [0.0, 0.6])
+def test_cache_with_a_half_file_is_made_anew(name: str, share: float, tmp_path: Path) -> None:
+    make_kitti(tmp_path, "00", frames=4)
+    store = open_store(open_dataset(tmp_path), FORM, tmp_path / "cache")
+    frames, motions = np.array(store.frames), np.array(store.motions)
+    file = tmp_path / "cache" / store.key / name
+    file.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
+    again = open_store(open_dataset(tmp_path), FORM, tmp_path / "cache")
+    assert np.array_equal(again.frames, frames) and np.array_equal(again.motions, motions)
+
+
+def test_threads_put_every_frame_where_it_belongs(tmp_path: Path) -> None:
+    for name, frames in (("00", 37), ("01", 18)):  # several tasks for the threads, the last one not full
+        make_kitti(tmp_path, name, frames, seed=int(name))
+    sequences = open_dataset(tmp_path)
+    store = open_store(sequences, FORM, tmp_path / "cache")
+    for index, sequence in enumerate(sequences):
+        one_by_one = np.stack([FORM.apply(frame, sequence.camera) for frame in sequence.frames()])
+        assert np.array_equal(store.drive_frames(index).numpy(), one_by_one)
+
+
+def test_of_several_broken_pictures_the_first_is_named(tmp_path: Path) -> None:
+    folder = make_kitti(tmp_path, "00", frames=60) / "image_2"
+    for index in (50, 33, 17):
+        (folder / f"{index:06d}.png").write_bytes(b"no picture")
+    for _ in range(5):
+        with pytest.raises(DistilvoError, match=r"000017\.png: cannot be decoded"):
+            open_store(open_dataset(tmp_path), FORM, tmp_path / "cache")
+
+
+DECODER = """
+import sys, time
+from pathlib import Path
+from distilvo.clips import open_store
+from distilvo.sequences import open_dataset
+from distilvo.sequences.frame_format import FrameFormat
+from distilvo.sequences.kitti import KittiSequence
+
+root, log = Path(sys.argv[1]), Path(sys.argv[2])
+quick = KittiSequence.frame
+
+def frame(self, index):
+    with log.open("a") as file:
+        file.write(f"{index}\\n")
+    time.sleep(float(sys.argv[3]))
+    return quick(self, index)
+
+KittiSequence.frame = frame
+print(open_store(open_dataset(root), FrameFormat((48, 160), 1), root / "cache").key, flush=True)
+"""
+
+
+def decoder(root: Path, log: Path, pause_s: float) -> subprocess.Popen[str]:
+    """Another process that wants the same frames, and takes its time with each."""
+    command = [sys.executable, "-c", DECODER, str(root), str(log), str(pause_s)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_lines(log: Path, count: int) -> None:
+    end = time.monotonic() + 60
+    while not log.exists() or len(log.read_text().splitlines()) < count:
+        assert time.monotonic() < end, "the other process does not decode"
+        time.sleep(0.01)
+
+
+def test_of_two_processes_one_decodes(tmp_path: Path) -> None:
+    make_kitti(tmp_path, "00", frames=40)
+    both = [decoder(tmp_path, tmp_path / f"{name}.log", 0.05) for name in "ab"]
+    said = [process.communicate(timeout=120) for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert len({out for out, _ in said}) == 1
+    seen = [len(log.read_text().split()) for name in "ab" if (log := tmp_path / f"{name}.log").exists()]
+    assert seen == [40]
+
+
+def test_a_process_killed_half_way_leaves_no_half_cache(tmp_path: Path) -> None:
+    make_kitti(tmp_path, "00", frames=40)
+    killed = decoder(tmp_path, tmp_path / "killed.log", 0.05)
+    wait_for_lines(tmp_path / "killed.log", 10)
+    waiting = decoder(tmp_path, tmp_path / "waiting.log", 0.0)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate(timeout=60)
+    assert len((tmp_path / "killed.log").read_text().split()) < 40
+    out, err = waiting.communicate(timeout=120)
+    assert waiting.returncode == 0, err
+    assert len((tmp_path / "waiting.log").read_text().split()) == 40
+    sequence = open_dataset(tmp_path)[0]
+    store = FrameStore(tmp_path / "cache" / out.strip())
+    one_by_one = np.stack([FORM.apply(frame, sequence.camera) for frame in sequence.frames()])
+    assert np.array_equal(store.frames, one_by_one)
+    assert {file.name for file in (tmp_path / "cache" / out.strip()).iterdir()} == {
+        "frames.npy", "motions.npy", "times.npy", "index.json"
+    }  # fmt: skip
+
+
 def test_full_disk_is_one_line_before_any_frame_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_kitti(tmp_path, "00", frames=4)
     sequences = open_dataset(tmp_path)
@@ -87,4 +187,5 @@ def test_full_disk_is_one_line_before_any_frame_is_decoded(tmp_path: Path, monke
     with pytest.raises(DistilvoError, match=r"frames\.npy: cannot be written \(No space left on device\)") as caught:
         open_store(sequences, FORM, tmp_path / "cache")
     assert "\n" not in str(caught.value)
-    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    left = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert [path.suffix for path in left] == [".lock"] and left[0].stat().st_size == 0

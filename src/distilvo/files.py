@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,12 +35,46 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        raise DistilvoError(
-            f"{path}: cannot be written ({error.strerror or error}); free some space or choose another --out"
-        ) from error
+        raise _cannot_write(path, error) from error
     finally:
         with suppress(OSError):  # it would hide what went wrong
             temporary.unlink(missing_ok=True)
+
+
+def _cannot_write(path: Path, error: OSError) -> DistilvoError:
+    return DistilvoError(
+        f"{path}: cannot be written ({error.strerror or error}); free some space or choose another --out"
+    )
+
+
+@contextmanager
+def exclusive(path: Path, while_waiting: str) -> Iterator[None]:
+    """Hold a lock that other processes wait for; the system gives it back when its owner ends, however it ends.
+
+    Where there are no such locks (Windows, some network file systems) several may go in at once.
+
+    Args:
+        path: of the lock's file, which stays behind, empty.
+        while_waiting: what to tell the user where another process holds it.
+
+    Raises:
+        DistilvoError: the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    with file:
+        with suppress(ImportError, OSError):
+            import fcntl
+
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                warnings.warn(while_waiting, stacklevel=3)
+                fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def reserve(path: Path) -> None:

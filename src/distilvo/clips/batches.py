@@ -1,135 +1,21 @@
-"""Decoded frames in one memory map, and the fixed-length clips that networks are trained on."""
+"""The fixed-length clips that networks are trained on, in batches."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Collection, Iterator
-from collections.abc import Sequence as Several
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from distilvo import parallel, poses
+from distilvo.clips.store import FrameStore
 from distilvo.errors import DistilvoError
-from distilvo.files import atomic_path, read_json, reserve, write_json
-from distilvo.progress import progress
-from distilvo.sequences import Sequence
-from distilvo.sequences.frame_format import FrameFormat
 
 MIRROR = torch.tensor([-1.0, 1, 1, 1, -1, -1])
 """What a picture flipped left to right does to a motion: signs of its components."""
-_FILES = ("frames.npy", "motions.npy", "times.npy", "index.json")
-
-
-@dataclass(frozen=True)
-class Drive:
-    """One sequence inside a ``FrameStore``: its frames are ``first .. first + frames - 1``."""
-
-    name: str
-    first: int
-    frames: int
-
-
-class FrameStore:
-    """The frames of several sequences, as a network sees them, and the true motions between them.
-
-    Attributes:
-        frames: (N, C, H, W) uint8, a read-only memory map.
-        motions: (N - drives, 6) float32 [m, rad]; those of drive ``d`` begin at ``drives[d].first - d``.
-        times: (N,) float64, s, of each frame.
-        drives: where each sequence lies.
-        key: hash of the content's origin and format.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        index = read_json(folder / "index.json")
-        self.drives = [Drive(**drive) for drive in index["drives"]]
-        self.key: str = index["key"]
-        self.frames: NDArray[np.uint8] = np.load(folder / "frames.npy", mmap_mode="r", allow_pickle=False)
-        self.motions: NDArray[np.float32] = np.load(folder / "motions.npy", allow_pickle=False)
-        self.times: NDArray[np.float64] = np.load(folder / "times.npy", allow_pickle=False)
-
-    def drive_frames(self, index: int) -> Tensor:
-        """All frames of one drive, (n, C, H, W) uint8."""
-        drive = self.drives[index]
-        return torch.from_numpy(np.array(self.frames[drive.first : drive.first + drive.frames]))
-
-    def drive_motions(self, index: int) -> NDArray[np.float32]:
-        """The true motions of one drive, (n - 1, 6)."""
-        start = self.drives[index].first - index
-        return self.motions[start : start + self.drives[index].frames - 1]
-
-    def drive_times(self, index: int) -> NDArray[np.float64]:
-        """When the frames of one drive were taken, (n,), s."""
-        drive = self.drives[index]
-        return self.times[drive.first : drive.first + drive.frames]
-
-
-def open_store(sequences: Several[Sequence], form: FrameFormat, cache: Path, label: str = "decode") -> FrameStore:
-    """Decode sequences with ground truth into ``cache``, or find them there; of several processes one decodes.
-
-    Raises:
-        DistilvoError: there are none, one has no poses, or a frame cannot be read.
-    """
-    if not sequences:
-        raise DistilvoError(f"{label}: no sequences to decode; expected at least one with frames and poses")
-    for sequence in sequences:
-        if sequence.poses is None:
-            raise DistilvoError(
-                f"{sequence.name}: no ground-truth poses; training and evaluation need them (poses/NN.txt)"
-            )
-    key = _key(sequences, form)
-    folder = cache / key
-
-    def decode_once() -> None:
-        if not all((folder / name).exists() for name in _FILES):
-            _decode(sequences, form, folder, key, label)
-
-    parallel.on_main(decode_once, makes=folder / _FILES[-1])
-    return FrameStore(folder)
-
-
-def _key(sequences: Several[Sequence], form: FrameFormat) -> str:
-    digest = hashlib.sha256(json.dumps([form.size, form.channels]).encode())
-    for sequence in sequences:
-        digest.update(json.dumps([sequence.name, len(sequence), str(sequence.camera)]).encode())
-        assert sequence.poses is not None
-        for known in (sequence.poses, sequence.times):
-            digest.update(np.ascontiguousarray(known, dtype=np.float64).tobytes())
-        digest.update(sequence.fingerprint())
-    return digest.hexdigest()[:16]
-
-
-def _decode(sequences: Several[Sequence], form: FrameFormat, folder: Path, key: str, label: str) -> None:
-    total = sum(len(sequence) for sequence in sequences)
-    drives, motions, position = [], [], 0
-    with atomic_path(folder / "frames.npy") as temporary, progress(label, total) as bar:
-        shape = (total, form.channels, *form.size)
-        frames = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-        reserve(temporary)
-        for sequence in sequences:
-            drives.append({"name": sequence.name, "first": position, "frames": len(sequence)})
-            for frame in sequence.frames():
-                frames[position] = form.apply(frame, sequence.camera)
-                position += 1
-                bar.advance()
-            assert sequence.poses is not None
-            motions.append(poses.motions(sequence.poses))
-        frames.flush()
-    _save(folder / "motions.npy", np.concatenate(motions).astype(np.float32))
-    _save(folder / "times.npy", np.concatenate([sequence.times for sequence in sequences]).astype(np.float64))
-    write_json(folder / "index.json", {"key": key, "drives": drives})
-
-
-def _save(path: Path, values: NDArray[Any]) -> None:
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.save(file, values)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,61 @@
+"""Frames decoded and scaled in several threads: OpenCV does its work outside of Python's lock."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distilvo.errors import DistilvoError
+from distilvo.progress import Bar
+from distilvo.sequences import Sequence
+from distilvo.sequences.frame_format import FrameFormat
+
+_AT_ONCE = 16
+"""Frames that a thread takes at a time."""
+
+
+def decode(sequence: Sequence, form: FrameFormat, into: NDArray[np.uint8], bar: Bar) -> None:
+    """All frames of a sequence as a network sees them, into (N, C, H, W).
+
+    Pictures are opened one by one, in as many threads as there are cores; a stream, which has no ``frame(index)``, is
+    read from its beginning.
+
+    Raises:
+        DistilvoError: a frame cannot be read, the first of them whichever thread comes to it; or there are not N.
+    """
+    frame_at = getattr(sequence, "frame", None)
+    if frame_at is None:
+        count = 0
+        for count, frame in enumerate(sequence.frames(), start=1):
+            if count <= len(into):
+                into[count - 1] = form.apply(frame, sequence.camera)
+            bar.advance()
+        if count != len(into):
+            raise DistilvoError(f"{sequence.name}: {count} frames could be read, expected {len(into)}")
+        return
+
+    def decode_some(first: int) -> int:
+        last = min(first + _AT_ONCE, len(into))
+        for index in range(first, last):
+            into[index] = form.apply(frame_at(index), sequence.camera)
+        return last - first
+
+    with _threads() as pool:
+        for count in pool.map(decode_some, range(0, len(into), _AT_ONCE)):
+            bar.advance(count)
+
+
+@contextmanager
+def _threads() -> Iterator[ThreadPoolExecutor]:
+    """One for each core that this process may use; what has not begun is dropped at the first error."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    pool = ThreadPoolExecutor(cores, "decode")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
