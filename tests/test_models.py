@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -106,7 +107,7 @@ def test_correlation_against_plain_loops() -> None:
         for y in range(4):
             for x in range(5):
                 inside = 0 <= y + dy < 4 and 0 <= x + dx < 5
-                wanted = (a[:, :, y, x] * b[:, :, y + dy, x + dx]).mean(1) if inside else torch.zeros(2)
+                wanted = (a[:, :, y, x] * b[:, :, y + dy, x + dx]).sum(1) / 3**0.5 if inside else torch.zeros(2)
                 assert torch.allclose(found[:, displacement, y, x], wanted, atol=1e-6)
 
 
@@ -181,6 +182,27 @@ def test_model_files_round_trip(tmp_path: Path) -> None:
     assert torch.equal(loaded(frames), network(frames))
     assert config["note"] == "x"
     assert loaded.architecture == SMALL
+
+
+@pytest.mark.parametrize("behind", [{}, {"convolutions": SMALL.convolutions[: SMALL.shared], "grid": (1, 1)}])
+@pytest.mark.parametrize("lstm", [SMALL.lstm, ()])
+@torch.no_grad()
+def test_folders_of_format_1(behind: dict[str, Any], lstm: tuple[int, ...], tmp_path: Path) -> None:
+    """Where the correlation was a mean over channels; ``test_correlation_against_plain_loops`` says what it is now."""
+    network = PoseNetwork(replace(SMALL, lstm=lstm, **behind)).eval()
+    frames = torch.randint(0, 256, (1, 3, 1, 16, 48), dtype=torch.uint8)
+    folder = save_model(network, tmp_path / "m", {"format": 1})
+    channels = SMALL.convolutions[SMALL.shared - 1][0]
+    assert network.correlation is not None
+    network.correlation.register_forward_hook(lambda _, __, out: out / channels**0.5)
+    assert torch.allclose(load_model(folder)[0](frames), network(frames), atol=1e-6)
+
+
+def test_folders_of_a_later_version(tmp_path: Path) -> None:
+    for odd in (99, "new", None):
+        folder = save_model(PoseNetwork(SMALL), tmp_path / str(odd), {"format": odd})
+        with pytest.raises(DistilvoError, match="update distilvo"):
+            load_model(folder)
 
 
 def test_broken_model_folders(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_presets_are_what_the_paper_asks_for() -> None:
         ('title = "small"', 'title = "small', "plan.toml: .*line 2"),
         ("rate = 60\n", "", "'rate' is missing"),
         ('blend = "ground-truth"', 'blend = "truth"', "blend: is truth, expected one of"),
-        ('shape = "slim"', 'shape = "thin"', "row 'ours': shape is thin, expected cut or slim"),
+        ('shape = "slim"', 'shape = "thin"', "row 'ours': shape is thin, expected cut or slim or nano"),
         ("inherit = true", "inherits = true", "row 'ours': inherits is unknown"),
         ('blends = ["gt"]', 'blends = ["gt", "ail"]', "nowhere described: ail"),
         ('blends = ["gt"]', 'mixes = ["gt"]', "table 'mixes' is unknown; expected one of blends"),

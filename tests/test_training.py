@@ -16,6 +16,7 @@ from distilvo.distill.hints import Tap, per_sample
 from distilvo.distill.task import Distillation, HintLoss, ImitationLoss, Supervised, parameters_up_to
 from distilvo.distill.teacher_pass import teacher_pass
 from distilvo.errors import DistilvoError
+from distilvo.models.fast import fast_architecture
 from distilvo.models.network import PoseNetwork
 from distilvo.models.student import student_architecture
 from distilvo.models.teacher import DEMO
@@ -89,7 +90,7 @@ def test_interrupted_decoding_leaves_nothing_that_looks_whole(
     monkeypatch.setattr(FrameFormat, "apply", interrupted)
     with pytest.raises(KeyboardInterrupt):
         open_store(open_dataset(kitti_root), form, tmp_path)
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".lock"]
     monkeypatch.setattr(FrameFormat, "apply", apply)
     assert len(open_store(open_dataset(kitti_root), form, tmp_path).frames) == 80
 
@@ -351,6 +352,14 @@ def test_checkpoint_of_another_method_is_not_gone_on_from(store: FrameStore, tmp
     ):
         with pytest.raises(DistilvoError, match="other settings"):
             distil(teacher, architecture, store, RECIPE, tmp_path, method=method)
+
+
+@torch.no_grad()
+def test_a_fast_student_begins_with_its_teachers_features(store: FrameStore) -> None:
+    teacher, student = PoseNetwork(DEMO).eval(), PoseNetwork(fast_architecture("nano", DEMO.size)).eval()
+    inherit(student, teacher, store)
+    frames = torch.randint(0, 256, (2, 1, *DEMO.size), dtype=torch.uint8)
+    assert torch.allclose(student.encode(frames), teacher.encode(frames), atol=1e-4)
 
 
 def test_inherited_layers_are_the_teachers(store: FrameStore) -> None:

@@ -22,6 +22,7 @@ from distilvo.distill.task import (
 )
 from distilvo.distill.teacher_pass import teacher_pass
 from distilvo.distill.trust import ROTATION, TRANSLATION, Trust
+from distilvo.models.fast import folded
 from distilvo.models.network import Architecture, PoseNetwork
 from distilvo.settings import Method, Recipe
 from distilvo.training import Curve, TrainingSettings, train
@@ -154,10 +155,13 @@ def cross_fit(
 
 def inherit(student: PoseNetwork, teacher: PoseNetwork, store: FrameStore) -> list[str]:
     """Start the student's layers that have the teacher's name and shape from the teacher's weights; gives
-    their names.
+    their names. A student that folds its pictures has the teacher's first layer folded.
     """
-    own = student.state_dict()
-    kept = {n: v for n, v in teacher.state_dict().items() if n in own and own[n].shape == v.shape}
+    own, theirs = student.state_dict(), teacher.state_dict()
+    if student.architecture.patch > 1 and teacher.architecture.patch == 1:
+        first = "convolutions.0.0.weight"
+        theirs[first] = folded(theirs[first], teacher.architecture.convolutions[0][2], student.architecture.patch)
+    kept = {n: v for n, v in theirs.items() if n in own and own[n].shape == v.shape}
     student.load_state_dict({**own, **kept})
     student.rescale(*motion_scale(store))
     return list(kept)

@@ -17,6 +17,9 @@ Blend = Literal[
 Hint = Literal["none", "plain", "attentive"]
 Schedule = Literal["two-stage", "joint"]
 Trusting = Literal["paper", "clipped", "quantile", "rank"]
+Shape = Literal["cut", "slim", "nano", "small", "base"]
+"""Of a student: its teacher with layers taken away, with narrow layers, or one of those made for speed."""
+
 SourceKind = Literal["kitti", "kitti-raw", "malaga", "tum", "euroc", "folder", "video", "camera", "bag"]
 Alignment = Literal["none", "first", "scale", "se3", "sim3", "scale_of_sim3"]
 Aligning = Literal["paper", "none", "first", "scale", "se3", "sim3", "scale_of_sim3"]

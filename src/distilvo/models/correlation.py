@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
@@ -19,10 +21,14 @@ class Correlation(nn.Module):
         self.reach = reach
 
     def forward(self, before: Tensor, after: Tensor) -> Tensor:
-        """Two maps (N, C, H, W) -> (N, D, H, W): mean over C of before(y, x) * after(y + dy, x + dx), 0 outside."""
+        """Maps (N, C, H, W) -> (N, D, H, W): sum over C of before(y, x) * after(y + dy, x + dx) / sqrt(C); 0 outside.
+
+        FlowNetC takes the mean; divided by sqrt(C) instead the products are as large as the features beside them, and
+        are learnt from far sooner.
+        """
         channels, rows = before.shape[1:3]
         down, right = self.reach
-        left = (before / channels).permute(0, 2, 3, 1)
+        left = (before / math.sqrt(channels)).permute(0, 2, 3, 1)
         padded = pad(after, (right, right, down, down)).transpose(1, 2)
         near = [_diagonals(torch.matmul(left, padded[:, dy : dy + rows]), 2 * right + 1) for dy in range(2 * down + 1)]
         return torch.stack(near, 1).permute(0, 1, 4, 2, 3).flatten(1, 2)

@@ -37,6 +37,8 @@ class Architecture:
         branch: width of the one hidden FC layer that translation and rotation have each of their own.
         dropout: share of the activations dropped after LSTM and FC layers in training.
         batch_norm: normalise after each convolution: training from scratch needs far fewer steps.
+        patch: blocks of so many pixels squared become channels before the first convolution (space to depth), which
+            then costs little at a large picture.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Architecture:
     lstm: tuple[int, ...] = ()
     dropout: float = 0.25
     batch_norm: bool = False
+    patch: int = 1
 
     @property
     def frame_format(self) -> FrameFormat:
@@ -58,10 +61,15 @@ class Architecture:
         return FrameFormat(self.size, self.channels)
 
     @property
+    def displacements(self) -> int:
+        """Channels of the correlation."""
+        return (2 * self.reach[0] + 1) * (2 * self.reach[1] + 1)
+
+    @property
     def feature_channels(self) -> int:
         """Channels of the feature map of a frame pair: behind the correlation, where no convolution follows it."""
         width = self.convolutions[-1][0]
-        return width + _displacements(self.reach) if self.shared == len(self.convolutions) else width
+        return width + self.displacements if self.shared == len(self.convolutions) else width
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON can hold it."""
@@ -90,6 +98,7 @@ class PoseNetwork(nn.Module):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
+        self.unshuffle = nn.PixelUnshuffle(architecture.patch)
         self.convolutions = nn.ModuleList(_convolutions(architecture))
         self.correlation = Correlation(architecture.reach) if architecture.shared else None
         self.pool = _GridPool(architecture)
@@ -182,7 +191,7 @@ class PoseNetwork(nn.Module):
 
     def encode(self, frames: Tensor) -> Tensor:
         """Frames (N, C, H, W) -> features of each alone (N, C', H', W'); its scaled pixels where no layer is shared."""
-        features = frames.to(self.mean.dtype) / 127.5 - 1
+        features = self.unshuffle(frames.to(self.mean.dtype) / 127.5 - 1)
         for layer in self.convolutions[: self.architecture.shared]:
             features = layer(features)
         return features
@@ -208,10 +217,10 @@ class PoseNetwork(nn.Module):
 def _convolutions(architecture: Architecture) -> list[nn.Module]:
     """Each convolution with its activation, He initialised."""
     layers: list[nn.Module] = []
-    inputs = architecture.channels * (1 if architecture.shared else 2)
+    inputs = architecture.channels * architecture.patch**2 * (1 if architecture.shared else 2)
     for index, (outputs, kernel, stride) in enumerate(architecture.convolutions):
         if architecture.shared and index == architecture.shared:
-            inputs += _displacements(architecture.reach)
+            inputs += architecture.displacements
         convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2)
         nn.init.kaiming_normal_(convolution.weight, a=0.1)
         nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
@@ -219,10 +228,6 @@ def _convolutions(architecture: Architecture) -> list[nn.Module]:
         layers.append(nn.Sequential(convolution, *normalisation, nn.LeakyReLU(0.1)))
         inputs = outputs
     return layers
-
-
-def _displacements(reach: tuple[int, int]) -> int:
-    return (2 * reach[0] + 1) * (2 * reach[1] + 1)
 
 
 def _branch(inputs: int, width: int) -> nn.Sequential:
@@ -234,7 +239,7 @@ class _GridPool(nn.Module):
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        rows, columns = architecture.size
+        rows, columns = (pixels // architecture.patch for pixels in architecture.size)
         for _, _, stride in architecture.convolutions:
             rows, columns = -(-rows // stride), -(-columns // stride)
         kernel = rows // architecture.grid[0], columns // architecture.grid[1]

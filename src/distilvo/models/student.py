@@ -12,25 +12,43 @@ from dataclasses import replace
 import torch
 
 from distilvo.errors import DistilvoError
+from distilvo.models.fast import fast_architecture
 from distilvo.models.network import Architecture, PoseNetwork
 from distilvo.models.teacher import teacher_architecture
+from distilvo.settings import Shape
 
 LARGEST_WITH_ONE_ADDED = 75.0
 NARROWEST = 16  # an added layer of fewer units passes too little on
 
 
-def student(rate: float, teacher: str | Architecture = "paper") -> PoseNetwork:
-    """A student with random weights that has at least ``rate`` per cent fewer parameters than its teacher.
+def student(kind: float | str, teacher: str | Architecture = "paper") -> PoseNetwork:
+    """A student with random weights, for its teacher's frames.
 
     Args:
-        rate: distillation rate d_rate, per cent, 0 < rate < 100.
+        kind: distillation rate d_rate, 0 to 100: at least so many per cent of the teacher's parameters are gone; or
+            ``nano``, ``small``, ``base``: one of those made for speed.
         teacher: a teacher's name or architecture.
 
     Raises:
-        DistilvoError: no student of this teacher is that small.
+        DistilvoError: no student of this teacher is that small, or none has this name.
     """
     architecture = teacher_architecture(teacher) if isinstance(teacher, str) else teacher
-    return PoseNetwork(student_architecture(rate, architecture))
+    if isinstance(kind, str):
+        return PoseNetwork(fast_architecture(kind, architecture.size, architecture.channels))
+    return PoseNetwork(student_architecture(kind, architecture))
+
+
+def shaped_architecture(shape: Shape, rate: float, teacher: Architecture) -> Architecture:
+    """The student of a shape; ``rate`` is not asked for by those made for speed.
+
+    Raises:
+        DistilvoError: no student of this teacher is that small, or its frames cannot be folded.
+    """
+    if shape == "cut":
+        return student_architecture(rate, teacher)
+    if shape == "slim":
+        return slim_architecture(rate, teacher)
+    return fast_architecture(shape, teacher.size, teacher.channels)
 
 
 def distillation_rate(student: Architecture, teacher: Architecture) -> float:

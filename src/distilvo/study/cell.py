@@ -22,7 +22,7 @@ from distilvo.files import read_json, write_json
 from distilvo.metrics import rpe
 from distilvo.models.files import load_model, save_model
 from distilvo.models.network import Architecture, PoseNetwork
-from distilvo.models.student import count_parameters, distillation_rate, slim_architecture, student_architecture
+from distilvo.models.student import count_parameters, distillation_rate, shaped_architecture
 from distilvo.recipes import FoldTeacher, about, distil, last_fc
 from distilvo.study.plan import QUANTILES, Plan, Row
 
@@ -43,8 +43,8 @@ class Bench:
 
     def architecture(self, row: Row) -> Architecture:
         """The shape of a row's student."""
-        shape = slim_architecture if row.shape == "slim" else student_architecture
-        return replace(shape(row.rate, self.teacher.architecture), dropout=self.plan.dropout)
+        shape = shaped_architecture(row.shape, row.rate, self.teacher.architecture)
+        return replace(shape, dropout=self.plan.dropout)
 
     def path(self, row: Row, seed: int) -> Path:
         """The file that a finished cell leaves behind."""

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from distilvo.errors import DistilvoError
-from distilvo.settings import Method, Recipe
+from distilvo.settings import Method, Recipe, Shape
 
 PRESETS = Path(__file__).parent / "presets"
-Table = Literal["blends", "hints", "literature", "trust", "rates", "beyond"]
-Shape = Literal["cut", "slim"]
+Table = Literal["blends", "hints", "literature", "trust", "rates", "beyond", "speed"]
 
 
 @dataclass(frozen=True)
@@ -23,8 +22,9 @@ class Row:
         name: unique, as cells and tables refer to it; ``aht-ail@73`` is ``aht-ail`` at another rate.
         label: for people.
         method: how it is distilled.
-        rate: distillation rate asked for, per cent.
-        shape: ``cut`` takes layers away, as the paper does; ``slim`` keeps the teacher's layers and makes them narrow.
+        rate: distillation rate asked for, per cent; students made for speed have the one they have.
+        shape: ``cut`` takes layers away, as the paper does; ``slim`` keeps the teacher's layers and makes them narrow;
+            ``nano``, ``small`` and ``base`` are those made for speed.
     """
 
     name: str

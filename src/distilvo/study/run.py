@@ -76,7 +76,7 @@ def run_study(
     ]
     references = _references(bench, latency)
     write_json(out / "references.json", [asdict(reference) for reference in references])
-    write_results(plan, cells, references, _about(), out, _trusts(bench))
+    write_results(plan, cells, references, about_machine(), out, _trusts(bench))
     for table in (*study_tables(plan, cells, references), findings_table(study_findings(plan, cells, references))):
         console.print(console_table(table))
     console.print(f"Tables: {out / 'tables.md'}   report: {out / 'report.html'}   cells: {out / 'study.json'}")
@@ -218,7 +218,8 @@ def _trusts(bench: Bench) -> dict[str, TrustResult]:
     return found
 
 
-def _about() -> dict[str, str]:
+def about_machine() -> dict[str, str]:
+    """The command, the date, and what it ran on."""
     packages = {name: version(name) for name in ("distilvo", "torch", "numpy", "onnxruntime")}
     return {
         "command": " ".join(["distilvo", *sys.argv[1:]]),

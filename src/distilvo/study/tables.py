@@ -33,12 +33,13 @@ TITLES: dict[Table, str] = {
     "trust": "Variants of the trust Φ",
     "rates": "(4) Error, parameters and time against the distillation rate",
     "beyond": "Beyond the paper",
+    "speed": "Students made for speed",
 }
 _DISTRIBUTIONS = (
     ("error_t_m", "(5) Errors of single frame pairs, translation (m, not aligned)", "m"),
     ("error_r_deg", "(5) Errors of single frame pairs, rotation (deg, not aligned)", "deg"),
 )
-_SIZED: tuple[Table, ...] = ("rates", "beyond")  # students of different sizes, held against the teacher
+_SIZED: tuple[Table, ...] = ("rates", "beyond", "speed")  # students of different sizes, held against the teacher
 _ALIGNMENT = "RMS-RPE over consecutive frames, not aligned; ATE aligned by Sim(3). Smaller is better."
 
 
@@ -71,7 +72,7 @@ def study_tables(plan: Plan, cells: Sequence[Cell], references: Sequence[Referen
     made = {name: _Compared(plan, name, found, references).table() for name in TITLES if name in plan.tables}
     spread = [_distribution(plan, found, references, *shown) for shown in _DISTRIBUTIONS]
     order = [made.get(name) for name in ("blends", "hints", "literature", "trust", "rates")]
-    return [table for table in (*order, *spread, made.get("beyond")) if table and table.rows]
+    return [table for table in (*order, *spread, made.get("beyond"), made.get("speed")) if table and table.rows]
 
 
 def distribution_rows(plan: Plan) -> list[str]:

@@ -1,0 +1,62 @@
+"""Students made for speed."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn.functional import avg_pool2d, conv2d, pixel_unshuffle
+
+from distilvo.errors import DistilvoError
+from distilvo.models.fast import FAMILY, fast_architecture, folded
+from distilvo.models.network import PoseNetwork
+from distilvo.models.student import count_parameters, shaped_architecture, student
+from distilvo.models.teacher import DEMO, PAPER
+
+
+@pytest.mark.parametrize("patch", [2, 4, 8])
+def test_a_folded_convolution_sees_the_picture_made_smaller(patch: int) -> None:
+    torch.manual_seed(0)
+    weight, picture = torch.randn(3, 2, 5, 5), torch.randn(2, 2, 6 * patch, 10 * patch)
+    wanted = conv2d(avg_pool2d(picture, patch // 2), weight, stride=2, padding=2)
+    found = conv2d(pixel_unshuffle(picture, patch), folded(weight, 2, patch), padding=1)
+    assert torch.allclose(found, wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", FAMILY)
+@torch.no_grad()
+def test_one_network_for_every_picture_size(name: str) -> None:
+    """Only the first layer grows with the picture."""
+    small, large = (PoseNetwork(fast_architecture(name, size)).state_dict() for size in ((48, 160), (192, 640)))
+    assert [k for k in small if small[k].shape != large[k].shape] == ["convolutions.0.0.weight"]
+
+
+@pytest.mark.parametrize("name", FAMILY)
+@torch.no_grad()
+def test_step_predict_and_forward_agree(name: str) -> None:
+    torch.manual_seed(0)
+    network = student(name, DEMO).eval()
+    frames = torch.randint(0, 256, (5, 1, 48, 160), dtype=torch.uint8)
+    whole, live = network.predict(frames), []
+    state = network.start(frames[:1])
+    for frame in frames[1:]:
+        motion, state = network.step(frame[None], state)
+        live.append(motion)
+    assert torch.allclose(network(frames[None])[0], whole, atol=1e-5)
+    assert torch.allclose(torch.cat(live), whole, atol=1e-5)
+
+
+def test_sizes() -> None:
+    sizes = {name: count_parameters(shaped_architecture(name, 0.0, DEMO)) for name in FAMILY}  # type: ignore[arg-type]
+    assert sizes["nano"] < sizes["small"] < sizes["base"]
+    assert sizes["nano"] <= 0.05 * count_parameters(DEMO)
+    assert all(
+        count_parameters(fast_architecture(name, (192, 640), 3)) <= 0.05 * count_parameters(PAPER) for name in FAMILY
+    )
+
+
+def test_frames_that_cannot_be_folded() -> None:
+    for size in ((50, 160), (48, 150), (0, 160)):
+        with pytest.raises(DistilvoError, match="cannot fold"):
+            fast_architecture("nano", size)
+    with pytest.raises(DistilvoError, match="expected one of nano, small, base"):
+        student("tiny", DEMO)
