@@ -1,0 +1,70 @@
+"""Start-up time and memory of one model, in a process of its own.
+
+    python -m distilvo.bench.child KIND PATH THREADS
+
+imports what the model needs, loads it, takes a picture to its first pose and says so on a line; then follows a few more
+pictures and prints its peak of resident memory, bytes. Interpreter and imports count in both.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from distilvo.errors import DistilvoError
+
+MORE_STEPS = 5
+PICTURE = (376, 1241)
+
+
+def start(kind: str, path: Path, threads: int) -> tuple[float, float | None]:
+    """Seconds from a process's start to its first pose, and its peak of resident memory in bytes.
+
+    The memory is None where the system does not tell.
+
+    Raises:
+        DistilvoError: the process failed.
+    """
+    command = [sys.executable, "-m", "distilvo.bench.child", kind, str(path), str(threads)]
+    begin = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        seconds = time.perf_counter() - begin
+        rest, said = process.communicate()
+    if process.returncode or not first:
+        reason = said.strip().splitlines()[-1] if said.strip() else "out of memory?"
+        raise DistilvoError(f"{path}: a process that loads it ended with status {process.returncode} ({reason})")
+    return seconds, float(rest) if rest.strip() else None
+
+
+def main() -> None:
+    """Of the child."""
+    from distilvo.bench.engines import noise, open_engine
+
+    kind, path, threads = sys.argv[1:]
+    track = open_engine(kind, Path(path)).tracker(int(threads), None)
+    picture = noise(PICTURE)
+    track(picture)
+    print("first pose", flush=True)
+    for _ in range(MORE_STEPS):
+        track(picture)
+    print(_peak_bytes() or "")
+
+
+def _peak_bytes() -> int | None:
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux; there ru_maxrss would count the parent's memory too
+        found = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
+        return 1024 * int(found[0].split()[1]) if found else None
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes, on macOS
+
+
+if __name__ == "__main__":
+    main()
