@@ -7,7 +7,8 @@ import pytest
 
 from distilvo.errors import DistilvoError
 from distilvo.sequences import Camera
-from distilvo.sequences.camera import canonical_intrinsics, field_of_view_mismatch, rectify
+from distilvo.sequences.camera import canonical_intrinsics, field_of_view_mismatch
+from distilvo.sequences.rectify import rectify
 
 KITTI_00 = Camera(fx=718.856, fy=718.856, cx=607.1928, cy=185.2157, width=1241, height=376)
 DASH_CAM = Camera(fx=900.0, fy=880.0, cx=470.3, cy=280.8, width=960, height=540)

@@ -18,7 +18,7 @@ from tyro.conf import Positional, arg
 
 from distilvo import parallel
 from distilvo.errors import DistilvoError
-from distilvo.settings import DemoSettings, Method, Recipe, Scoring, SourceKind
+from distilvo.settings import DemoSettings, Method, Recipe, Scoring, Shape, SourceKind
 
 Size = tuple[int, int]
 
@@ -101,8 +101,8 @@ class Distill:
     """The teacher's model folder; the shipped demo teacher where not given."""
     rate: float = 92.95
     """At least so many per cent of the teacher's parameters go."""
-    slim: bool = False
-    """Make the teacher's layers narrow instead of taking layers away."""
+    shape: Shape = "cut"
+    """cut: layers are taken away; slim: all are kept, but narrow; nano, small, base: made for speed, of any --rate."""
     sequences: tuple[str, ...] = ()
     """Names of the sequences to train on; all where not given."""
     recipe: Annotated[Recipe, arg(name="")] = field(default_factory=Recipe)
@@ -116,7 +116,7 @@ class Distill:
         from distilvo.verbs import distill
 
         distill(
-            self.data, self.out, self.teacher, self.rate, self.slim, self.sequences, self.recipe, self.method,
+            self.data, self.out, self.teacher, self.rate, self.shape, self.sequences, self.recipe, self.method,
             self.fold_teacher, self.fold_init,
         )  # fmt: skip
 
@@ -213,9 +213,9 @@ class TrackVerb:
     """Topic of a bag with the pictures; needed where there are several."""
 
     def run(self) -> None:
-        from distilvo.verbs import track
+        from distilvo.tracking import run_track
 
-        track(self.source, self.model, self.out, self.intrinsics, self.kind, self.topic)
+        run_track(self.source, self.model, self.out, self.intrinsics, self.kind, self.topic)
 
 
 @dataclass(frozen=True)
@@ -241,6 +241,27 @@ class Check:
         run_check(self.source, self.kind, self.topic, self.intrinsics, self.model, self.json)
 
 
+@dataclass(frozen=True)
+class Bench:
+    """Measure models side by side: size, arithmetic, memory, latency, frames/s; see docs/bench.md."""
+
+    models: Positional[tuple[Path, ...]] = ()
+    """Model folders and ONNX files."""
+    against: str | None = None
+    """What speed is compared with: a model folder, an ONNX file, or a teacher, paper or demo; else the first model."""
+    rivals: bool = False
+    """Measure a classical tracker and DeepVO beside them: the latter takes 5 GB of memory."""
+    rounds: int = 100
+    """Turns of each model."""
+    json: bool = False
+    """Print one JSON object instead of the tables."""
+
+    def run(self) -> None:
+        from distilvo.bench.run import run_bench
+
+        run_bench(self.models, self.against, self.rivals, self.rounds, self.json)
+
+
 VERBS: dict[str, Any] = {
     "demo": Demo,
     "render": Render,
@@ -251,7 +272,9 @@ VERBS: dict[str, Any] = {
     "export": Export,
     "track": TrackVerb,
     "check": Check,
+    "bench": Bench,
 }
+TRAINING_PACKAGES = {"accelerate", "matplotlib", "numba", "onnx", "onnxscript", "plotly", "safetensors", "torch"}
 SEVERAL_PROCESSES = (Train, Distill)
 
 
@@ -264,6 +287,12 @@ def main() -> None:
             _verb().run()
     except DistilvoError as error:
         _end(f"distilvo: {error}", 2)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] not in TRAINING_PACKAGES:
+            raise
+        _end(
+            f"distilvo: this needs {error.name}, which only running a model does not: pip install 'distilvo[train]'", 2
+        )
     except OSError as error:
         _end(f"distilvo: {_reason(error)}; check path, permissions and free space", 2)
     except KeyboardInterrupt:

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilvo.errors import DistilvoError
-from distilvo.files import write_json
+from distilvo.files import claim_folder, write_json
 from distilvo.metrics import Errors, errors
-from distilvo.progress import progress
+from distilvo.progress import console, progress
 from distilvo.runtime import Tracker
-from distilvo.sequences import Camera, Sequence
+from distilvo.sequences import Camera, Sequence, open_sequence
 from distilvo.sequences.camera import canonical_intrinsics, field_of_view_mismatch
+from distilvo.settings import SourceKind
 from distilvo.trajectories import write_kitti, write_tum
 
 MOST_UNSEEN = 0.02
@@ -85,7 +86,7 @@ def _warn_of_view(name: str, camera: Camera | None, size: tuple[int, int]) -> No
     if camera is None:
         warnings.warn(
             f"{name}: the camera's intrinsics are not known, so the scale and the rotations may be off by the "
-            "ratio of its field of view to that of KITTI (81 x 29 degrees)",
+            "ratio of its field of view to that of KITTI (82 x 29 degrees)",
             stacklevel=3,
         )
         return
@@ -96,3 +97,42 @@ def _warn_of_view(name: str, camera: Camera | None, size: tuple[int, int]) -> No
             "its edges are repeated there",
             stacklevel=3,
         )
+
+
+def run_track(
+    source: Path,
+    model: Path,
+    out: Path,
+    intrinsics: tuple[float, float, float, float] | None,
+    kind: SourceKind | None,
+    topic: str | None,
+) -> None:
+    """Track a source and write the trajectory."""
+    settings = {"source": str(source), "model": str(model), "intrinsics": intrinsics, "kind": kind, "topic": topic}
+    claim_folder(out, "track", settings)
+    sequence = open_sequence(source, kind, topic)
+    if intrinsics is not None:
+        height, width = next(iter(sequence.frames())).shape[:2]
+        sequence.camera = Camera(*intrinsics, width=width, height=height)
+    onnx = model if model.suffix == ".onnx" else _onnx(model, out)
+    result = track(sequence, onnx)
+    write_track(result, out)
+    console.print(
+        f"{len(result.poses)} frames, {result.frames_per_second:.0f} frames/s (decoding, scaling, one model thread)"
+    )
+    if result.errors is not None:
+        e = result.errors
+        console.print(f"RMS-RPE {e.rms_rpe_t_m:.3f} m, {e.rms_rpe_r_deg:.3f} deg; ATE {e.ate_m:.2f} m, Sim(3)")
+    console.print(f"Trajectory: {out / 'trajectory.tum'}, {out / 'trajectory.kitti'}")
+
+
+def _onnx(model: Path, out: Path) -> Path:
+    """The exported file of a model folder, made where it is missing: only then is torch needed."""
+    if not model.is_dir() or not (model / "config.json").is_file():
+        raise DistilvoError(f"{model}: not a model; expected an ONNX file or a model folder with config.json")
+    if (model / "model.onnx").exists():
+        return model / "model.onnx"
+    from distilvo.verbs import export_model
+
+    export_model(model, out / "model.onnx")  # anew each time: the model may have been trained on since
+    return out / "model.onnx"

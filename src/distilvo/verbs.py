@@ -13,17 +13,15 @@ from distilvo.errors import DistilvoError
 from distilvo.evaluation import constant_motion, model_row, network_motions
 from distilvo.export import export_onnx
 from distilvo.files import claim_folder, write_json, write_text
-from distilvo.models.files import load_model, read_config, save_model
+from distilvo.models.files import load_model, save_model
 from distilvo.models.network import Architecture, PoseNetwork
-from distilvo.models.student import slim_architecture, student_architecture
+from distilvo.models.student import shaped_architecture, student_architecture
 from distilvo.models.teacher import SHIPPED_TEACHER, teacher_architecture
 from distilvo.progress import console, silence
 from distilvo.recipes import FoldTeacher, about, distil, train_supervised
 from distilvo.scoring import Request, Score, publish, score, score_files
-from distilvo.sequences import Camera, choose, open_sequence
-from distilvo.settings import Method, Recipe, Scoring, SourceKind
-from distilvo.tracking import track as track_sequence
-from distilvo.tracking import write_track
+from distilvo.sequences import choose
+from distilvo.settings import Method, Recipe, Scoring, Shape
 from distilvo.trajectories import Trajectory, read_kitti
 
 Model = tuple[PoseNetwork, dict[str, Any]]
@@ -85,7 +83,7 @@ def distill(
     out: Path,
     teacher: Path | None,
     rate: float,
-    slim: bool,
+    shape: Shape,
     sequences: tuple[str, ...],
     recipe: Recipe,
     method: Method,
@@ -99,8 +97,8 @@ def distill(
     for size in (recipe.batch_size, fold_teacher.batch_size if method.folds else recipe.batch_size):
         parallel.share(size)  # before any work, rather than when the training begins
     network, _ = load_model(teacher or SHIPPED_TEACHER)
-    architecture = (slim_architecture if slim else student_architecture)(rate, network.architecture)
-    settings = {"data": str(data), "teacher": str(teacher), "rate": rate, "slim": slim, "recipe": asdict(recipe)}
+    architecture = shaped_architecture(shape, rate, network.architecture)
+    settings = {"data": str(data), "teacher": str(teacher), "rate": rate, "shape": shape, "recipe": asdict(recipe)}
     claim_folder(out, "distill", settings | {"method": asdict(method)})
     store = _store(data, sequences, architecture, out / "cache")
     folds = FoldTeacher(fold_teacher, None if fold_init is None else load_model(fold_init)[0])
@@ -148,43 +146,10 @@ def export(model: Path, out: Path | None) -> None:
     path = out or model / "model.onnx"
     if out is not None and out.exists():
         raise DistilvoError(f"{out}: exists already; choose another --out or remove it")
-    difference = _export(model, path)
+    difference = export_model(model, path)
     console.print(
         f"{path}: {path.stat().st_size / 1e6:.2f} MB, motions within {difference:.1e} (m, rad) of the network's"
     )
-
-
-def track(
-    source: Path,
-    model: Path,
-    out: Path,
-    intrinsics: tuple[float, float, float, float] | None,
-    kind: SourceKind | None,
-    topic: str | None,
-) -> None:
-    """Track a source and write the trajectory."""
-    settings = {"source": str(source), "model": str(model), "intrinsics": intrinsics, "kind": kind, "topic": topic}
-    claim_folder(out, "track", settings)
-    sequence = open_sequence(source, kind, topic)
-    if intrinsics is not None:
-        height, width = next(iter(sequence.frames())).shape[:2]
-        sequence.camera = Camera(*intrinsics, width=width, height=height)
-    onnx = model
-    if model.suffix != ".onnx":
-        read_config(model)  # a clear line where it is no model folder
-        onnx = model / "model.onnx"
-        if not onnx.exists():
-            onnx = out / "model.onnx"
-            _export(model, onnx)  # anew each time: the model may have been trained on since
-    result = track_sequence(sequence, onnx)
-    write_track(result, out)
-    console.print(
-        f"{len(result.poses)} frames, {result.frames_per_second:.0f} frames/s (decoding, scaling, one model thread)"
-    )
-    if result.errors is not None:
-        e = result.errors
-        console.print(f"RMS-RPE {e.rms_rpe_t_m:.3f} m, {e.rms_rpe_r_deg:.3f} deg; ATE {e.ate_m:.2f} m, Sim(3)")
-    console.print(f"Trajectory: {out / 'trajectory.tum'}, {out / 'trajectory.kitti'}")
 
 
 def _run_models(
@@ -257,8 +222,8 @@ def _begin_with_flownet(architecture: Architecture, path: Path, seed: int) -> tu
     return network, filled
 
 
-def _export(model: Path, path: Path) -> float:
-    """Check on noise: without a data set at hand it is as good as any picture."""
+def export_model(model: Path, path: Path) -> float:
+    """Export a model folder, checked on noise: without a data set at hand it is as good as any picture."""
     import torch
 
     network, config = load_model(model)

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from distilvo.sequences.base import Camera, Frame
-from distilvo.sequences.camera import canonical_intrinsics, rectify
+from distilvo.sequences.camera import canonical_intrinsics
+from distilvo.sequences.rectify import rectify
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class FrameFormat:
     channels: int
 
     def apply(self, frame: Frame, camera: Camera | None) -> Frame:
-        """(h, w[, 3]) of any camera -> (C, H, W) uint8; see ``sequences.camera.rectify``."""
+        """(h, w[, 3]) of any camera -> (C, H, W) uint8; see ``sequences.rectify``."""
         if self.channels == 1 and frame.ndim == 3:
             frame = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
         elif self.channels == 3 and frame.ndim == 2:

@@ -1,0 +1,66 @@
+"""What works without the extra ``train``, and what is said where it does not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+WITHOUT = """
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("torch", "accelerate", "matplotlib", "numba", "onnx", "onnxscript", "plotly", "safetensors"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+from distilvo.cli import main
+sys.argv = ["distilvo", *sys.argv[1:]]
+main()
+"""
+MODEL = Path(__file__).parent / "data" / "tiny.onnx"
+
+
+def without_training(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", WITHOUT, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for index in range(4):
+        grey = np.random.default_rng(index).integers(0, 256, (60, 180), dtype=np.uint8)
+        cv2.imwrite(str(folder / f"{index}.png"), grey)
+    return folder
+
+
+def test_a_source_is_tracked_and_checked(pictures: Path, tmp_path: Path) -> None:
+    done = without_training("track", pictures, "--model", MODEL, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert len((tmp_path / "out" / "trajectory.tum").read_text().splitlines()) == 4
+    done = without_training("check", pictures, "--model", MODEL)
+    assert "4" in done.stdout and "Traceback" not in done.stderr
+
+
+def test_trajectories_are_scored(tmp_path: Path) -> None:
+    path = tmp_path / "00.txt"
+    rows = [f"1 0 0 0 0 1 0 0 0 0 1 {k}" for k in range(5)]
+    path.write_text("\n".join(rows) + "\n")
+    done = without_training("evaluate", "--truth", path, "--estimate", path, "--json")
+    assert done.returncode == 0 and '"poses": 5' in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("verb", [("demo",), ("export", "model"), ("train", "data", "--out", "out")])
+def test_other_verbs_say_what_to_install(verb: tuple[str, ...], tmp_path: Path) -> None:
+    done = without_training(*verb)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1 and "pip install 'distilvo[train]'" in done.stderr
+
+
+def test_help() -> None:
+    assert "track" in without_training("--help").stdout
