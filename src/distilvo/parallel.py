@@ -7,6 +7,8 @@ teacher pass, has none. Torch is imported when processes meet, not before.
 
 from __future__ import annotations
 
+import atexit
+import gc
 import itertools
 import json
 import os
@@ -106,6 +108,7 @@ def join() -> None:
         backend = "cpu:gloo,cuda:nccl" if own.type == "cuda" else "gloo"
         group = PrefixStore("group", store)
         distributed.init_process_group(backend, store=group, rank=rank(), world_size=size(), timeout=TIMEOUT)
+        atexit.register(part)  # gloo's threads, left alone, abort a process that ends
     _store = PrefixStore("notes", store)
 
 
@@ -172,6 +175,15 @@ def broadcast(tensors: Iterable[torch.Tensor]) -> None:
         distributed.broadcast(tensor, src=0)
 
 
+def part() -> None:
+    """Leave the other processes, where they were met."""
+    from torch import distributed
+
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+        gc.collect()  # a traceback may still hold the network that was shared, and with it gloo's threads
+
+
 @contextmanager
 def team() -> Iterator[None]:
     """Meet, work, and part; where another process is lost, or all are told to end (SIGTERM), say so in one line.
@@ -191,10 +203,8 @@ def team() -> Iterator[None]:
         if _tells_of_loss(error):
             raise _lost() from None
         raise
-    from torch import distributed
-
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    distributed.destroy_process_group()
+    part()
 
 
 def speaks() -> bool:
