@@ -10,6 +10,7 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
@@ -19,16 +20,25 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from distilvo import poses
+from distilvo import machine, poses
 from distilvo.errors import DistilvoError
-from distilvo.evaluation import ModelRow
-from distilvo.report import figures
-from distilvo.report.page import versions, write_page
+from distilvo.report.figures import Figures, _kept, _peaks, trust_histogram
+from distilvo.report.measures import by_length, length_grid
+from distilvo.report.page import write_page
 from distilvo.report.pictures import data_uris
 from distilvo.report.plots import write_plots
-from distilvo.report.results import DriveResult, RunResults, TrustResult, TrustSample
-from distilvo.report.style import colour, dash, label
-from distilvo.report.table import markdown_table, results_table, verdict
+from distilvo.report.results import (
+    DriveResult,
+    Estimate,
+    ModelRow,
+    RunResults,
+    TrustResult,
+    TrustSample,
+    frames_to_show,
+)
+from distilvo.report.style import Palette, label
+from distilvo.report.table import markdown_table, model_table, results_table, verdict
+from distilvo.settings import Scoring
 
 TRAININGS = ("teacher", "supervised", "hint", "imitation")
 MODELS = ("mean_motion", "teacher", "student_supervised", "student_distilled")
@@ -49,14 +59,17 @@ def drive(name: str = "09", frames: int = 30, seed: int = 0) -> DriveResult:
     rng = np.random.default_rng(seed)
     motions = np.array([0, 0, 1.0, 0, 0.03, 0]) + rng.normal(0, 0.01, (frames - 1, 6))
     wrong = {model: motions + rng.normal(0, 0.02, motions.shape) for model in MODELS}
-    estimates = {model: poses.trajectory(estimate) for model, estimate in wrong.items()}
-    return DriveResult(name, poses.trajectory(motions), estimates, [noise(60, 200), noise(60, 200)[..., 0]])
+    estimates = {model: Estimate(poses.trajectory(estimate)) for model, estimate in wrong.items()}
+    pictures = {0: noise(60, 200), frames - 1: noise(60, 200)[..., 0]}
+    return DriveResult(name, poses.trajectory(motions), estimates, pictures, 0.1 * np.arange(frames))
 
 
 def results(text: str = "", drives: list[DriveResult] | None = None) -> RunResults:
     samples = [TrustSample(noise(60, 200, k), 0.1 * k, 0.5, 1.5, f"04 frame {k}{text}") for k in range(3)]
     return RunResults(
         title=f"A run{text}",
+        headline=verdict(ROWS),
+        tables=[model_table(ROWS)],
         rows=ROWS,
         drives=[drive(f"09{text}")] if drives is None else drives,
         curves={model + text: [(50, 1.5), (100, 0.5), (150, 0.25)] for model in TRAININGS},
@@ -182,57 +195,87 @@ def test_every_plot_is_a_png_inside_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "plots"
     paths = write_plots(folder, results(drives=[drive("../09"), drive("$a_b$ c")]))
     assert sorted(paths) == sorted(folder.iterdir())
-    assert [path.name for path in paths[:3]] == ["errors.png", "curves.png", "trust.png"]
-    assert len(paths) == 5
+    names = ["errors", "spread", "lengths", "curves", "trajectory_..%2F09", "along_..%2F09"]
+    assert {f"{name}.{kind}" for name in names for kind in ("png", "svg")} <= {path.name for path in paths}
+    assert len(paths) == 2 * (4 + 2 * 2) + 1  # trust is a PNG alone
     for path in paths:
+        if path.suffix == ".svg":
+            ElementTree.parse(path)
+            continue
         picture = cv2.imread(str(path))
         assert picture is not None and min(picture.shape[:2]) > 300 and picture.std() > 5
 
 
 def test_plots_use_each_models_colour(tmp_path: Path) -> None:
     write_plots(tmp_path, results())
-    for name, models in {"errors.png": MODELS, "trajectory_09.png": MODELS, "curves.png": MODELS[1:]}.items():
-        pixels = {tuple(pixel) for pixel in cv2.imread(str(tmp_path / name))[..., ::-1].reshape(-1, 3).tolist()}
-        assert all(tuple(bytes.fromhex(colour(model)[1:])) in pixels for model in models), name
-    assert len({colour(model) for model in MODELS}) == 4
+    look = Palette(MODELS)
+    for name, models in {"errors": MODELS, "trajectory_09": MODELS, "along_09": MODELS, "curves": MODELS[1:]}.items():
+        drawn = cv2.imread(str(tmp_path / f"{name}.png"))[..., ::-1].reshape(-1, 3)
+        pixels = set(map(tuple, np.unique(drawn, axis=0).tolist()))
+        assert all(tuple(bytes.fromhex(look.colour(model)[1:])) in pixels for model in models), name
+        vectors = (tmp_path / f"{name}.svg").read_text()
+        assert all(look.colour(model) in vectors for model in models), name
+    assert len({look.colour(model) for model in MODELS}) == 4
+
+
+def test_models_of_a_comparison_look_different() -> None:
+    names = ["orb", "dso", "teacher", "ours", "theirs", *(f"model {k}" for k in range(8))]
+    look = Palette(names)
+    assert len({(look.colour(name), look.dash(name)) for name in names}) == len(names)
+    assert (look.colour("teacher"), look.dash("teacher")) == ("#0072b2", "dashdot")
 
 
 def test_a_training_looks_like_the_model_it_makes() -> None:
-    assert [colour(name) for name in TRAININGS] == [colour(MODELS[k]) for k in (1, 2, 3, 3)]
+    look = Palette([*TRAININGS, *MODELS])
+    assert [look.colour(name) for name in TRAININGS] == [look.colour(MODELS[k]) for k in (1, 2, 3, 3)]
     assert label("supervised") == label("student_supervised")
-    assert len({(colour(name), dash(name)) for name in TRAININGS}) == len({label(name) for name in TRAININGS}) == 4
+    looks = {(look.colour(name), look.dash(name)) for name in TRAININGS}
+    assert len(looks) == len({label(name) for name in TRAININGS}) == 4
 
 
 def test_an_empty_run_has_no_plots(tmp_path: Path) -> None:
-    assert write_plots(tmp_path, RunResults("empty", [], [], {}, None, {}, [])) == []
+    assert write_plots(tmp_path, RunResults("empty")) == []
 
 
 def test_an_estimate_of_another_length_is_refused(tmp_path: Path) -> None:
     found = drive()
-    short = DriveResult("09", found.truth, {"teacher": found.estimates["teacher"][:-1]}, [])
+    short = DriveResult("09", found.truth, {"teacher": Estimate(found.estimates["teacher"].poses[:-1])})
     with pytest.raises(DistilvoError, match="29 poses and the truth 30"):
         write_page(tmp_path / "report.html", results(drives=[short]))
     assert list(tmp_path.iterdir()) == []
+
+
+def figures_of(*drives: DriveResult, how: Scoring | None = None) -> Figures:
+    return Figures(list(drives), how or Scoring(), Palette(MODELS))
 
 
 def test_trajectory_figure_holds_the_aligned_positions() -> None:
     found = drive()
     moved = found.truth.copy()
     moved[:, :3, 3] = 2.0 * found.truth[:, :3, 3] + [5.0, 0.0, -3.0]
-    spec = figures.trajectories(DriveResult("09", found.truth, {"teacher": moved}, []), points=30)
+    one = DriveResult("09", found.truth, {"teacher": Estimate(moved)})
+    spec = figures_of(one).trajectories(one)
     truth, teacher = (go.Figure(spec).data[k] for k in (0, 1))
     for axis, column in (("x", 0), ("y", 2)):
         np.testing.assert_allclose(_numbers(teacher[axis]), found.truth[:, column, 3], atol=1e-5)
         np.testing.assert_allclose(_numbers(truth[axis]), found.truth[:, column, 3], atol=1e-5)
     assert spec["layout"]["yaxis"]["scaleanchor"] == "x"
+    unaligned = figures_of(one, how=Scoring(align="none")).trajectories(one)
+    np.testing.assert_allclose(_numbers(unaligned["data"][1]["x"]), moved[:, 0, 3], atol=1e-4)
+
+
+def straight_and_longer() -> tuple[np.ndarray, np.ndarray]:
+    """A drive of 1 m a frame, and an estimate whose steps are 0.01, 0.02 ... 1.00 m too long."""
+    straight = poses.trajectory(np.tile([0, 0, 1.0, 0, 0, 0], (100, 1)))
+    longer = poses.trajectory(np.column_stack([np.zeros((100, 2)), 1.0 + np.arange(1, 101) / 100, np.zeros((100, 3))]))
+    return straight, longer
 
 
 def test_error_boxes_of_known_errors() -> None:
-    straight = poses.trajectory(np.tile([0, 0, 1.0, 0, 0, 0], (100, 1)))
-    longer = poses.trajectory(np.column_stack([np.zeros((100, 2)), 1.0 + np.arange(1, 101) / 100, np.zeros((100, 3))]))
-    translation, rotation = figures.error_boxes([DriveResult("09", straight, {"teacher": longer}, [])])
+    straight, longer = straight_and_longer()
+    translation, rotation = figures_of(DriveResult("09", straight, {"teacher": Estimate(longer)})).error_boxes()
     box = translation["data"][0]
-    # Errors of 0.01, 0.02 ... 1.00 m: their quantile q lies at 0.01 + 0.99 q.
+    # The quantile q of 0.01, 0.02 ... 1.00 lies at 0.01 + 0.99 q.
     assert [box[name][0] for name in ("lowerfence", "q1", "median", "q3", "upperfence")] == pytest.approx(
         [0.0595, 0.2575, 0.505, 0.7525, 0.9505]
     )
@@ -240,24 +283,64 @@ def test_error_boxes_of_known_errors() -> None:
     assert rotation["data"][0]["upperfence"][0] == pytest.approx(0.0, abs=1e-6)
 
 
+def test_relative_errors_along_the_way_belong_to_their_frames() -> None:
+    straight, longer = straight_and_longer()
+    kept = np.array([*range(50), *range(51, 101)])  # frame 50 is not estimated: no pair ends at 50 or at 51
+    one = DriveResult("09", straight, {"teacher": Estimate(longer[kept], kept)})
+    line = figures_of(one).relative_error(one)["data"][0]
+    frames = _numbers(line["customdata"], "<i4")
+    assert frames.tolist() == [k for k in range(1, 101) if k not in (50, 51)]
+    np.testing.assert_allclose(_numbers(line["x"]), frames, atol=1e-4)
+    np.testing.assert_allclose(_numbers(line["y"]), frames / 100, atol=1e-4)
+
+
+def test_errors_by_length_worked_out_by_hand() -> None:
+    straight, longer = straight_and_longer()
+    one = DriveResult("09", straight, {"teacher": Estimate(longer)})
+    lengths = length_grid([one])
+    assert lengths == (10, 20, 30, 40, 50, 60, 70, 80)  # of a way of 100 m
+    there, percent, degrees = by_length([one], Scoring(), lengths)["teacher"]
+    assert there == list(lengths) and degrees == pytest.approx([0] * 8, abs=1e-6)
+    # A stretch of 80 m from frame 0 or 10 ends at the first frame beyond: 81 steps, whose errors are summed.
+    expected = [sum(range(1 + k, 82 + k)) / 100 / 80 * 100 for k in (0, 10)]
+    assert percent[-1] == pytest.approx(sum(expected) / 2)
+    assert length_grid([DriveResult("09", np.repeat(straight, 3, axis=0), {})])[-1] == 80
+    assert length_grid([DriveResult("long", poses.trajectory(np.tile([0, 0, 3.0, 0, 0, 0], (100, 1))), {})])[-1] == 800
+
+
 def test_trust_histogram_counts_every_sample() -> None:
-    spec = figures.trust_histogram(TrustResult(np.repeat([0.0, 0.5, 1.0], [1, 20, 300]), 1.0, [], []))
+    spec = trust_histogram(TrustResult(np.repeat([0.0, 0.5, 1.0], [1, 20, 300]), 1.0, [], []))
     assert _numbers(spec["data"][0]["y"])[[0, 20, 39]].tolist() == [1, 20, 300]
 
 
 @given(frames=st.integers(2, 5000), lines=st.integers(1, 400))
 def test_long_lines_are_thinned_but_keep_their_ends(frames: int, lines: int) -> None:
-    drives = [DriveResult("", np.empty((0, 4, 4)), dict.fromkeys(map(str, range(lines)), np.empty((0, 4, 4))), [])]
-    kept = figures._kept(frames, figures.points_per_line(drives))
+    nothing = Estimate(np.empty((0, 4, 4)))
+    one = DriveResult("", np.empty((0, 4, 4)), dict.fromkeys(map(str, range(lines)), nothing))
+    kept = _kept(frames, figures_of(one).points)
     assert kept[0] == 0 and kept[-1] == frames - 1 and len(kept) <= 1500
     assert (np.diff(kept) > 0).all() and np.diff(kept).max() - np.diff(kept).min() <= 1
+
+
+@given(values=st.lists(st.floats(0, 10), min_size=1, max_size=300), points=st.integers(1, 40))
+def test_thinned_errors_keep_their_peaks(values: list[float], points: int) -> None:
+    frames, shown = _peaks(np.arange(5, 5 + len(values)), np.array(values), points)
+    assert len(shown) == min(points, len(values)) and shown.max() == max(values)
+    assert all(values[frame - 5] == value for frame, value in zip(frames, shown, strict=True))
+
+
+@given(frames=st.integers(1, 5000), drives=st.integers(1, 300))
+def test_pictures_are_spread_over_the_whole_drive(frames: int, drives: int) -> None:
+    chosen = frames_to_show(frames, drives)
+    assert chosen[0] == 0 and chosen[-1] == frames - 1 and len(chosen) == min(frames, max(6, min(40, 160 // drives)))
 
 
 def test_pictures_keep_colour_and_fit_the_budget() -> None:
     red = np.zeros((50, 100, 3), dtype=np.uint8)
     red[..., 0] = 200
     (small,) = data_uris([red], 100_000)
-    np.testing.assert_array_equal(_picture(small), red)
+    assert _picture(small).shape == red.shape
+    np.testing.assert_allclose(_picture(small).astype(int), red, atol=4)
     many = data_uris([noise(188, 620, k) for k in range(12)], 300_000)
     assert 150_000 < sum(map(len, many)) <= 300_000
     height, width = _picture(many[0]).shape[:2]
@@ -267,15 +350,15 @@ def test_pictures_keep_colour_and_fit_the_budget() -> None:
 def test_page_plots_are_what_plotly_accepts(page: str) -> None:
     plots = plots_of(page)
     shown = [attrs["data-figure"] for tag, attrs in _Elements(page).tags if "data-figure" in attrs]
-    assert shown == list(plots) and len(plots) == 6
+    assert shown == list(plots) and len(plots) == 9
     for spec in plots.values():
         go.Figure(spec)
-    assert "teacher" + EVIL in [trace["name"] for trace in plots["plot4"]["data"]]
+    assert "teacher" + EVIL in [trace["name"] for trace in plots["plot7"]["data"]]
 
 
 def test_page_escapes_every_text(page: str) -> None:
     elements = _Elements(page)
-    assert [tag for tag, _ in elements.tags].count("script") == 3
+    assert [tag for tag, _ in elements.tags].count("script") == 4
     for text in ("A run", "Drive 09", "04 frame 2", "loss", "imitation", "Decoding is not timed."):
         assert text + EVIL in elements.text
     assert 'alert("1")' not in page
@@ -283,9 +366,12 @@ def test_page_escapes_every_text(page: str) -> None:
 
 def test_page_asks_for_nothing(page: str) -> None:
     elements = _Elements(page)
-    assert not [tag for tag, _ in elements.tags if tag in ("link", "iframe", "object", "embed", "base", "form", "a")]
+    assert not [tag for tag, _ in elements.tags if tag in ("link", "iframe", "object", "embed", "base", "form")]
+    links = [attrs["href"] for _, attrs in elements.tags if "href" in attrs]
+    anchors = {attrs["id"] for _, attrs in elements.tags if "id" in attrs}
+    assert links and all(link and link[0] == "#" and link[1:] in anchors for link in links)
     sources = [attrs["src"] for _, attrs in elements.tags if "src" in attrs]
-    assert len(sources) == 2 + 6 and all(source and source.startswith("data:image/png;base64,") for source in sources)
+    assert len(sources) == 2 + 6 and all(source and source.startswith("data:image/jpeg;base64,") for source in sources)
     policy = next(attrs["content"] for _, attrs in elements.tags if "http-equiv" in attrs)
     assert policy and policy.startswith("default-src 'none';")
     assert page.count("plotly.js v") == 1
@@ -294,8 +380,10 @@ def test_page_asks_for_nothing(page: str) -> None:
 def test_page_says_what_stands_behind_it(page: str) -> None:
     text = _Elements(page).text
     assert verdict(ROWS) in text.replace("\xa0", " ")
-    assert all(name in text and found in text for name, found in versions().items())
-    assert {"python", "distilvo", "torch", "numpy", "onnxruntime", "processor"} <= versions().keys()
+    found = machine.describe()
+    assert {"distilvo", "torch", "numpy", "onnxruntime"} <= found["versions"].keys()
+    assert all(name in text and version in text for name, version in found["versions"].items())
+    assert found["python"] in text and found["cpu"] in text
 
 
 def test_a_big_run_stays_under_six_megabytes(tmp_path: Path) -> None:
@@ -304,7 +392,7 @@ def test_a_big_run_stays_under_six_megabytes(tmp_path: Path) -> None:
 
 
 def test_an_empty_run_has_a_page(tmp_path: Path) -> None:
-    path = write_page(tmp_path / "report.html", RunResults("empty", [], [], {}, None, {}, []))
+    path = write_page(tmp_path / "report.html", RunResults("empty"))
     assert plots_of(path.read_text(encoding="utf-8")) == {}
 
 
@@ -314,10 +402,10 @@ def test_importing_the_table_loads_no_heavy_library() -> None:
     assert not {"torch", "numba", "cv2", "plotly", "matplotlib"} & set(loaded)
 
 
-def _numbers(array: Any) -> np.ndarray:
-    return np.frombuffer(base64.b64decode(array["bdata"]), dtype="<f4")
+def _numbers(array: Any, dtype: str = "<f4") -> np.ndarray:
+    return np.frombuffer(base64.b64decode(array["bdata"]), dtype=dtype)
 
 
 def _picture(uri: str) -> np.ndarray:
-    png = base64.b64decode(uri.removeprefix("data:image/png;base64,"))
+    png = base64.b64decode(uri.removeprefix("data:image/jpeg;base64,"))
     return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]

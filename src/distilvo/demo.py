@@ -18,7 +18,6 @@ from distilvo.clips import FrameStore, motion_scale, open_store
 from distilvo.distill.trust import Trust
 from distilvo.evaluation import (
     Evaluation,
-    ModelRow,
     constant_motion,
     evaluate,
     model_row,
@@ -35,12 +34,15 @@ from distilvo.progress import console
 from distilvo.recipes import about, ask, distil, train_supervised
 from distilvo.report import (
     DriveResult,
+    Estimate,
+    ModelRow,
     RunResults,
+    frames_to_show,
     markdown_table,
+    model_table,
     results_table,
     verdict,
-    write_page,
-    write_plots,
+    write_report,
 )
 from distilvo.report.trust import trust_result
 from distilvo.sequences import open_dataset
@@ -50,7 +52,6 @@ from distilvo.world.dataset import render_streets
 # Seeds of the streets: what trains, what tests and what the shipped teacher saw never meet.
 TRAIN_SEEDS, TEST_SEEDS, TEACHER_SEEDS = 10_000, 20_000, 1_000_000
 EXPORT_CHECK_FRAMES = 60
-PICTURES_PER_DRIVE = 5
 
 
 def run_demo(settings: DemoSettings, out: Path) -> dict[str, Any]:
@@ -85,8 +86,7 @@ class _Demo:
         latency = self._step("7 latency", self._latency)
         begin = time.monotonic()
         rows, results = self._evaluate(latency)
-        write_plots(self.out / "plots", results)
-        write_page(self.out / "report.html", results)
+        write_report(self.out, results)
         write_text(self.out / "table.md", markdown_table(rows))
         self.seconds["8 report"] = time.monotonic() - begin
         summary = self._summary(rows, export["onnx_max_abs_difference"])
@@ -200,6 +200,8 @@ class _Demo:
         ]
         results = RunResults(
             "distilvo demo",
+            verdict(rows),
+            [model_table(rows)],
             rows,
             drives,
             self._curves(),
@@ -258,8 +260,7 @@ def _seeds(first: int, count: int) -> range:
 
 def _drive(store: FrameStore, index: int, found: dict[str, Evaluation]) -> DriveResult:
     drive = store.drives[index]
-    shown = np.linspace(drive.first, drive.first + drive.frames - 1, PICTURES_PER_DRIVE).astype(int)
-    pictures = [np.array(store.frames[k, 0]) for k in shown]
-    return DriveResult(
-        drive.name, truth(store, index), {n: f.estimates[drive.name] for n, f in found.items()}, pictures
-    )
+    shown = frames_to_show(drive.frames, len(store.drives)).tolist()
+    pictures = {frame: np.array(store.frames[drive.first + frame, 0]) for frame in shown}
+    estimates = {name: Estimate(evaluation.estimates[drive.name]) for name, evaluation in found.items()}
+    return DriveResult(drive.name, truth(store, index), estimates, pictures, store.drive_times(index))

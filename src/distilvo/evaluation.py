@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,37 +16,11 @@ from distilvo.metrics import Errors, errors
 from distilvo.models.network import Architecture, PoseNetwork
 from distilvo.models.student import count_parameters, distillation_rate
 from distilvo.progress import progress
+from distilvo.report.results import ModelRow
 from distilvo.trajectories import write_kitti, write_tum
 
 Predict = Callable[[FrameStore, int], NDArray[np.float32]]
 """The motions (n - 1, 6) of one drive of a store."""
-
-
-@dataclass(frozen=True)
-class ModelRow:
-    """One row of the table, and one object of ``summary.json``.
-
-    Attributes:
-        name: which model.
-        parameters: trainable values.
-        reduction_percent: how many fewer than the teacher has; 0 for the teacher itself.
-        latency_ms: median of one step; ``bench.TIMER`` says what the timer holds.
-        rms_rpe_t_m: RMS relative pose error over consecutive frames, translation, m.
-        rms_rpe_r_deg: the same, rotation, degrees.
-        ate_m: RMS absolute trajectory error, m, each drive aligned by Sim(3).
-    """
-
-    name: str
-    parameters: int
-    reduction_percent: float
-    latency_ms: float
-    rms_rpe_t_m: float
-    rms_rpe_r_deg: float
-    ate_m: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """As ``summary.json`` has it."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

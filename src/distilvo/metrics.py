@@ -53,6 +53,7 @@ class Deviations:
     """Every single error of an estimate, from which the figures are made.
 
     rpe_t_m, rpe_r_deg                   (P,) of each pair of frames
+    rpe_ends                             (P,) the frame at which each pair ends
     ate_m                                (M,) of each pose
     kitti_percent, kitti_deg_per_100m    (S,) of each stretch of 100 to 800 m
     paths_m                              true length that the estimate covers, of each sequence
@@ -60,6 +61,7 @@ class Deviations:
 
     rpe_t_m: Floats
     rpe_r_deg: Floats
+    rpe_ends: Indices
     ate_m: Floats
     kitti_percent: Floats
     kitti_deg_per_100m: Floats
@@ -69,12 +71,13 @@ class Deviations:
     def pooled(parts: Sequence[Deviations]) -> Deviations:
         """Those of several sequences together: each pair, pose and stretch counts as much as any other."""
 
-        def joined(name: str) -> Floats:
+        def joined(name: str) -> NDArray[Any]:
             return np.concatenate([getattr(part, name) for part in parts])
 
         return Deviations(
             rpe_t_m=joined("rpe_t_m"),
             rpe_r_deg=joined("rpe_r_deg"),
+            rpe_ends=joined("rpe_ends"),
             ate_m=joined("ate_m"),
             kitti_percent=joined("kitti_percent"),
             kitti_deg_per_100m=joined("kitti_deg_per_100m"),
@@ -126,20 +129,37 @@ def deviations(
     starts, ends = pairs_apart(truth, how.delta, how.unit, times)
     there = _estimated(place, starts, ends)
     rpe_t, rpe_r = _differences(aligned, truth, place, starts[there], ends[there])
-    starts, ends, metres = stretches(truth, KITTI_LENGTHS_M, KITTI_STEP)
-    there = _estimated(place, starts, ends)
-    kitti_t, kitti_r = _differences(aligned, truth, place, starts[there], ends[there])
-    per_100m = 100.0 / metres[there]
+    percent, deg_per_100m, _ = _of_stretches(aligned, truth, place, KITTI_LENGTHS_M, KITTI_STEP)
     placed = align(estimate, truth[frames], how.ate_alignment)
     way = travelled(truth[:, :3, 3])
     return Deviations(
         rpe_t_m=rpe_t,
         rpe_r_deg=np.rad2deg(rpe_r),
+        rpe_ends=ends[there],
         ate_m=np.linalg.norm(placed[:, :3, 3] - truth[frames, :3, 3], axis=1),
-        kitti_percent=kitti_t * per_100m,
-        kitti_deg_per_100m=np.rad2deg(kitti_r) * per_100m,
+        kitti_percent=percent,
+        kitti_deg_per_100m=deg_per_100m,
         paths_m=(float(way[frames[-1]] - way[frames[0]]),),
     )
+
+
+def errors_by_length(
+    estimate: NDArray[Any],
+    truth: NDArray[Any],
+    lengths: Sequence[float],
+    how: Scoring = _PAPER,
+    frames: NDArray[Any] | None = None,
+) -> tuple[Floats, Floats, Floats]:
+    """KITTI's errors of each stretch (S,): % and degrees per 100 m, and the stretch's nominal length in m.
+
+    Stretches of ``lengths`` (m) begin at every ``KITTI_STEP``-th frame; ``frames`` as in :func:`deviations`.
+    """
+    estimate, truth = check_poses("estimate", estimate), check_poses("truth", truth)
+    frames = _checked_frames(frames, len(estimate), len(truth))
+    place = np.full(len(truth), _ABSENT)
+    place[frames] = np.arange(len(frames))
+    aligned = align(estimate, truth[frames], how.relative_alignment)
+    return _of_stretches(aligned, truth, place, lengths, KITTI_STEP)
 
 
 def errors(estimate: NDArray[Any], truth: NDArray[Any]) -> Errors:
@@ -201,12 +221,21 @@ def kitti_errors(
     when the path is too short for any.
     """
     estimate, truth = _pair(estimate, truth)
+    percent, deg_per_100m, _ = _of_stretches(estimate, truth, np.arange(len(truth)), lengths, step)
+    return (_mean(percent), _mean(deg_per_100m)) if len(percent) else None
+
+
+def _of_stretches(
+    estimate: Floats, truth: Floats, place: Indices, lengths: Sequence[float], step: int
+) -> tuple[Floats, Floats, Floats]:
+    """Of each stretch (S,) with both ends estimated: % and degrees per 100 m, and its length in m; see ``place``
+    in :func:`_differences`.
+    """
     starts, ends, metres = stretches(truth, lengths, step)
-    if len(starts) == 0:
-        return None
-    translation, rotation = _differences(estimate, truth, np.arange(len(truth)), starts, ends)
-    per_100m = 100.0 / metres
-    return float((translation * per_100m).mean()), float((np.rad2deg(rotation) * per_100m).mean())
+    there = _estimated(place, starts, ends)
+    translation, rotation = _differences(estimate, truth, place, starts[there], ends[there])
+    per_100m = 100.0 / metres[there]
+    return translation * per_100m, np.rad2deg(rotation) * per_100m, metres[there]
 
 
 def _estimated(place: Indices, starts: Indices, ends: Indices) -> NDArray[np.bool_]:

@@ -4,18 +4,39 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distilvo.errors import DistilvoError
 from distilvo.files import claim_folder, write_json, write_text
 from distilvo.matching import match, open_truths, pair_up
 from distilvo.metrics import Deviations, deviations
-from distilvo.pairs import KITTI_LENGTHS_M
+from distilvo.pairs import KITTI_LENGTHS_M, Indices
+from distilvo.poses import Floats
 from distilvo.settings import Scoring
 from distilvo.trajectories import Trajectory, read_trajectory
+
+if TYPE_CHECKING:
+    from distilvo.report.results import ReportTable
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The poses that a score was made of.
+
+    Attributes:
+        estimate: (M, 4, 4) camera-to-world, as estimated.
+        truth: (N, 4, 4).
+        frames: (M,) which of the truth each pose of the estimate goes with.
+        times: (N,) of the truth, s, where they are known.
+    """
+
+    estimate: Floats
+    truth: Floats
+    frames: Indices
+    times: Floats | None
 
 
 @dataclass(frozen=True)
@@ -27,12 +48,14 @@ class Score:
         sequence: of which drive.
         deviations: every single error.
         how: alignment, and what the relative error is taken over.
+        compared: the poses; None for several drives together.
     """
 
     name: str
     sequence: str
     deviations: Deviations
     how: Scoring
+    compared: Compared | None = None
 
     @property
     def missing_kitti(self) -> str:
@@ -116,6 +139,7 @@ def evaluate_files(request: Request) -> None:
     scores = score_files(request)
     request.claim()
     publish(request, scores)
+    report(request, scores)
 
 
 def score(name: str, sequence: str, estimate: Trajectory, truth: Trajectory, how: Scoring, source: str = "") -> Score:
@@ -136,7 +160,7 @@ def score(name: str, sequence: str, estimate: Trajectory, truth: Trajectory, how
         found = deviations(estimate.poses[kept], true, how, frames, times)
     except DistilvoError as error:
         raise DistilvoError(f"{source}: {error}") from None
-    return Score(name, sequence, found, how)
+    return Score(name, sequence, found, how, Compared(estimate.poses[kept], true, frames, times))
 
 
 def score_files(request: Request, taken: Collection[str] = ()) -> list[Score]:
@@ -182,6 +206,29 @@ def publish(request: Request, scores: list[Score], table: bool = True) -> None:
         for row in rows:
             if note := row.note():
                 console.print(f"{row.name}, {row.sequence}: {note}", markup=False, highlight=False, soft_wrap=True)
+
+
+def report(
+    request: Request, scores: list[Score], tables: Sequence[ReportTable] = (), notes: Sequence[str] = ()
+) -> None:
+    """Write page and pictures where a folder is given; ``tables`` and ``notes`` stand first."""
+    if request.out is None:
+        return
+    from distilvo.progress import console
+    from distilvo.report.comparison import comparison
+    from distilvo.report.write import write_report
+    from distilvo.sequences import choose
+
+    shown = (
+        []
+        if request.data is None or not (request.data / "sequences").is_dir()
+        else choose(request.data, request.sequences)
+    )
+    settings = {name: str(value) for name, value in asdict(request).items() if name not in ("how", "as_json")}
+    settings["scoring"] = json.dumps(asdict(request.how))
+    found = comparison("distilvo evaluate", scores, settings, {one.name: one for one in shown}, tables, notes)
+    if write_report(request.out, found) and not request.as_json:
+        console.print(f"Report: {request.out / 'report.html'}   pictures: {request.out / 'plots'}")
 
 
 def _names(rows: list[tuple[str, str, Path]], taken: Collection[str]) -> list[str]:

@@ -15,11 +15,13 @@ from distilvo.errors import DistilvoError
 from distilvo.files import claim_folder, write_json
 from distilvo.metrics import Errors, errors
 from distilvo.progress import console, progress
+from distilvo.report.tracked import Album, tracked
+from distilvo.report.write import write_report
 from distilvo.runtime import Tracker
 from distilvo.sequences import Camera, Sequence, open_sequence
 from distilvo.sequences.camera import canonical_intrinsics, field_of_view_mismatch
 from distilvo.settings import SourceKind
-from distilvo.trajectories import write_kitti, write_tum
+from distilvo.trajectories import Trajectory, write_kitti, write_tum
 
 MOST_UNSEEN = 0.02
 """Share of the model's view that a camera may miss before the user is warned."""
@@ -34,12 +36,14 @@ class Track:
         poses: (N, 4, 4) camera-to-world; the first camera is the world.
         frames_per_second: decoding, scaling and the model, one thread for the model.
         errors: against the ground truth, where there is one.
+        pictures: a few along the way, small, by frame.
     """
 
     times: NDArray[np.float64]
     poses: NDArray[np.float64]
     frames_per_second: float
     errors: Errors | None
+    pictures: dict[int, NDArray[np.uint8]]
 
     def summary(self) -> dict[str, Any]:
         """As ``summary.json`` has it."""
@@ -57,13 +61,14 @@ def track(sequence: Sequence, model: Path, label: str = "track") -> Track:
     """
     tracker = Tracker(model, sequence.camera)
     _warn_of_view(sequence.name, sequence.camera, tracker.size)
-    times, estimates = [], []
+    times, estimates, album = [], [], Album()
     begin = time.perf_counter()
     with progress(label, len(sequence)) as bar:
         for index, frame in enumerate(sequence.frames()):
             t = float(sequence.times[index])  # not before: a live camera has no times until it has frames
             estimates.append(tracker.step(frame, t).matrix)
             times.append(t)
+            album.add(index, frame)
             bar.advance()
     seconds = time.perf_counter() - begin
     if len(estimates) < 2:
@@ -72,7 +77,7 @@ def track(sequence: Sequence, model: Path, label: str = "track") -> Track:
         )
     poses = np.stack(estimates)
     measured = None if sequence.poses is None else errors(poses, sequence.poses)
-    return Track(np.array(times), poses, len(poses) / seconds, measured)
+    return Track(np.array(times), poses, len(poses) / seconds, measured, album.pictures)
 
 
 def write_track(result: Track, folder: Path) -> None:
@@ -124,6 +129,24 @@ def run_track(
         e = result.errors
         console.print(f"RMS-RPE {e.rms_rpe_t_m:.3f} m, {e.rms_rpe_r_deg:.3f} deg; ATE {e.ate_m:.2f} m, Sim(3)")
     console.print(f"Trajectory: {out / 'trajectory.tum'}, {out / 'trajectory.kitti'}")
+    page = tracked(
+        sequence.name,
+        _name(model),
+        Trajectory(result.poses, times=result.times),
+        sequence.poses,
+        sequence.reference,
+        result.pictures,
+        settings,
+    )
+    if write_report(out, page):
+        console.print(f"Report: {out / 'report.html'}   pictures: {out / 'plots'}")
+
+
+def _name(model: Path) -> str:
+    """What a model is called: an ONNX file like its folder, where it has the name that export gives."""
+    if model.suffix != ".onnx":
+        return model.resolve().name
+    return model.resolve().parent.name if model.name == "model.onnx" else model.stem
 
 
 def _onnx(model: Path, out: Path) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from distilvo import evaluation, parallel
+from distilvo.bench import TIMER, latencies_ms
 from distilvo.clips import FrameStore, motion_scale, open_store
 from distilvo.errors import DistilvoError
 from distilvo.evaluation import constant_motion, model_row, network_motions
@@ -19,13 +20,25 @@ from distilvo.models.student import shaped_architecture, student_architecture
 from distilvo.models.teacher import SHIPPED_TEACHER, teacher_architecture
 from distilvo.progress import console, silence
 from distilvo.recipes import FoldTeacher, about, distil, train_supervised
-from distilvo.scoring import Request, Score, publish, score, score_files
+from distilvo.report import (
+    Curves,
+    ModelRow,
+    RunResults,
+    TrustResult,
+    markdown_table,
+    model_table,
+    results_table,
+    write_report,
+)
+from distilvo.scoring import Request, Score, publish, report, score, score_files
 from distilvo.sequences import choose
 from distilvo.settings import Method, Recipe, Scoring, Shape
 from distilvo.trajectories import Trajectory, read_kitti
 
 Model = tuple[PoseNetwork, dict[str, Any]]
 """A network and its configuration."""
+
+_MEAN_MOTION = "The mean motion is that of these sequences."
 
 
 def render(out: Path, seeds: range, frames: int, size: tuple[int, int], poses: Path | None, hard: float) -> None:
@@ -75,7 +88,8 @@ def train(
     flownet = None if filled is None else {"file": str(init_flownet), "convolutions": filled}
     kept = about(store, recipe, method="ground truth only", init=str(init), init_flownet=flownet)
     parallel.on_main(lambda: save_model(network, out, kept))
-    console.print(f"{out}: {architecture.name}, last training loss {curve[-1][1]:.4f}")
+    headline = f"{architecture.name}, last training loss {curve[-1][1]:.4f}"
+    _report_training(out, "train", headline, {"supervised" if rate is not None else "teacher": curve}, settings)
 
 
 def distill(
@@ -90,8 +104,7 @@ def distill(
     fold_teacher: Recipe,
     fold_init: Path | None,
 ) -> None:
-    """Distil a student, and draw the trust that it was taught with."""
-    from distilvo.report.plots import plot_trust
+    """Distil a student, and show the trust that it was taught with."""
     from distilvo.report.trust import trust_result
 
     for size in (recipe.batch_size, fold_teacher.batch_size if method.folds else recipe.batch_size):
@@ -106,9 +119,25 @@ def distill(
     made = distil(network, architecture, store, recipe, checkpoints, cache, architecture.name, method, folds)
     kept = about(store, recipe, method=asdict(method), eta=made.trust.etas)
     parallel.on_main(lambda: save_model(made.student, out, kept))
-    plot_trust(out / "trust.png", trust_result(store, made.lessons.teacher, made.trust))
+    trust = trust_result(store, made.lessons.teacher, made.trust)
     phi = made.trust.of_sample
-    console.print(f"{out}: {architecture.name}; trust Phi mean {phi.mean():.3f}, lowest {phi.min():.3f}: trust.png")
+    headline = f"{architecture.name}; trust Φ mean {phi.mean():.3f}, lowest {phi.min():.3f}"
+    _report_training(out, "distill", headline, made.curves, settings | {"method": asdict(method)}, trust)
+
+
+def _report_training(
+    out: Path, verb: str, headline: str, curves: Curves, settings: dict[str, Any], trust: TrustResult | None = None
+) -> None:
+    """Write and name the page of a training; how good the model is, evaluate tells."""
+    if not parallel.is_main():
+        return
+    shown = {key: value for key, value in settings.items() if key != "architecture"}
+    notes = ["How good the model is on drives that it has not seen: distilvo evaluate."]
+    results = RunResults(
+        f"distilvo {verb} {out.name}", headline, curves=curves, trust=trust, settings=shown, notes=notes
+    )
+    write_report(out, results)
+    console.print(f"{out}: {headline}; report.html")
 
 
 def evaluate(request: Request) -> None:
@@ -137,8 +166,11 @@ def evaluate(request: Request) -> None:
         for name in networks:
             evaluation.write_trajectories(found[name], out / "trajectories" / name.strip("/").replace("/", "_"))
     publish(request, scores + read, table=not with_size)
-    if with_size:
-        _publish_models(networks, found, latency, out)
+    if not with_size:
+        report(request, scores + read)
+        return
+    rows = _publish_models(networks, found, latency, out)
+    report(request, scores, [model_table(rows)], [TIMER, _MEAN_MOTION])
 
 
 def export(model: Path, out: Path | None) -> None:
@@ -156,8 +188,6 @@ def _run_models(
     networks: dict[str, Model], data: Path, request: Request, timed: bool
 ) -> tuple[dict[str, evaluation.Evaluation], list[Score], dict[str, float]]:
     """Trajectories, scores and, where they are to be timed, latencies in ms; the data's mean motion comes first."""
-    from distilvo.bench import latencies_ms
-
     found: dict[str, evaluation.Evaluation] = {}
     scores: list[Score] = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -193,19 +223,17 @@ def _scores(name: str, found: evaluation.Evaluation, store: FrameStore, how: Sco
 
 def _publish_models(
     networks: dict[str, Model], found: dict[str, evaluation.Evaluation], latency: dict[str, float], out: Path | None
-) -> None:
-    """Print the table of models with their size and latency, and write it."""
-    from distilvo.bench import TIMER
-    from distilvo.report import markdown_table, results_table
-
+) -> list[ModelRow]:
+    """Print the table of models with their size and latency, and write it; gives its rows."""
     first = next(iter(networks.values()))[0].architecture
     rows = [model_row("mean_motion", found["mean_motion"], None, first)]
     rows += [model_row(n, found[n], network.architecture, first, latency[n]) for n, (network, _) in networks.items()]
     console.print(results_table(rows))
-    console.print(TIMER + " The mean motion is that of these sequences.")
+    console.print(f"{TIMER} {_MEAN_MOTION}")
     if out is not None:
         write_text(out / "table.md", markdown_table(rows))
         write_json(out / "summary.json", {"models": [row.to_dict() for row in rows]})
+    return rows
 
 
 def _begin_with_flownet(architecture: Architecture, path: Path, seed: int) -> tuple[PoseNetwork, list[str]]:

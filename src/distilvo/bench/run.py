@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from distilvo.bench import machine
+from distilvo import machine
 from distilvo.bench.child import start
 from distilvo.bench.contestants import Contestant, gather
 from distilvo.bench.engines import Track

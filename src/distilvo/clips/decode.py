@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilvo.errors import DistilvoError
+from distilvo.machine import usable_cores
 from distilvo.progress import Bar
 from distilvo.sequences import Sequence
 from distilvo.sequences.frame_format import FrameFormat
@@ -53,8 +53,7 @@ def decode(sequence: Sequence, form: FrameFormat, into: NDArray[np.uint8], bar: 
 @contextmanager
 def _threads() -> Iterator[ThreadPoolExecutor]:
     """One for each core that this process may use; what has not begun is dropped at the first error."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    pool = ThreadPoolExecutor(cores, "decode")
+    pool = ThreadPoolExecutor(usable_cores(), "decode")
     try:
         yield pool
     finally:

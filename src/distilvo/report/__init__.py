@@ -1,37 +1,34 @@
 """The report of a run: a table, pictures and one HTML page.
 
-``results`` says what a report is made of; ``table``, ``plots`` and ``page`` make it. Nothing here imports torch but
-``trust``, and the plotting libraries load only when ``write_plots`` or ``write_page`` is asked for.
+``results`` says what a report is made of; ``table``, ``plots`` and ``page`` make it, ``write`` both files of a folder.
+Nothing here imports torch but ``trust``, and the plotting libraries load only when ``write_report`` is asked for.
 """
 
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-from distilvo.report.results import DriveResult, RunResults, TrustResult, TrustSample
-from distilvo.report.table import markdown_table, results_table, verdict
-
-if TYPE_CHECKING:
-    from distilvo.report.page import write_page
-    from distilvo.report.plots import write_plots
+from distilvo.report.results import (
+    Curves,
+    DriveResult,
+    Estimate,
+    ModelRow,
+    RunResults,
+    TrustResult,
+    TrustSample,
+    frames_to_show,
+)
+from distilvo.report.table import markdown_table, model_table, results_table, verdict
+from distilvo.report.write import write_report
 
 __all__ = [
+    "Curves",
     "DriveResult",
+    "Estimate",
+    "ModelRow",
     "RunResults",
     "TrustResult",
     "TrustSample",
+    "frames_to_show",
     "markdown_table",
+    "model_table",
     "results_table",
     "verdict",
-    "write_page",
-    "write_plots",
+    "write_report",
 ]
-
-_HEAVY = {"write_page": "distilvo.report.page", "write_plots": "distilvo.report.plots"}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HEAVY:
-        return getattr(import_module(_HEAVY[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import json
-import platform
-import sys
 from html import escape
-from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from plotly.offline import get_plotlyjs
 
+from distilvo import machine
 from distilvo.files import atomic_path
-from distilvo.report import figures
+from distilvo.report.figures import Figures, Spec, trust_histogram
 from distilvo.report.pictures import data_uris
-from distilvo.report.results import DriveResult, RunResults, TrustResult, TrustSample
-from distilvo.report.style import colour
-from distilvo.report.table import HEADERS, table_cells, verdict
+from distilvo.report.results import DriveResult, ReportTable, RunResults, TrustSample
+from distilvo.report.style import ALIGNMENTS, Palette, label
 
-_PICTURES_BUDGET = 550_000
-_PACKAGES = ("distilvo", "torch", "numpy", "onnxruntime")
+_PICTURES_BUDGET = 750_000
 
 # The policy forbids every request, whatever a library on the page may try.
 _PAGE = """<!doctype html>
@@ -41,6 +37,7 @@ _PAGE = """<!doctype html>
 {body}
 </main>
 <script type="application/json" id="figures">{figures}</script>
+<script type="application/json" id="ways">{ways}</script>
 <script>{plotly}</script>
 <script>
 {js}</script>
@@ -56,13 +53,21 @@ def write_page(path: Path, results: RunResults) -> Path:
         DistilvoError: the page cannot be written, or an estimate does not fit its drive.
     """
     page = _Page(results)
-    sections = [_head(results), *page.drives(), page.training(), page.trust(), _details(results.settings)]
+    sections = [
+        page.errors(),
+        page.lengths(),
+        *page.drives(),
+        page.training(),
+        page.trust(),
+        _details(results.settings),
+    ]
+    body = "\n".join([page.head(), *(section for section in sections if section)])
     text = _PAGE.format(
         title=escape(results.title),
         css=_asset("page.css"),
-        body="\n".join(section for section in sections if section),
-        # Text inside a script ends at "</script", wherever that stands.
-        figures=json.dumps(page.specs).replace("<", "\\u003c"),
+        body=body,
+        figures=_script(page.specs),
+        ways=_script(page.ways),
         plotly=get_plotlyjs(),
         js=_asset("page.js"),
     )
@@ -72,35 +77,71 @@ def write_page(path: Path, results: RunResults) -> Path:
 
 
 class _Page:
-    """The sections with plots and pictures; ``specs`` gathers the plots by name."""
+    """The sections; ``specs`` gathers the plots by name, ``ways`` where the frames of each drive are."""
 
     def __init__(self, results: RunResults) -> None:
-        self.specs: dict[str, figures.Spec] = {}
+        self.specs: dict[str, Spec] = {}
+        self.ways: dict[str, Any] = {}
         self._results = results
-        self._uris = iter(data_uris(_frames(results), _PICTURES_BUDGET))
+        self._drives = [drive for drive in results.drives if drive.estimates]
+        models = [name for drive in self._drives for name in drive.estimates]
+        named = [row[0].text for table in results.tables for row in table.rows]
+        self._palette = Palette([*(row.name for row in results.rows), *models, *results.curves, *named])
+        self._figures = Figures(self._drives, results.how, self._palette)
+        samples = [*results.trust.least, *results.trust.most] if results.trust else []
+        pictures = [picture for drive in self._drives for picture in drive.pictures.values()]
+        # In the order in which the page shows them.
+        self._uris = iter(data_uris([*pictures, *(sample.frame for sample in samples)], _PICTURES_BUDGET))
 
-    def drives(self) -> list[str]:
-        """The spread of the errors over all drives, then each drive."""
-        if not any(drive.estimates for drive in self._results.drives):
-            return []
-        points = figures.points_per_line(self._results.drives)
-        translation, rotation = figures.error_boxes(self._results.drives)
-        spread = (
-            "<h2>Errors of single frames</h2>"
-            '<p class="soft">Relative pose error over consecutive frames of all drives, not aligned. '
-            "Boxes hold the middle half of the frames, whiskers the middle 90 %; the dashed line is the mean.</p>"
+    def head(self) -> str:
+        """Title, where things are, what came out, and the tables."""
+        results = self._results
+        headline = escape(results.headline).replace(" %", "&nbsp;%")
+        return (
+            f"<h1>{escape(results.title)}</h1>{self._contents()}"
+            + (f'<p class="verdict">{headline}</p>' if headline else "")
+            + "<noscript><p>The plots need JavaScript; the tables do not.</p></noscript>"
+            + "".join(map(self._table, results.tables))
+            + ("<ul>" + "".join(f"<li>{escape(note)}</li>" for note in results.notes) + "</ul>") * bool(results.notes)
+        )
+
+    def errors(self) -> str:
+        """The spread of the errors over all drives."""
+        translation, rotation = self._figures.error_boxes()
+        if not translation["data"]:
+            return ""
+        return (
+            '<h2 id="errors">Errors of single frames</h2>'
+            f'<p class="soft">Relative pose error over {escape(self._results.how.over)} of all drives. '
+            "Boxes hold the middle half, whiskers the middle 90 %; the dashed line is the mean.</p>"
             f'<div class="pair">{self._plot(translation, "low")}{self._plot(rotation, "low")}</div>'
         )
-        return [spread, *(self._drive(drive, points) for drive in self._results.drives)]
+
+    def lengths(self) -> str:
+        """The errors by the length of the stretch."""
+        specs = self._figures.error_by_length()
+        if not specs:
+            return ""
+        aligned = ALIGNMENTS[self._results.how.relative_alignment]
+        return (
+            '<h2 id="lengths">Errors by path length</h2>'
+            f'<p class="soft">As the KITTI benchmark measures them ({aligned}): over stretches of so many metres of '
+            "the true path, the mean of all that begin at every tenth frame.</p>"
+            f'<div class="pair">{"".join(map(self._plot, specs))}</div>'
+        )
+
+    def drives(self) -> list[str]:
+        """Each drive from above, its errors along the way, and pictures of the places."""
+        return [self._drive(f"drive{number}", drive) for number, drive in enumerate(self._drives)]
 
     def training(self) -> str:
         """The training curves."""
         if not any(self._results.curves.values()):
             return ""
         return (
-            "<h2>Training</h2>"
+            '<h2 id="training">Training</h2>'
             '<p class="soft">Trainings have different losses (ground truth, hints, imitation): compare the '
-            "shapes, not the heights.</p>" + self._plot(figures.training_curves(self._results.curves))
+            "shapes, not the heights.</p>" + self._plot(self._figures.training_curves(self._results.curves))
         )
 
     def trust(self) -> str:
@@ -109,81 +150,89 @@ class _Page:
         if trust is None:
             return ""
         return (
-            "<h2>Trust in the teacher</h2>"
+            '<h2 id="trust">Trust in the teacher</h2>'
             '<p class="soft">Φ = 1 − e/η over the training set: about 1 where the teacher is right, about 0 where it '
             f"errs most. {len(trust.phi):,} samples, η = {trust.eta:.4g}.</p>"
-            + self._plot(figures.trust_histogram(trust), "low")
+            + self._plot(trust_histogram(trust), "low")
             + self._samples("Least trusted", trust.least)
             + self._samples("Most trusted", trust.most)
         )
 
-    def _drive(self, drive: DriveResult, points: int) -> str:
-        name = escape(drive.name)
-        pictures = [self._picture(f"along drive {name}", "") for _ in drive.frames]
+    def _contents(self) -> str:
+        """Links to the sections that there are."""
+        results = self._results
+        there = {
+            "errors": any(drive.has_poses for drive in self._drives),
+            "lengths": bool(self._figures.error_by_length()),
+        }
+        named = {"errors": "single frames", "lengths": "path lengths"}
+        links = [(key, named[key]) for key, present in there.items() if present]
+        links += [(f"drive{number}", f"drive {drive.name}") for number, drive in enumerate(self._drives)]
+        links += [("training", "training")] * any(results.curves.values())
+        links += [("trust", "trust")] * (results.trust is not None)
+        links += [("settings", "settings")]
+        return "<nav>" + "".join(f'<a href="#{key}">{escape(text)}</a>' for key, text in links) + "</nav>"
+
+    def _table(self, table: ReportTable) -> str:
+        header = "".join(f'<th scope="col">{escape(text)}</th>' for text in table.headers)
+        lines = []
+        for name, *cells in table.rows:
+            dot = f'<span class="dot" style="background:{self._palette.colour(name.text)}"></span>'
+            values = "".join(f"<td>{'<b>' * cell.best}{escape(cell.text)}{'</b>' * cell.best}</td>" for cell in cells)
+            lines.append(f'<tr><th scope="row">{dot}{escape(label(name.text))}</th>{values}</tr>')
+        note = f'<p class="soft">{escape(table.note)}</p>' if table.note else ""
+        body = "".join(lines)
+        return f'<div class="wide"><table><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table></div>{note}'
+
+    def _drive(self, key: str, drive: DriveResult) -> str:
+        self.ways[key] = self._figures.way(drive)
+        aligned = ALIGNMENTS[self._results.how.ate_alignment]
+        plots, said = self._plot(self._figures.trajectories(drive), "tall", "map"), "The drive from above"
+        if drive.truth is not None:
+            said += f", each estimate aligned with the {drive.reference or 'truth'} ({aligned})"
+            plots += self._plot(self._figures.position_error(drive), "tall", "along")
+        relative = self._figures.relative_error(drive) if drive.has_poses else None
+        steps = self._plot(relative, "low", "along") if relative is not None and relative["data"] else ""
         return (
-            f"<h2>Drive {name}</h2>"
-            '<p class="soft">First the drive from above, each estimate aligned with the truth by Sim(3): drag to move, '
-            "turn the wheel to zoom. Then each estimate's distance from the truth after that alignment.</p>"
-            f'<div class="pair">{self._plot(figures.trajectories(drive, points), "tall")}'
-            f"{self._plot(figures.error_along(drive, points), 'tall')}</div>" + _strip(pictures)
+            f'<section data-drive="{key}" id="{key}"><h2>Drive {escape(drive.name)}</h2>'
+            f'<p class="soft">{said}: drag to move, turn the wheel to zoom. Point at a place of any plot, '
+            "or choose a picture: the others show where that is.</p>"
+            f'<div class="pair">{plots}</div>{steps}{self._pictures(drive)}</section>'
         )
 
+    def _pictures(self, drive: DriveResult) -> str:
+        if not drive.pictures:
+            return ""
+        buttons = "".join(
+            f'<button type="button" data-frame="{frame}"><img src="{next(self._uris)}" alt="frame {frame}">'
+            f"<span>{_place(drive, frame)}</span></button>"
+            for frame in drive.pictures
+        )
+        return f'<p class="soft place" aria-live="polite">&nbsp;</p><div class="film">{buttons}</div>'
+
     def _samples(self, title: str, samples: list[TrustSample]) -> str:
-        pictures = [self._picture(escape(sample.label), _caption(sample)) for sample in samples]
-        return f"<h3>{title}</h3>" + _strip(pictures) if pictures else ""
+        if not samples:
+            return ""
+        shown = "".join(
+            f'<figure><img src="{next(self._uris)}" alt="{escape(sample.label)}">'
+            f"<figcaption>{_caption(sample)}</figcaption></figure>"
+            for sample in samples
+        )
+        return f'<h3>{title}</h3><div class="strip">{shown}</div>'
 
-    def _picture(self, alternative: str, caption: str) -> str:
-        """The next picture, in the order of ``_frames``; both texts are HTML already."""
-        below = f"<figcaption>{caption}</figcaption>" if caption else ""
-        return f'<figure><img src="{next(self._uris)}" alt="{alternative}">{below}</figure>'
-
-    def _plot(self, spec: figures.Spec, size: str = "") -> str:
+    def _plot(self, spec: Spec, size: str = "", place: str = "") -> str:
+        """``place``: how the plot shows a place of its drive, on a map or along the way."""
         name = f"plot{len(self.specs)}"
         self.specs[name] = spec
-        return f'<div class="plot {size}" data-figure="{name}"></div>'
+        linked = f' data-place="{place}"' if place else ""
+        return f'<div class="plot {size}" data-figure="{name}"{linked}></div>'
 
 
-def versions() -> dict[str, str]:
-    """What the numbers depend on: Python, packages and the processor."""
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found | {"system": f"{platform.system()} {platform.machine()}", "processor": _processor()}
-
-
-def _frames(results: RunResults) -> list[Any]:
-    """Every picture in the order in which the page shows them."""
-    trust: TrustResult | None = results.trust
-    samples = [*trust.least, *trust.most] if trust else []
-    # Drives without any estimate are not shown.
-    drives = results.drives if any(drive.estimates for drive in results.drives) else []
-    return [frame for drive in drives for frame in drive.frames] + [sample.frame for sample in samples]
-
-
-def _head(results: RunResults) -> str:
-    notes = "".join(f"<li>{escape(note)}</li>" for note in results.notes)
-    header = "".join(f'<th scope="col">{escape(text)}</th>' for text in HEADERS)
-    return (
-        f"<h1>{escape(results.title)}</h1>"
-        f'<p class="verdict">{escape(verdict(results.rows)).replace(" %", "&nbsp;%")}</p>'
-        "<noscript><p>The plots need JavaScript; the table does not.</p></noscript>"
-        f'<div class="wide"><table><thead><tr>{header}</tr></thead><tbody>{_table_body(results)}</tbody></table></div>'
-        '<p class="soft">Root mean squares over all frames; RPE over consecutive frames, not aligned; ATE aligned by '
-        "Sim(3). Smaller is better; the best student of each measure is bold.</p>"
-        + (f"<ul>{notes}</ul>" if notes else "")
-    )
-
-
-def _table_body(results: RunResults) -> str:
-    lines = []
-    for row, (name, *cells) in zip(results.rows, table_cells(results.rows), strict=True):
-        dot = f'<span class="dot" style="background:{colour(row.name)}"></span>'
-        values = "".join(f"<td>{'<b>' * cell.best}{escape(cell.text)}{'</b>' * cell.best}</td>" for cell in cells)
-        lines.append(f'<tr><th scope="row">{dot}{escape(name.text)}</th>{values}</tr>')
-    return "".join(lines)
+def _place(drive: DriveResult, frame: int) -> str:
+    """What stands below the picture of a frame."""
+    if drive.times is None:
+        return f"frame {frame}"
+    return f"frame {frame}, {drive.times[frame] - drive.times[0]:.1f} s"
 
 
 def _details(settings: dict[str, Any]) -> str:
@@ -191,18 +240,20 @@ def _details(settings: dict[str, Any]) -> str:
         name: value if isinstance(value, str) else json.dumps(value, default=str) for name, value in settings.items()
     }
     return (
-        "<details><summary>Settings and versions</summary>"
-        f"<h3>Settings</h3>{_facts(shown)}<h3>Versions</h3>{_facts(versions())}</details>"
+        '<details id="settings"><summary>Settings and versions</summary>'
+        f"<h3>Settings</h3>{_facts(shown)}<h3>Versions and machine</h3>{_facts(_machine())}</details>"
     )
+
+
+def _machine() -> dict[str, str]:
+    found = machine.describe()
+    named = {"python": found["python"], **found["versions"], "system": found["os"], "processor": found["cpu"]}
+    return named | {"cores": f"{found['cores_usable']} of {found['cores']}"}
 
 
 def _facts(facts: dict[str, str]) -> str:
     lines = (f'<tr><th scope="row">{escape(key)}</th><td>{escape(value)}</td></tr>' for key, value in facts.items())
     return f"<table><tbody>{''.join(lines)}</tbody></table>"
-
-
-def _strip(pictures: list[str]) -> str:
-    return f'<div class="strip">{"".join(pictures)}</div>' if pictures else ""
 
 
 def _caption(sample: TrustSample) -> str:
@@ -212,17 +263,9 @@ def _caption(sample: TrustSample) -> str:
     )
 
 
-def _processor() -> str:
-    """The processor's name; Linux keeps it in a file, other systems tell it themselves."""
-    if sys.platform == "linux":
-        try:
-            lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError:
-            lines = []
-        for line in lines:
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"
+def _script(data: Any) -> str:
+    """JSON inside a script, which ends at "</script" wherever that stands."""
+    return json.dumps(data).replace("<", "\\u003c")
 
 
 def _asset(name: str) -> str:

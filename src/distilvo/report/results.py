@@ -1,18 +1,69 @@
-"""What a report is made of. Plain data: nothing here draws or measures."""
+"""What a report is made of. Plain data: nothing here draws, and nothing needs torch."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:  # evaluation imports torch, which a report can do without
-    from distilvo.evaluation import ModelRow
+from distilvo.alignment import align
+from distilvo.metrics import Deviations, deviations
+from distilvo.pairs import Indices
+from distilvo.settings import Scoring
 
 Picture = NDArray[np.uint8]
 """(H, W) grey or (H, W, 3) RGB."""
+
+Curves = dict[str, list[tuple[int, float]]]
+"""(step, loss) along each training."""
+
+_MOST_PICTURES, _MOST_OF_A_DRIVE, _FEWEST_OF_A_DRIVE = 160, 40, 6
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """One row of the table, and one object of ``summary.json``.
+
+    Attributes:
+        name: which model.
+        parameters: trainable values.
+        reduction_percent: how many fewer than the teacher has; 0 for the teacher itself.
+        latency_ms: median of one step; ``bench.TIMER`` says what the timer holds.
+        rms_rpe_t_m: RMS relative pose error over consecutive frames, translation, m.
+        rms_rpe_r_deg: the same, rotation, degrees.
+        ate_m: RMS absolute trajectory error, m, each drive aligned by Sim(3).
+    """
+
+    name: str
+    parameters: int
+    reduction_percent: float
+    latency_ms: float
+    rms_rpe_t_m: float
+    rms_rpe_r_deg: float
+    ate_m: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``summary.json`` has it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What stands in one place of a table; ``best``: it stands out."""
+
+    text: str
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class ReportTable:
+    """A table of a page; the first cell of each row is the name of a model, as the drives have it."""
+
+    headers: tuple[str, ...]
+    rows: list[list[Cell]]
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,40 +102,100 @@ class TrustResult:
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """What a model made of a drive.
+
+    Attributes:
+        poses: (M, 4, 4) camera-to-world, m, as predicted.
+        frames: (M,) of the drive, which they are of; None for every one of them.
+    """
+
+    poses: NDArray[np.float64]
+    frames: Indices | None = None
+
+    @property
+    def places(self) -> Indices:
+        """``frames``, also where they are all."""
+        return np.arange(len(self.poses)) if self.frames is None else self.frames
+
+
+@dataclass(frozen=True)
 class DriveResult:
     """One drive and what each model made of it.
 
     Attributes:
         name: of the drive.
-        truth: (N, 4, 4) camera-to-world poses, m; x right, y down, z forward.
-        estimates: (N, 4, 4) by model, as predicted, not aligned; the names are those of the table's rows.
-        frames: a few pictures along the way, (H, W) grey or (H, W, 3) RGB, uint8.
+        truth: (N, 4, 4) camera-to-world poses, m; x right, y down, z forward. None where it is not known.
+        estimates: by model; the names are those of the table's rows.
+        pictures: a few along the way, by frame.
+        times: (N,) of the frames, s, where they are known.
+        reference: what ``truth`` is, where it tells positions alone, such as a GPS; None for true poses.
     """
 
     name: str
-    truth: NDArray[np.float64]
-    estimates: dict[str, NDArray[np.float64]]
-    frames: list[Picture]
+    truth: NDArray[np.float64] | None
+    estimates: dict[str, Estimate]
+    pictures: dict[int, Picture] = field(default_factory=dict)
+    times: NDArray[np.float64] | None = None
+    reference: str | None = None
+
+    @property
+    def has_poses(self) -> bool:
+        """Whether relative errors can be told."""
+        return self.truth is not None and self.reference is None
+
+    @property
+    def way(self) -> NDArray[np.float64]:
+        """Positions (N, 3) of the ground truth, or of the first estimate where there is none."""
+        if self.truth is not None:
+            return self.truth[:, :3, 3]
+        return next(iter(self.estimates.values())).poses[:, :3, 3]
+
+    def aligned(self, model: str, how: Scoring) -> NDArray[np.float64]:
+        """Positions (M, 3) of an estimate, moved onto the truth as for the ATE."""
+        estimate = self.estimates[model]
+        if self.truth is None:
+            return estimate.poses[:, :3, 3]
+        moved: NDArray[np.float64] = align(estimate.poses, self.truth[estimate.places], how.ate_alignment)[:, :3, 3]
+        return moved
+
+    def deviations(self, model: str, how: Scoring) -> Deviations:
+        """Every error of an estimate; there must be a truth."""
+        assert self.truth is not None
+        estimate = self.estimates[model]
+        return deviations(estimate.poses, self.truth, how, estimate.frames, self.times)
 
 
 @dataclass(frozen=True)
 class RunResults:
-    """All that the report of one run shows.
+    """All that the report of one run shows; what is empty is left out.
 
     Attributes:
         title: of the page.
-        rows: of the table: mean_motion, teacher, student_supervised, student_distilled, or some of them.
-        drives: that the models had not seen.
-        curves: (step, loss) along each training: teacher, supervised, and the stages hint and imitation.
+        headline: what came out, in a sentence or two.
+        tables: the figures.
+        rows: errors of each model over all drives, to draw.
+        drives: that the models were run on.
+        curves: along each training: teacher, supervised, and the stages hint, imitation and joint.
         trust: None where no teacher was asked.
         settings: that the run was begun with, anything JSON can hold.
         notes: plain sentences about what the numbers mean: what the timer holds, which data, which alignment.
+        how: the alignment and the pairs that errors are drawn with.
     """
 
     title: str
-    rows: list[ModelRow]
-    drives: list[DriveResult]
-    curves: dict[str, list[tuple[int, float]]]
-    trust: TrustResult | None
-    settings: dict[str, Any]
-    notes: list[str]
+    headline: str = ""
+    tables: list[ReportTable] = field(default_factory=list)
+    rows: list[ModelRow] = field(default_factory=list)
+    drives: list[DriveResult] = field(default_factory=list)
+    curves: Curves = field(default_factory=dict)
+    trust: TrustResult | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    how: Scoring = field(default_factory=Scoring)
+
+
+def frames_to_show(frames: int, drives: int) -> Indices:
+    """Which of a drive's frames a page of so many drives has pictures of: evenly spread, with both ends."""
+    count = int(np.clip(_MOST_PICTURES // max(1, drives), _FEWEST_OF_A_DRIVE, _MOST_OF_A_DRIVE))
+    return np.unique(np.linspace(0, frames - 1, min(frames, count)).round().astype(np.intp))

@@ -44,10 +44,19 @@ def score_table(scores: list[Score]) -> Table:
         name, unit = column.name.replace(" ", "\n"), column.unit.replace("/", "\n/")
         alignment = column.alignment.replace("_of_", "\nof ")
         table.add_column(f"{name}\n{unit}\n{alignment}", justify="right", no_wrap=True)
-    for score in scores:
-        cells = [score.name, score.sequence, *(column.show(score) for column in _columns(score.how))]
-        table.add_row(*(Text(cell) for cell in cells))
+    for row in score_rows(scores):
+        table.add_row(*map(Text, row))
     return table
+
+
+def score_headers(how: Scoring) -> tuple[str, ...]:
+    """Of the table on a page."""
+    return ("estimate", "sequence", *(f"{column.name} ({column.unit}, {column.alignment})" for column in _columns(how)))
+
+
+def score_rows(scores: list[Score]) -> list[list[str]]:
+    """Cells of the table, as they are read."""
+    return [[score.name, score.sequence, *(column.show(score) for column in _columns(score.how))] for score in scores]
 
 
 def csv_table(scores: list[Score]) -> str:
@@ -68,7 +77,7 @@ def latex_table(scores: list[Score]) -> str:
         ["", "", *(f"({column.unit})" for column in columns)],
         ["estimate", "sequence", *(column.alignment for column in columns)],
     ]
-    rows = [[score.name, score.sequence, *(column.show(score) for column in columns)] for score in scores]
+    rows = score_rows(scores)
     notes = [f"% {score.name}, {score.sequence}: {note}" for score in scores if (note := score.note())]
     return "\n".join(
         [

@@ -5,26 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from distilvo.report.results import Cell, ModelRow, ReportTable
 from distilvo.report.style import label
 
-if TYPE_CHECKING:
-    from distilvo.evaluation import ModelRow
-
 NOTHING = "–"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What stands in one place of the table; ``best``: the best student of the column."""
-
-    text: str
-    best: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,6 +53,16 @@ def table_cells(rows: list[ModelRow]) -> list[list[Cell]]:
     """The table row by row, in the order of ``HEADERS``."""
     columns = [_cells(column, rows) for column in _COLUMNS]
     return [list(row) for row in zip(*columns, strict=True)]
+
+
+def model_table(rows: list[ModelRow]) -> ReportTable:
+    """The table for a page."""
+    note = (
+        "Root mean squares over all frames; RPE over consecutive frames, not aligned; ATE aligned by Sim(3). Smaller "
+        "is better; the best student of each measure is bold."
+    )
+    named = [[Cell(row.name), *cells[1:]] for row, cells in zip(rows, table_cells(rows), strict=True)]
+    return ReportTable(HEADERS, named, note)
 
 
 def results_table(rows: list[ModelRow]) -> Table:

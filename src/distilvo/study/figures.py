@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from distilvo.report.plots import png_figure
-from distilvo.report.style import LEAST_TRUSTED, colour
+from distilvo.report.style import LEAST_TRUSTED, Palette
 from distilvo.study.plan import Cell, Plan, Reference, Row
 from distilvo.study.statistics import (
     ERRORS,
@@ -24,7 +24,8 @@ from distilvo.study.statistics import (
 )
 from distilvo.study.tables import TITLES, distribution_rows
 
-_STUDENT, _TEACHER = colour("student_distilled"), colour("teacher")
+_LOOKS = Palette(("student_distilled", "teacher", "mean_motion"))
+_STUDENT, _TEACHER = _LOOKS.colour("student_distilled"), _LOOKS.colour("teacher")
 _VERDICTS = {"better": _STUDENT, "worse": LEAST_TRUSTED, "no difference shown": "#6b6b6b"}
 _MARKS = {"better": "o", "worse": "s", "no difference shown": "D"}
 _Pair = tuple[dict[int, Cell], dict[int, Cell]]
@@ -111,7 +112,7 @@ def _plot_rates(path: Path, title: str, rows: list[Row], cells: CellsOfRows, tea
 def _plot_distributions(path: Path, rows: list[Row], cells: CellsOfRows, references: Sequence[Reference]) -> None:
     """Boxes of the middle half, whiskers of the middle 90 %, a dot at 99 %; quantiles are means over seeds."""
     names = [row.label for row in rows] + [found.name.replace("_", " ") for found in references]
-    colours = [_STUDENT] * len(rows) + [colour(found.name) for found in references]
+    colours = [_STUDENT] * len(rows) + [_LOOKS.colour(found.name) for found in references]
     with png_figure(path, (11, 1.6 + 0.42 * len(names))) as figure:
         panels = figure.subplots(1, 2, sharey=True)
         for axes, (field, header) in zip(panels, _SPREADS, strict=True):

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import platform
 import shutil
 import sys
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
 
+from distilvo import machine
 from distilvo import progress as progress_bars
 from distilvo.bench import latencies_ms
 from distilvo.clips import FrameStore, motion_scale, open_store
@@ -67,7 +65,7 @@ def run_study(
         )
     claim_folder(out, "study", {"plan": _plain(plan), "data": str(data), "teacher": str(teacher)})
     bench = _prepare(plan, out, data, teacher or SHIPPED_TEACHER)
-    _make_cells(bench, data, workers or _cores())
+    _make_cells(bench, data, workers or machine.usable_cores())
     latency = _latencies(bench)
     cells = [
         _cell(bench, row, seed, times)
@@ -220,22 +218,11 @@ def _trusts(bench: Bench) -> dict[str, TrustResult]:
 
 def about_machine() -> dict[str, str]:
     """The command, the date, and what it ran on."""
-    packages = {name: version(name) for name in ("distilvo", "torch", "numpy", "onnxruntime")}
     return {
         "command": " ".join(["distilvo", *sys.argv[1:]]),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "versions": ", ".join([f"Python {sys.version.split()[0]}", *(f"{n} {v}" for n, v in packages.items())]),
-        "machine": f"{_cores()} cores, {_processor()}",
+        "versions": ", ".join(
+            [f"Python {sys.version.split()[0]}", *(f"{n} {v}" for n, v in machine.versions().items())]
+        ),
+        "machine": f"{machine.usable_cores()} cores, {machine.cpu()}",
     }
-
-
-def _processor() -> str:
-    """What Linux calls the processor, or else what Python knows."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilvo.errors import DistilvoError
+from distilvo.machine import usable_cores
 from distilvo.progress import progress
 from distilvo.world.hardship import is_hard
 from distilvo.world.street import make_street, make_street_along
@@ -50,8 +50,7 @@ def render_streets(
         raise DistilvoError(f"{root}: a share of {hard} hard streets; expected 0 to 1, e.g. 0.5")
     folders = [root / "sequences" / street_name(seed) for seed in seeds]
     missing = [seed for seed, folder in zip(seeds, folders, strict=True) if not folder.exists()]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = min(workers or cores, max(1, len(missing)))
+    workers = min(workers or usable_cores(), max(1, len(missing)))
     work = partial(_render, root=root, frames=frames, size=size, hard=hard)
     with progress(label, len(seeds), len(seeds) - len(missing)) as bar:
         if workers == 1:

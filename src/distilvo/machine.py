@@ -9,20 +9,25 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("distilvo", "numpy", "onnxruntime", "opencv-python-headless", "torch")
+_PACKAGES = ("distilvo", "numpy", "onnxruntime", "opencv-python-headless", "torch")
 
 
 def describe() -> dict[str, Any]:
     """CPU, cores, memory, system and versions, as JSON can hold it."""
     return {
-        "cpu": _cpu(),
+        "cpu": cpu(),
         "cores": os.cpu_count(),
         "cores_usable": usable_cores(),
         "ram_gb": _ram_gb(),
         "os": platform.platform(),
         "python": sys.version.split()[0],
-        "versions": {name: found for name in PACKAGES if (found := _version(name))},
+        "versions": versions(),
     }
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that figures depend on, where they are installed."""
+    return {name: found for name in _PACKAGES if (found := _version(name))}
 
 
 def usable_cores() -> int:
@@ -35,9 +40,10 @@ def load_average() -> float | None:
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
 
 
-def _cpu() -> str:
+def cpu() -> str:
+    """What Linux calls the processor, or else what Python knows."""
     info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
+    lines = info.read_text(encoding="utf-8", errors="replace").splitlines() if info.exists() else []
     named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return named[0] if named else platform.processor() or platform.machine()
 

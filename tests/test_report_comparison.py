@@ -1,0 +1,122 @@
+"""Reports of evaluate and track: the same drive for all who were scored on it, and drives without true poses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distilvo import poses
+from distilvo.cli import main
+from distilvo.files import read_json
+from distilvo.report import RunResults
+from distilvo.report.comparison import comparison
+from distilvo.report.tracked import Album, tracked
+from distilvo.scoring import Score, score
+from distilvo.settings import Scoring
+from distilvo.trajectories import Trajectory, write_kitti, write_tum
+
+RNG = np.random.default_rng(0)
+TRUTH = poses.trajectory(np.array([0, 0, 1.0, 0, 0.03, 0]) + RNG.normal(0, 0.01, (39, 6)))
+ESTIMATE = poses.trajectory(np.array([0, 0, 1.1, 0, 0.03, 0]) + RNG.normal(0, 0.01, (39, 6)))
+ELSEWHERE = poses.matrices_from_motions(np.array([100.0, 0, -50.0, 0, 1.0, 0]))
+
+
+def scored(name: str, truth: np.ndarray, estimate: np.ndarray = ESTIMATE, sequence: str = "09") -> Score:
+    return score(name, sequence, Trajectory(estimate), Trajectory(truth), Scoring(align="none"))
+
+
+def test_estimates_of_one_drive_share_its_page_wherever_their_truths_begin() -> None:
+    there = ELSEWHERE @ TRUTH, ELSEWHERE @ ESTIMATE
+    found = comparison("c", [scored("a", TRUTH), scored("b", *there), scored("c", TRUTH, sequence="10")], {})
+    assert [(drive.name, list(drive.estimates)) for drive in found.drives] == [("09", ["a", "b"]), ("10", ["c"])]
+    np.testing.assert_allclose(found.drives[0].estimates["b"].poses, ESTIMATE, atol=1e-9)
+
+
+def test_another_truth_of_the_same_name_is_another_drive() -> None:
+    bent = poses.trajectory(np.tile([0, 0, 1.0, 0, 0.02, 0], (39, 1)))
+    shorter = TRUTH[:20], ESTIMATE[:20]
+    found = comparison("c", [scored("a", TRUTH), scored("b", bent), scored("c", *shorter)], {})
+    assert [drive.name for drive in found.drives] == ["09", "09 (b)", "09 (c)"]
+    assert all(len(drive.estimates) == 1 for drive in found.drives)
+
+
+def test_bars_are_those_of_all_sequences_together() -> None:
+    found = comparison("c", [scored("a", TRUTH), scored("a", TRUTH, TRUTH, "10")], {})
+    (row,) = found.rows
+    alone = scored("a", TRUTH).deviations.figures()["rms_rpe_t_m"]
+    assert alone is not None and row.rms_rpe_t_m == pytest.approx(alone / np.sqrt(2))
+    assert [cells[1].text for cells in found.tables[0].rows] == ["09", "10", "all 2"]
+
+
+def test_evaluate_writes_a_page_with_pictures_of_the_data(
+    kitti_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truth = Trajectory(np.loadtxt(kitti_root / "poses" / "00.txt").reshape(-1, 3, 4))
+    rows = np.concatenate([truth.poses, np.tile([[[0, 0, 0, 1.0]]], (len(truth.poses), 1, 1))], axis=1)
+    write_kitti(tmp_path / "mine" / "00.txt", rows)
+    out = tmp_path / "out"
+    command = ["evaluate", str(tmp_path / "mine"), "--data", str(kitti_root), "--out", str(out), "--align", "first"]
+    monkeypatch.setattr("sys.argv", ["distilvo", *command])
+    main()
+    page = (out / "report.html").read_text()
+    assert page.count('<button type="button" data-frame=') == 20
+    assert "first pose aligned" in page and "RMS-RPE (m/frame, first)" in page
+    assert (out / "plots" / "trajectory_00.svg").exists()
+
+
+def ends(page: RunResults) -> list[list[float]]:
+    return [page.drives[0].way[k].tolist() for k in (0, -1)]
+
+
+def test_a_drive_without_truth_is_drawn_alone() -> None:
+    page = tracked("v", "m", Trajectory(ESTIMATE, times=np.arange(40.0)), None, None, {}, {})
+    assert page.drives[0].truth is None and not page.drives[0].has_poses and not page.tables
+    assert "no ground truth" in page.notes[0]
+    assert ends(page) == [ESTIMATE[0, :3, 3].tolist(), ESTIMATE[-1, :3, 3].tolist()]
+
+
+def test_a_gps_is_compared_with_after_alignment() -> None:
+    east, north, up = 2.0 * ESTIMATE[:, 0, 3], 2.0 * ESTIMATE[:, 2, 3], -2.0 * ESTIMATE[:, 1, 3]
+    reference = np.stack([east, north, up], axis=1) + np.array([7.0, 8.0, 9.0])
+    reference[20, 1] += 4.0  # one fix that is off by 4 m, of 40: about 4 / sqrt(40) m
+    page = tracked("m05", "m", Trajectory(ESTIMATE, times=np.arange(40.0)), None, reference, {}, {})
+    drive = page.drives[0]
+    assert drive.reference == "GPS" and not drive.has_poses
+    np.testing.assert_allclose(drive.way[0], [7.0 + east[0], -9.0 - up[0], 8.0 + north[0]])
+    assert float(page.tables[0].rows[0][1].text) == pytest.approx(4 / np.sqrt(40), rel=0.1)
+
+
+@given(frames=st.integers(1, 700))
+def test_an_album_is_evenly_spread_however_long_the_drive(frames: int) -> None:
+    album = Album()
+    for index in range(frames):
+        album.add(index, np.full((2, 3), index % 256, np.uint8))
+    kept = np.array(list(album.pictures))
+    assert kept[0] == 0 and len(set(np.diff(kept).tolist())) <= 1
+    assert min(frames, 20) <= len(kept) <= 40 and frames - kept[-1] <= frames / 20 + 1
+    assert all(picture[0, 0] == index % 256 for index, picture in album.pictures.items())
+
+
+def test_track_writes_a_page(kitti_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, out = Path(__file__).parent / "data" / "tiny.onnx", tmp_path / "out"
+    source = kitti_root / "sequences" / "01"
+    monkeypatch.setattr("sys.argv", ["distilvo", "track", str(source), "--model", str(model), "--out", str(out)])
+    main()
+    page = (out / "report.html").read_text()
+    assert "distilvo track 01" in page and "tiny" in page and page.count("data-frame=") == 20
+    assert f"{read_json(out / 'summary.json')['rms_rpe_t_m']:.4f}" in page
+    assert (out / "plots" / "along_01.png").exists()
+
+
+def test_a_full_report_of_tum_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The truth has five times the rate, so that frames are those of the estimate."""
+    write_tum(tmp_path / "t.tum", TRUTH, 0.1 * np.arange(40))
+    write_tum(tmp_path / "e.tum", ESTIMATE[::5], 0.1 * np.arange(40)[::5])
+    files = ["--truth", str(tmp_path / "t.tum"), "--estimate", str(tmp_path / "e.tum"), "--out", str(tmp_path / "out")]
+    monkeypatch.setattr("sys.argv", ["distilvo", "evaluate", *files])
+    main()
+    assert "Drive t" in (tmp_path / "out" / "report.html").read_text()
