@@ -1,9 +1,11 @@
 """What the teacher costs while a student is trained: steps per second, in turns, on one thread.
 
     python benchmarks/teacher_cost.py
+    python benchmarks/teacher_cost.py --teacher paper --shape small --rounds 5
 
 Supervised training of the student against distillation with the teacher's cached answers (each stage, and both at
-once), and against asking the teacher at every step. All on rendered streets, at the demo's size and rate.
+once), and against asking the teacher at every step. All on rendered streets of the teacher's size; the paper's teacher
+has random weights, on which no time depends.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -23,14 +26,17 @@ from distilvo.distill.hints import Tap
 from distilvo.distill.task import Distillation, HintLoss, ImitationLoss, Supervised, Task, parameters_up_to
 from distilvo.models.files import load_model
 from distilvo.models.network import PoseNetwork
-from distilvo.models.student import student_architecture
-from distilvo.models.teacher import SHIPPED_TEACHER
+from distilvo.models.student import shaped_architecture
+from distilvo.models.teacher import SHIPPED_TEACHER, teacher
 from distilvo.recipes import ask, last_fc
 from distilvo.sequences import open_dataset
-from distilvo.settings import Method, Recipe
+from distilvo.settings import Method, Recipe, Shape
 from distilvo.world.dataset import render_streets
 
 RATE = 92.95
+WARMUP = 2
+STREETS = {"demo": (16, 80), "paper": (2, 60)}  # and frames of each
+BATCH = {"demo": 8, "paper": 2}  # clips of 8 motions
 
 
 def main() -> None:
@@ -38,17 +44,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=40, help="steps of each way, taken in turns")
     parser.add_argument("--bf16", action="store_true")
+    parser.add_argument("--teacher", choices=("demo", "paper"), default="demo")
+    parser.add_argument("--shape", choices=get_args(Shape), default="cut")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     with tempfile.TemporaryDirectory() as folder:
-        steps = _ways(Path(folder), arguments.bf16)
+        steps = _ways(Path(folder), arguments.bf16, arguments.teacher, arguments.shape)
         seconds: dict[str, list[float]] = {name: [] for name in steps}
-        for turn in range(arguments.rounds + 3):
+        for turn in range(arguments.rounds + WARMUP):
             for name, step in steps.items():
                 begin = time.perf_counter()
                 step()
-                if turn >= 3:
+                if turn >= WARMUP:
                     seconds[name].append(time.perf_counter() - begin)
     plain = np.median(seconds["supervised"])
     print("| way | steps/s | of supervised |\n|---|---|---|")
@@ -56,16 +64,17 @@ def main() -> None:
         print(f"| {name} | {1 / np.median(taken):.2f} | {plain / np.median(taken):.2f} |")
 
 
-def _ways(folder: Path, bf16: bool) -> dict[str, Callable[[], None]]:
-    teacher, _ = load_model(SHIPPED_TEACHER)
-    render_streets(folder, range(5_000, 5_016), 80, teacher.architecture.size)
-    store = open_store(open_dataset(folder), teacher.architecture.frame_format, folder / "cache")
-    lessons, _ = ask(teacher, store, Method(), folder / "cache")
-    recipe = Recipe()
+def _ways(folder: Path, bf16: bool, name: str, form: Shape) -> dict[str, Callable[[], None]]:
+    big = load_model(SHIPPED_TEACHER)[0] if name == "demo" else teacher(name).eval()
+    streets, frames = STREETS[name]
+    render_streets(folder, range(5_000, 5_000 + streets), frames, big.architecture.size)
+    store = open_store(open_dataset(folder), big.architecture.frame_format, folder / "cache")
+    lessons, _ = ask(big, store, Method(), folder / "cache")
+    recipe = Recipe(batch_size=BATCH[name])
     taught = Clips(store, recipe.clip_length, recipe.batch_size, 0, lessons)
     alone = Clips(store, recipe.clip_length, recipe.batch_size, 0)
-    shape = student_architecture(RATE, teacher.architecture)
-    guided, hint = last_fc(shape), last_fc(teacher.architecture)
+    shape = shaped_architecture(form, RATE, big.architecture)
+    guided, hint = last_fc(shape), last_fc(big.architecture)
 
     def student() -> PoseNetwork:
         network = PoseNetwork(shape)
@@ -73,7 +82,7 @@ def _ways(folder: Path, bf16: bool) -> dict[str, Callable[[], None]]:
         return network
 
     def hints(network: PoseNetwork) -> HintLoss:
-        return HintLoss(network, guided, True, (128, 128))
+        return HintLoss(network, guided, True, (shape.fc[-1], big.architecture.fc[-1]))
 
     def output(network: PoseNetwork) -> ImitationLoss:
         return ImitationLoss(network, "attentive", network.scale, 0.5)
@@ -87,7 +96,7 @@ def _ways(folder: Path, bf16: bool) -> dict[str, Callable[[], None]]:
         "cached teacher, both at once": (Distillation(both, hints(both), output(both)), taught),
     }
     ways = {name: _stepper(task, _batches(clips), bf16) for name, (task, clips) in tasks.items()}
-    asking = (_asked(teacher, hint, batch) for batch in _batches(alone))
+    asking = (_asked(big, hint, batch) for batch in _batches(alone))
     ways["teacher asked at every step, both at once"] = _stepper(
         Distillation(live, hints(live), output(live)), asking, bf16
     )
@@ -102,9 +111,9 @@ def _batches(clips: Clips) -> Iterator[Batch]:
 
 
 @torch.no_grad()
-def _asked(teacher: PoseNetwork, hint: str, batch: Batch) -> Batch:
-    with Tap(teacher, hint) as tap:
-        motions = teacher(batch.inputs)
+def _asked(big: PoseNetwork, hint: str, batch: Batch) -> Batch:
+    with Tap(big, hint) as tap:
+        motions = big(batch.inputs)
         return replace(batch, teacher=motions, hints=tap.value, trust=torch.ones(motions.shape[:-1]))
 
 
