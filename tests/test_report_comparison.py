@@ -18,6 +18,7 @@ from distilvo.report.tracked import Album, tracked
 from distilvo.scoring import Score, score
 from distilvo.settings import Scoring
 from distilvo.trajectories import Trajectory, write_kitti, write_tum
+from test_sources_malaga import gps_row, make_extract, stamps
 
 RNG = np.random.default_rng(0)
 TRUTH = poses.trajectory(np.array([0, 0, 1.0, 0, 0.03, 0]) + RNG.normal(0, 0.01, (39, 6)))
@@ -120,3 +121,16 @@ def test_a_full_report_of_tum_files(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("sys.argv", ["distilvo", "evaluate", *files])
     main()
     assert "Drive t" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_malaga_is_compared_with_its_gps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = stamps(40)
+    rows = "".join(gps_row(float(times[0]) + k - 1, 3 * k, 4 * k) for k in range(5))
+    extract, out = make_extract(tmp_path / "m", times, gps=rows), tmp_path / "out"
+    model = Path(__file__).parent / "data" / "tiny.onnx"
+    monkeypatch.setattr("sys.argv", ["distilvo", "track", str(extract), "--model", str(model), "--out", str(out)])
+    main()
+    found = read_json(out / "summary.json")
+    assert found["frames"] == 20 and 0 <= found["gps_rms_m"] < 10
+    page = (out / "report.html").read_text()
+    assert "aligned with the GPS" in page and f"{found['gps_rms_m']:.2f}" in page

@@ -69,6 +69,16 @@ def align_positions(estimate: NDArray[Any], truth: NDArray[Any], mode: Alignment
     return moved
 
 
+def poses_of_positions(positions: Floats) -> Floats:
+    """Positions (N, 3) east, north, up, m, of a GPS as poses (N, 4, 4) to align with: of a camera that looks north.
+
+    Axes are then those of all other poses: x east, y down, z north. The orientations are not measured.
+    """
+    poses = np.tile(np.eye(4), (len(positions), 1, 1))
+    poses[:, :3, 3] = np.stack([positions[:, 0], -positions[:, 2], positions[:, 1]], axis=1)
+    return poses
+
+
 def check_pair(estimate: Floats, truth: Floats) -> None:
     """Raise DistilvoError unless both are finite trajectories (N, 4, 4) of the same length N >= 1."""
     check_poses("estimate", estimate)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distilvo.alignment import align, check_pair, check_poses
+from distilvo.alignment import align, check_pair, check_poses, poses_of_positions
 from distilvo.errors import DistilvoError
 from distilvo.pairs import KITTI_LENGTHS_M, KITTI_STEP, Indices, pairs_apart, stretches, travelled
 from distilvo.poses import Floats, between, rotation_angle
@@ -207,6 +207,11 @@ def ate(estimate: NDArray[Any], truth: NDArray[Any], alignment: Alignment) -> Fl
     estimate, truth = _pair(estimate, truth)
     distance: Floats = np.linalg.norm(align(estimate, truth, alignment)[:, :3, 3] - truth[:, :3, 3], axis=1)
     return distance
+
+
+def gps_rms(estimate: NDArray[Any], positions: NDArray[Any]) -> float:
+    """RMS distance (m) of an estimate (N, 4, 4) from positions (N, 3) east, north, up of a GPS, aligned by Sim(3)."""
+    return _rms(ate(estimate, poses_of_positions(positions), "sim3"))
 
 
 def kitti_errors(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from distilvo.errors import DistilvoError
 from distilvo.files import claim_folder, write_json
-from distilvo.metrics import Errors, errors
+from distilvo.metrics import Errors, errors, gps_rms
 from distilvo.progress import console, progress
 from distilvo.report.tracked import Album, tracked
 from distilvo.report.write import write_report
@@ -36,6 +36,7 @@ class Track:
         poses: (N, 4, 4) camera-to-world; the first camera is the world.
         frames_per_second: decoding, scaling and the model, one thread for the model.
         errors: against the ground truth, where there is one.
+        gps_rms_m: RMS distance from the positions of a GPS after a Sim(3) alignment, where there are such and no poses.
         pictures: a few along the way, small, by frame.
     """
 
@@ -43,6 +44,7 @@ class Track:
     poses: NDArray[np.float64]
     frames_per_second: float
     errors: Errors | None
+    gps_rms_m: float | None
     pictures: dict[int, NDArray[np.uint8]]
 
     def summary(self) -> dict[str, Any]:
@@ -50,6 +52,8 @@ class Track:
         known = {} if self.errors is None else {
             name: getattr(self.errors, name) for name in ("rms_rpe_t_m", "rms_rpe_r_deg", "ate_m")
         }  # fmt: skip
+        if self.gps_rms_m is not None:
+            known["gps_rms_m"] = self.gps_rms_m
         return {"frames": len(self.poses), "frames_per_second": self.frames_per_second, **known}
 
 
@@ -77,7 +81,10 @@ def track(sequence: Sequence, model: Path, label: str = "track") -> Track:
         )
     poses = np.stack(estimates)
     measured = None if sequence.poses is None else errors(poses, sequence.poses)
-    return Track(np.array(times), poses, len(poses) / seconds, measured, album.pictures)
+    gps = None
+    if sequence.poses is None and sequence.reference is not None:
+        gps = gps_rms(poses, sequence.reference)
+    return Track(np.array(times), poses, len(poses) / seconds, measured, gps, album.pictures)
 
 
 def write_track(result: Track, folder: Path) -> None:
@@ -128,6 +135,8 @@ def run_track(
     if result.errors is not None:
         e = result.errors
         console.print(f"RMS-RPE {e.rms_rpe_t_m:.3f} m, {e.rms_rpe_r_deg:.3f} deg; ATE {e.ate_m:.2f} m, Sim(3)")
+    if result.gps_rms_m is not None:
+        console.print(f"RMS distance from the GPS {result.gps_rms_m:.2f} m, Sim(3); the GPS itself is off by metres")
     console.print(f"Trajectory: {out / 'trajectory.tum'}, {out / 'trajectory.kitti'}")
     page = tracked(
         sequence.name,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from distilvo.alignment import poses_of_positions
+from distilvo.metrics import gps_rms
 from distilvo.poses import Floats
 from distilvo.report.comparison import comparison
 from distilvo.report.pictures import narrowed
@@ -64,16 +64,8 @@ def tracked(
     if reference is None:
         notes = ["There is no ground truth: how far this is from it nobody can say."]
         return RunResults(title, drives=[drive], settings=settings, notes=notes)
-    gps = DriveResult(name, _as_poses(reference), drive.estimates, pictures, estimate.times, reference="GPS")
-    off = np.linalg.norm(gps.aligned(model, Scoring()) - gps.way, axis=1)
-    rms = Cell(f"{float(np.sqrt(np.square(off).mean())):.2f}")
+    gps = DriveResult(name, poses_of_positions(reference), drive.estimates, pictures, estimate.times, reference="GPS")
+    rms = Cell(f"{gps_rms(estimate.poses, reference):.2f}")
     table = ReportTable(("estimate", "RMS distance from the GPS (m, Sim(3))"), [[Cell(model), rms]])
     notes = ["The GPS is an antenna on the roof with an error of metres: compare the shapes of the paths."]
     return RunResults(title, tables=[table], drives=[gps], settings=settings, notes=notes)
-
-
-def _as_poses(reference: Floats) -> Floats:
-    """Positions (N, 3) east, north, up as poses (N, 4, 4) with axes as a camera that looks north: x east, y down."""
-    poses = np.tile(np.eye(4), (len(reference), 1, 1))
-    poses[:, :3, 3] = np.stack([reference[:, 0], -reference[:, 2], reference[:, 1]], axis=1)
-    return poses
