@@ -166,7 +166,8 @@ class Evaluate:
 
     def run(self) -> None:
         from distilvo.matching import is_trajectory
-        from distilvo.scoring import Request, evaluate_files
+        from distilvo.report.publish import evaluate_files
+        from distilvo.scoring import Request
 
         named = dict.fromkeys(path for path in self.models if is_trajectory(path))
         files = tuple(named | dict.fromkeys(self.estimate))

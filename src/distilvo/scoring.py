@@ -1,25 +1,21 @@
-"""Scores of trajectories, and where they are written. Imports no torch, so that files are scored at once."""
+"""Scores of trajectories. Imports no torch, so that files are scored at once."""
 
 from __future__ import annotations
 
-import json
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from distilvo.errors import DistilvoError
-from distilvo.files import claim_folder, write_json, write_text
+from distilvo.files import claim_folder
 from distilvo.matching import match, open_truths, pair_up
 from distilvo.metrics import Deviations, deviations
 from distilvo.pairs import KITTI_LENGTHS_M, Indices
 from distilvo.poses import Floats
 from distilvo.settings import Scoring
 from distilvo.trajectories import Trajectory, read_trajectory
-
-if TYPE_CHECKING:
-    from distilvo.report.results import ReportTable
 
 
 @dataclass(frozen=True)
@@ -134,14 +130,6 @@ class Request:
             claim_folder(self.out, "evaluate", settings)
 
 
-def evaluate_files(request: Request) -> None:
-    """Score trajectory files alone: the verb where no model is named."""
-    scores = score_files(request)
-    request.claim()
-    publish(request, scores)
-    report(request, scores)
-
-
 def score(name: str, sequence: str, estimate: Trajectory, truth: Trajectory, how: Scoring, source: str = "") -> Score:
     """Score one estimate; ``source`` says in an error what is being scored.
 
@@ -186,49 +174,6 @@ def with_totals(scores: list[Score]) -> list[Score]:
             pooled = Deviations.pooled([score.deviations for score in own])
             rows.append(Score(name, f"all {len(own)}", pooled, own[0].how))
     return rows
-
-
-def publish(request: Request, scores: list[Score], table: bool = True) -> None:
-    """Print the scores, as a table or as JSON, and write them as JSON, CSV and LaTeX where a folder is given."""
-    from distilvo.progress import console
-    from distilvo.report.scores import csv_table, latex_table, score_table
-
-    rows = with_totals(scores)
-    objects = [row.to_dict() for row in rows]
-    if request.out is not None:
-        write_json(request.out / "scores.json", {"scores": objects})
-        write_text(request.out / "scores.csv", csv_table(rows))
-        write_text(request.out / "scores.tex", latex_table(rows))
-    if request.as_json:
-        print(json.dumps(objects[0] if len(objects) == 1 else {"scores": objects}, indent=2, allow_nan=False))
-    elif table:
-        console.print(score_table(rows))
-        for row in rows:
-            if note := row.note():
-                console.print(f"{row.name}, {row.sequence}: {note}", markup=False, highlight=False, soft_wrap=True)
-
-
-def report(
-    request: Request, scores: list[Score], tables: Sequence[ReportTable] = (), notes: Sequence[str] = ()
-) -> None:
-    """Write page and pictures where a folder is given; ``tables`` and ``notes`` stand first."""
-    if request.out is None:
-        return
-    from distilvo.progress import console
-    from distilvo.report.comparison import comparison
-    from distilvo.report.write import write_report
-    from distilvo.sequences import choose
-
-    shown = (
-        []
-        if request.data is None or not (request.data / "sequences").is_dir()
-        else choose(request.data, request.sequences)
-    )
-    settings = {name: str(value) for name, value in asdict(request).items() if name not in ("how", "as_json")}
-    settings["scoring"] = json.dumps(asdict(request.how))
-    found = comparison("distilvo evaluate", scores, settings, {one.name: one for one in shown}, tables, notes)
-    if write_report(request.out, found) and not request.as_json:
-        console.print(f"Report: {request.out / 'report.html'}   pictures: {request.out / 'plots'}")
 
 
 def _names(rows: list[tuple[str, str, Path]], taken: Collection[str]) -> list[str]:

@@ -30,7 +30,8 @@ from distilvo.report import (
     results_table,
     write_report,
 )
-from distilvo.scoring import Request, Score, publish, report, score, score_files
+from distilvo.report.publish import publish, report
+from distilvo.scoring import Request, Score, score, score_files
 from distilvo.sequences import choose
 from distilvo.settings import Method, Recipe, Scoring, Shape
 from distilvo.trajectories import Trajectory, read_kitti

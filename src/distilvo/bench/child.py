@@ -42,7 +42,8 @@ def start(kind: str, path: Path, threads: int) -> tuple[float, float | None]:
 
 def main() -> None:
     """Of the child."""
-    from distilvo.bench.engines import noise, open_engine
+    from distilvo.bench.engines import noise
+    from distilvo.bench.kinds import open_engine
 
     kind, path, threads = sys.argv[1:]
     track = open_engine(kind, Path(path)).tracker(int(threads), None)

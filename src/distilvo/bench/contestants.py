@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from distilvo.bench.engines import Engine, open_engine
+from distilvo.bench.engines import Engine
+from distilvo.bench.kinds import open_engine
 from distilvo.bench.macs import onnx_macs, torch_macs
 from distilvo.bench.onnx_file import read_weights
 from distilvo.errors import DistilvoError

@@ -28,17 +28,6 @@ class Engine(Protocol):
         """From a camera's picture to the pose."""
 
 
-def open_engine(kind: str, path: Path) -> Engine:
-    """An engine by its kind: ``onnx`` (file), ``torch`` (model folder), ``klt`` or ``deepvo`` (no path)."""
-    if kind == "onnx":
-        return OnnxEngine(path)
-    if kind == "torch":
-        return TorchEngine(path)
-    from distilvo.bench.rivals import DeepVOEngine, KltEngine
-
-    return KltEngine() if kind == "klt" else DeepVOEngine()
-
-
 class OnnxEngine:
     """An exported file in ONNX Runtime."""
 

@@ -1,10 +1,9 @@
-"""Latency of several models, side by side in one run."""
+"""Several steps timed side by side in one run."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -12,11 +11,6 @@ from distilvo.poses import Floats
 from distilvo.progress import Bar
 
 Step = Callable[[], object]
-
-TIMER = (
-    "Latency: median of one step of the network in ONNX Runtime, batch 1, one thread, from a frame already decoded and "
-    "scaled in memory to the motion; the models take turns, and at each turn the second of two steps is timed."
-)
 
 
 def take_turns(
@@ -49,11 +43,3 @@ def take_turns(
             if bar is not None:
                 bar.advance()
     return times[warmup:]
-
-
-def latencies_ms(models: Sequence[Path], rounds: int = 200, warmup: int = 20) -> list[float]:
-    """Median milliseconds of one step of each ONNX file; see ``TIMER`` for what the timer holds."""
-    from distilvo.bench.engines import OnnxEngine
-
-    times = take_turns([OnnxEngine(path).stepper(1) for path in models], rounds, warmup)
-    return [float(value) for value in 1000 * np.median(times, axis=0)]
