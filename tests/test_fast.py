@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn.functional import avg_pool2d, conv2d, pixel_unshuffle
@@ -20,6 +22,13 @@ def test_a_folded_convolution_sees_the_picture_made_smaller(patch: int) -> None:
     wanted = conv2d(avg_pool2d(picture, patch // 2), weight, stride=2, padding=2)
     found = conv2d(pixel_unshuffle(picture, patch), folded(weight, 2, patch), padding=1)
     assert torch.allclose(found, wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize("patch", [1, 2, 8])
+def test_pictures_are_folded_as_torch_does(patch: int) -> None:
+    pictures = torch.rand(3, 2, 3 * patch, 5 * patch)
+    shape = replace(fast_architecture("nano"), patch=patch)
+    assert torch.equal(PoseNetwork(shape).fold(pictures), pixel_unshuffle(pictures, patch))
 
 
 @pytest.mark.parametrize("name", FAMILY)

@@ -98,7 +98,7 @@ class PoseNetwork(nn.Module):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
-        self.unshuffle = nn.PixelUnshuffle(architecture.patch)
+        self.fold = _Fold(architecture.patch)
         self.convolutions = nn.ModuleList(_convolutions(architecture))
         self.correlation = Correlation(architecture.reach) if architecture.shared else None
         self.pool = _GridPool(architecture)
@@ -191,7 +191,7 @@ class PoseNetwork(nn.Module):
 
     def encode(self, frames: Tensor) -> Tensor:
         """Frames (N, C, H, W) -> features of each alone (N, C', H', W'); its scaled pixels where no layer is shared."""
-        features = self.unshuffle(frames.to(self.mean.dtype) / 127.5 - 1)
+        features = self.fold(frames.to(self.mean.dtype) / 127.5 - 1)
         for layer in self.convolutions[: self.architecture.shared]:
             features = layer(features)
         return features
@@ -232,6 +232,25 @@ def _convolutions(architecture: Architecture) -> list[nn.Module]:
 
 def _branch(inputs: int, width: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, width), nn.LeakyReLU(0.1), nn.Linear(width, 3))
+
+
+class _Fold(nn.Module):
+    """Blocks of ``patch`` pixels squared become channels (space to depth), in the order of ``nn.PixelUnshuffle``.
+
+    Rows, then columns: one transpose of all axes at once, as that module exports, takes ONNX Runtime far longer.
+    """
+
+    def __init__(self, patch: int) -> None:
+        super().__init__()
+        self.patch = patch
+
+    def forward(self, frames: Tensor) -> Tensor:
+        if self.patch == 1:
+            return frames
+        size = tuple(pixels // self.patch for pixels in frames.shape[2:])
+        rows = frames.unflatten(2, (size[0], self.patch)).transpose(2, 3)  # N, C, patch, H', W
+        blocks = rows.flatten(3).unflatten(3, (size[0] * size[1], self.patch))  # N, C, patch, H' W', patch
+        return blocks.transpose(3, 4).reshape(len(frames), -1, *size)
 
 
 class _GridPool(nn.Module):
