@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import subprocess
 import sys
@@ -17,8 +18,8 @@ from conftest import make_kitti
 from distilvo import poses
 from distilvo.errors import DistilvoError
 from distilvo.export import export_onnx
-from distilvo.models.network import PoseNetwork
-from distilvo.runtime import Tracker
+from distilvo.models.network import PoseNetwork, State
+from distilvo.runtime import StepModel, Tracker
 from distilvo.sequences import Camera, open_sequence
 from distilvo.tracking import track, write_track
 from distilvo.trajectories import read_kitti, read_tum
@@ -58,6 +59,40 @@ def test_wrong_export_is_caught(network: PoseNetwork, tmp_path: Path, monkeypatc
     with pytest.raises(DistilvoError, match=r"gives motions up to 1\.00e-03 off"):
         export_onnx(network, CONFIG, tmp_path / "m.onnx", frames)
     assert not list(tmp_path.iterdir())
+
+
+def test_state_that_leaks_into_the_next_stream_is_caught(
+    network: PoseNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One drive alone cannot tell: it is the first stream that the file sees."""
+    frames = torch.randint(0, 256, (4, 1, 48, 160), dtype=torch.uint8)
+    forget = StepModel.reset
+    monkeypatch.setattr(StepModel, "reset", lambda self: None if hasattr(self, "_state") else forget(self))
+    with pytest.raises(DistilvoError, match="off those of the network"):
+        export_onnx(network, CONFIG, tmp_path / "m.onnx", frames)
+
+
+def test_streams_that_the_network_mixes_are_caught(network: PoseNetwork, tmp_path: Path) -> None:
+    """One pair of frames cannot tell: it is a batch of one as well."""
+    frames = torch.randint(0, 256, (2, 1, 48, 160), dtype=torch.uint8)
+    mixing = copy.deepcopy(network)
+    mixing.lstm[0].batch_first = False  # forward() then takes the batch for time, step() has one of each
+    with pytest.raises(DistilvoError, match="off those of the network"):
+        export_onnx(mixing, CONFIG, tmp_path / "m.onnx", frames)
+
+
+def test_frozen_time_is_caught(network: PoseNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exporter that takes the state for a constant: right for a pair of frames, wrong from the third one on."""
+    frames = torch.randint(0, 256, (2, 1, 48, 160), dtype=torch.uint8)
+    step = PoseNetwork.step
+
+    def frozen(self: PoseNetwork, frame: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
+        motion, after = step(self, frame, (state[0], *(0 * memory for memory in state[1:])))
+        return motion, (after[0], *state[1:])
+
+    monkeypatch.setattr(PoseNetwork, "step", frozen)
+    with pytest.raises(DistilvoError, match="off those of the network"):
+        export_onnx(network, CONFIG, tmp_path / "m.onnx", frames)
 
 
 def test_tracker_follows_the_network(network: PoseNetwork, model: Path, kitti_root: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from distilvo.errors import DistilvoError
@@ -20,6 +21,10 @@ from distilvo.runtime import StepModel
 
 TOLERANCE = 1e-4
 """Largest difference allowed between ONNX and torch, in units of the motion's scale."""
+
+CLIPS = ((1, 2), (2, 5), (3, 9))
+"""Batches, (streams, frames), on which the file is compared with the network beside the drive: it sees one stream at
+a time, frame by frame, the network all of them at once. A frozen time axis or a shared state shows there."""
 
 
 class _Step(nn.Module):
@@ -33,7 +38,7 @@ class _Step(nn.Module):
 
 
 def export_onnx(network: PoseNetwork, config: dict[str, Any], path: Path, frames: Tensor) -> float:
-    """Write the step model ``(frame, state...) -> (motion, next state...)`` and check it on real frames.
+    """Write the step model ``(frame, state...) -> (motion, next state...)`` and check it on one drive and on clips.
 
     Inputs are ``frame`` (1, C, H, W) float32 0..255 and ``state_0 ...``; outputs ``motion`` (1, 6) [m, rad] and
     ``next_0 ...``. The configuration travels in the file's metadata, so that the one file is all a robot needs.
@@ -54,9 +59,7 @@ def export_onnx(network: PoseNetwork, config: dict[str, Any], path: Path, frames
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells of packages that are not needed
     with atomic_path(path) as temporary:
         _write(network, config, temporary)
-        expected = network.predict(frames)
-        found = torch.from_numpy(onnx_motions(temporary, frames))
-        difference = (found - expected).abs()
+        difference = _difference(network, temporary, frames)
         if not float((difference / network.scale).max()) <= TOLERANCE:
             raise DistilvoError(
                 f"{path}: gives motions up to {float(difference.max()):.2e} off those of the network; "
@@ -65,10 +68,27 @@ def export_onnx(network: PoseNetwork, config: dict[str, Any], path: Path, frames
     return float(difference.max())
 
 
-def onnx_motions(path: Path, frames: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
+def onnx_motions(path: Path, frames: Tensor) -> NDArray[np.float32]:
     """Run an exported file over one drive, (N, C, H, W) uint8 -> (N - 1, 6) motions."""
-    model = StepModel(path)
+    return _motions(StepModel(path), frames)
+
+
+def _motions(model: StepModel, frames: Tensor) -> NDArray[np.float32]:
+    model.reset()
     return np.stack([model.step(frame.numpy()) for frame in frames])[1:]
+
+
+@torch.no_grad()
+def _difference(network: PoseNetwork, path: Path, frames: Tensor) -> Tensor:
+    """Absolute differences (..., 6) of motions between file and network, over the drive and over ``CLIPS``."""
+    model = StepModel(path)
+    found = [torch.from_numpy(_motions(model, frames)) - network.predict(frames)]
+    for streams, length in CLIPS:
+        first = torch.arange(streams)[:, None]
+        clips = frames[(first + (first + 1) * torch.arange(length)) % len(frames)]  # each at a speed of its own
+        alone = torch.from_numpy(np.stack([_motions(model, clip) for clip in clips]))
+        found.append((alone - network(clips)).flatten(0, 1))
+    return torch.cat(found).abs()
 
 
 def _write(network: PoseNetwork, config: dict[str, Any], path: Path) -> None:
