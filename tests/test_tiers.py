@@ -1,4 +1,4 @@
-"""What works without the extra ``train``, and what is said where it does not."""
+"""What works without the extras ``train`` and ``view``, and what is said where it does not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ WITHOUT = """
 import sys
 class Missing:
     def find_spec(self, name, path=None, target=None):
-        if name in ("torch", "accelerate", "matplotlib", "numba", "onnx", "onnxscript", "plotly", "safetensors"):
+        if name in (
+            "torch", "accelerate", "matplotlib", "numba", "onnx", "onnxscript", "plotly", "rerun", "safetensors"
+        ):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Missing())
 from distilvo.cli import main
@@ -24,7 +26,7 @@ main()
 MODEL = Path(__file__).parent / "data" / "tiny.onnx"
 
 
-def without_training(*arguments: object) -> subprocess.CompletedProcess[str]:
+def without_extras(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", WITHOUT, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
@@ -40,10 +42,10 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def test_a_source_is_tracked_and_checked(pictures: Path, tmp_path: Path) -> None:
-    done = without_training("track", pictures, "--model", MODEL, "--out", tmp_path / "out")
+    done = without_extras("track", pictures, "--model", MODEL, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert len((tmp_path / "out" / "trajectory.tum").read_text().splitlines()) == 4
-    done = without_training("check", pictures, "--model", MODEL)
+    done = without_extras("check", pictures, "--model", MODEL)
     assert "4" in done.stdout and "Traceback" not in done.stderr
 
 
@@ -51,16 +53,24 @@ def test_trajectories_are_scored(tmp_path: Path) -> None:
     path = tmp_path / "00.txt"
     rows = [f"1 0 0 0 0 1 0 0 0 0 1 {k}" for k in range(5)]
     path.write_text("\n".join(rows) + "\n")
-    done = without_training("evaluate", "--truth", path, "--estimate", path, "--json")
+    done = without_extras("evaluate", "--truth", path, "--estimate", path, "--json")
     assert done.returncode == 0 and '"poses": 5' in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("verb", [("demo",), ("export", "model"), ("train", "data", "--out", "out")])
 def test_other_verbs_say_what_to_install(verb: tuple[str, ...], tmp_path: Path) -> None:
-    done = without_training(*verb)
+    done = without_extras(*verb)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1 and "pip install 'distilvo[train]'" in done.stderr
 
 
+@pytest.mark.parametrize("how", [("--view",), ("--record", "run.rrd")])
+def test_watching_says_what_to_install(how: tuple[str, ...], pictures: Path, tmp_path: Path) -> None:
+    done = without_extras("track", pictures, "--model", MODEL, "--out", tmp_path / "out", *how)
+    assert done.returncode == 2
+    assert done.stderr == "distilvo: --view and --record need rerun: pip install 'distilvo[view]'\n"
+    assert not (tmp_path / "out").exists()
+
+
 def test_help() -> None:
-    assert "track" in without_training("--help").stdout
+    assert "track" in without_extras("--help").stdout

@@ -212,11 +212,15 @@ class TrackVerb:
     """What the source is, where a guess by its path would be wrong."""
     topic: str | None = None
     """Topic of a bag with the pictures; needed where there are several."""
+    view: bool = False
+    """Show frame, trajectory and ground truth live in the window of rerun (extra view)."""
+    record: Path | None = None
+    """Write what --view shows to this new .rrd file, for rerun to open later: needs no display."""
 
     def run(self) -> None:
         from distilvo.tracking import run_track
 
-        run_track(self.source, self.model, self.out, self.intrinsics, self.kind, self.topic)
+        run_track(self.source, self.model, self.out, self.intrinsics, self.kind, self.topic, self.view, self.record)
 
 
 @dataclass(frozen=True)
@@ -276,12 +280,17 @@ VERBS: dict[str, Any] = {
     "bench": Bench,
 }
 TRAINING_PACKAGES = {"accelerate", "matplotlib", "numba", "onnx", "onnxscript", "plotly", "safetensors", "torch"}
+EXTRAS = {name: ("train", f"this needs {name}, which only running a model does not") for name in TRAINING_PACKAGES} | {
+    "rerun": ("view", "--view and --record need rerun")
+}
+"""What to install where a package is missing, and why."""
 SEVERAL_PROCESSES = (Train, Distill)
 
 
 def main() -> None:
     """Entry point: one line on the error output and status 2 for what the user can mend, 130 for Ctrl-C."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # its complaints come before ours, and say less
+    os.environ.setdefault("RUST_LOG", "off")  # rerun's, too
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
         with parallel.team():
@@ -289,11 +298,11 @@ def main() -> None:
     except DistilvoError as error:
         _end(f"distilvo: {error}", 2)
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] not in TRAINING_PACKAGES:
+        package = (error.name or "").split(".")[0]
+        if package not in EXTRAS:
             raise
-        _end(
-            f"distilvo: this needs {error.name}, which only running a model does not: pip install 'distilvo[train]'", 2
-        )
+        extra, reason = EXTRAS[package]
+        _end(f"distilvo: {reason}: pip install 'distilvo[{extra}]'", 2)
     except OSError as error:
         _end(f"distilvo: {_reason(error)}; check path, permissions and free space", 2)
     except KeyboardInterrupt:

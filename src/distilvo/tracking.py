@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +20,9 @@ from distilvo.metrics import Errors, errors, gps_rms
 from distilvo.progress import console, progress
 from distilvo.report.tracked import Album, tracked
 from distilvo.report.write import write_report
-from distilvo.runtime import Tracker
+from distilvo.runtime import Pose, Tracker
 from distilvo.sequences import Camera, Sequence, open_sequence
+from distilvo.sequences.base import Frame
 from distilvo.sequences.camera import canonical_intrinsics, field_of_view_mismatch
 from distilvo.settings import SourceKind
 from distilvo.trajectories import Trajectory, write_kitti, write_tum
@@ -34,7 +38,7 @@ class Track:
     Attributes:
         times: (N,) s.
         poses: (N, 4, 4) camera-to-world; the first camera is the world.
-        frames_per_second: decoding, scaling and the model, one thread for the model.
+        frames_per_second: decoding, scaling and the model, one thread for the model; and what watches the run.
         errors: against the ground truth, where there is one.
         gps_rms_m: RMS distance from the positions of a GPS after a Sim(3) alignment, where there are such and no poses.
         pictures: a few along the way, small, by frame.
@@ -57,8 +61,12 @@ class Track:
         return {"frames": len(self.poses), "frames_per_second": self.frames_per_second, **known}
 
 
-def track(sequence: Sequence, model: Path, label: str = "track") -> Track:
-    """Run an exported model over a sequence.
+Watch = Callable[[int, Frame, Pose], None]
+"""Is told of each frame when its pose is known: the frame's number from 0, the frame, the pose."""
+
+
+def track(sequence: Sequence, model: Path, label: str = "track", watch: Watch | None = None) -> Track:
+    """Run an exported model over a sequence; ``watch`` is called for each frame.
 
     Raises:
         DistilvoError: model or frames cannot be read, or there are fewer than two frames.
@@ -70,9 +78,12 @@ def track(sequence: Sequence, model: Path, label: str = "track") -> Track:
     with progress(label, len(sequence)) as bar:
         for index, frame in enumerate(sequence.frames()):
             t = float(sequence.times[index])  # not before: a live camera has no times until it has frames
-            estimates.append(tracker.step(frame, t).matrix)
+            pose = tracker.step(frame, t)
+            estimates.append(pose.matrix)
             times.append(t)
             album.add(index, frame)
+            if watch is not None:
+                watch(index, frame, pose)
             bar.advance()
     seconds = time.perf_counter() - begin
     if len(estimates) < 2:
@@ -118,8 +129,11 @@ def run_track(
     intrinsics: tuple[float, float, float, float] | None,
     kind: SourceKind | None,
     topic: str | None,
+    view: bool,
+    record: Path | None,
 ) -> None:
-    """Track a source and write the trajectory."""
+    """Track a source and write the trajectory; ``view`` and ``record``: show it with rerun, see ``distilvo.view``."""
+    watching = _watching(view, record)
     settings = {"source": str(source), "model": str(model), "intrinsics": intrinsics, "kind": kind, "topic": topic}
     claim_folder(out, "track", settings)
     sequence = open_sequence(source, kind, topic)
@@ -127,11 +141,11 @@ def run_track(
         height, width = next(iter(sequence.frames())).shape[:2]
         sequence.camera = Camera(*intrinsics, width=width, height=height)
     onnx = model if model.suffix == ".onnx" else _onnx(model, out)
-    result = track(sequence, onnx)
+    with watching(sequence) as watch:
+        result = track(sequence, onnx, watch=watch)
     write_track(result, out)
-    console.print(
-        f"{len(result.poses)} frames, {result.frames_per_second:.0f} frames/s (decoding, scaling, one model thread)"
-    )
+    timed = "decoding, scaling, one model thread" + ("" if watch is None else ", rerun")
+    console.print(f"{len(result.poses)} frames, {result.frames_per_second:.0f} frames/s ({timed})")
     if result.errors is not None:
         e = result.errors
         console.print(f"RMS-RPE {e.rms_rpe_t_m:.3f} m, {e.rms_rpe_r_deg:.3f} deg; ATE {e.ate_m:.2f} m, Sim(3)")
@@ -156,6 +170,20 @@ def _name(model: Path) -> str:
     if model.suffix != ".onnx":
         return model.resolve().name
     return model.resolve().parent.name if model.name == "model.onnx" else model.stem
+
+
+def _watching(view: bool, record: Path | None) -> Callable[[Sequence], AbstractContextManager[Watch | None]]:
+    """What shows a run, or records it, or does neither; what is missing or in the way is told at once."""
+    if record is None and not view:
+        return lambda _: nullcontext()
+    if record is not None and view:
+        raise DistilvoError("--view and --record: expected one of them; rerun opens the recorded file later")
+    from distilvo.view import check_new, live, recorded
+
+    if record is None:
+        return live
+    check_new(record)
+    return partial(recorded, path=record)
 
 
 def _onnx(model: Path, out: Path) -> Path:
