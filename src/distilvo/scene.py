@@ -1,6 +1,6 @@
 """What rerun shows of a run: the current frame, the trajectory as it grows, the truth, and how far apart they are.
 
-Everything is drawn in the axes of the first camera: x right, y down, z forward, metres. Needs the extra ``view``.
+Everything is logged in the axes of the first camera: x right, y down, z forward, metres. Needs the extra ``view``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from distilvo.sequences import Camera, Sequence
 from distilvo.sequences.base import Frame
 
 ESTIMATE, TRUTH = (255, 140, 0), (60, 180, 75)
+EYE_M = (-8, -18, -34)
+"""Left of the camera, above and behind it: where it is watched from, in its own axes."""
 JPEG_QUALITY = 80
 ERROR = "distance from the truth (m), aligned at the first pose"
 
@@ -60,10 +62,12 @@ def _layout(sequence: Sequence) -> rrb.Blueprint:
     begin, now = rrb.TimeRangeBoundary.infinite(), rrb.TimeRangeBoundary.cursor_relative()
     so_far = rrb.VisibleTimeRanges([rrb.VisibleTimeRange(name, start=begin, end=now) for name in ("frame", "time")])
     world = rrb.Spatial3DView(
-        origin="world",
-        name="first camera's axes, m",
+        origin="world/camera",  # the camera stays in the middle; an eye that tracks it begins centimetres away
+        contents="world/**",
+        name="from behind the camera, whose axes are 1 m long",
+        line_grid=False,  # it would move with the camera
         overrides={"world/estimate": so_far},
-        eye_controls=rrb.EyeControls3D(tracking_entity="world/camera"),
+        eye_controls=rrb.EyeControls3D(position=EYE_M, look_target=(0, 0, 0), eye_up=(0, -1, 0)),
     )
     beside: list[rrb.View] = [rrb.Spatial2DView(origin="world/camera/image", name="frame")]
     if sequence.poses is not None:
