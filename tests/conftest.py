@@ -16,7 +16,7 @@ from distilvo.trajectories import write_kitti
 settings.register_profile("distilvo", deadline=None)  # the first example pays for imports
 settings.load_profile("distilvo")
 
-BASE = {"alignment", "camera", "metrics", "poses", "runtime", "tiers", "trajectories"}
+BASE = {"alignment", "camera", "docs", "metrics", "poses", "runtime", "tiers", "trajectories"}
 """Tests of what is installed without the extra ``train``."""
 
 if find_spec("torch"):
