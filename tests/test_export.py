@@ -7,6 +7,8 @@ import json
 import subprocess
 import sys
 import warnings
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -159,3 +161,31 @@ def test_other_fields_of_view_are_warned_about(model: Path, kitti_root: Path) ->
     sequence.camera = None
     with pytest.warns(UserWarning, match="intrinsics are not known"):
         track(sequence, model)
+
+
+def test_track_holds_no_frames(model: Path) -> None:
+    """However long the source is: beside the one at work there is at most the one before, in the loop's hand."""
+    alive: list[weakref.ref[np.ndarray]] = []
+    held = []
+
+    class Long:
+        name, camera, poses, reference = "long", None, None, None
+        times = np.arange(40) / 10
+
+        def __len__(self) -> int:
+            return len(self.times)
+
+        def frames(self) -> Iterator[np.ndarray]:
+            for index in range(len(self)):
+                held.append(sum(ref() is not None for ref in alive))
+                frame = np.full((60, 200), index, np.uint8)
+                alive.append(weakref.ref(frame))
+                yield frame
+                del frame
+
+        def fingerprint(self) -> bytes:
+            return b""
+
+    with pytest.warns(UserWarning, match="intrinsics are not known"):
+        track(Long(), model, watch=lambda index, frame, pose: None)
+    assert len(held) == 40 and max(held) <= 1
