@@ -16,6 +16,7 @@ import numpy as np
 
 from distilvo.errors import DistilvoError
 from distilvo.poses import Floats
+from distilvo.progress import progress
 from distilvo.sequences.base import Camera, Frame
 
 # What a container claims is an estimate; this much less than that is a file cut short.
@@ -46,7 +47,13 @@ class VideoSequence:
         """Time of each frame (N,) in seconds since the beginning of the video."""
         if self._times is None:
             with self._opened() as capture:
-                self._times = np.array(list(_grabbed(capture)))
+                claimed = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+                times = []
+                with progress(f"{self.name}: times of the frames", claimed) as bar:
+                    for time in _grabbed(capture):
+                        times.append(time)
+                        bar.advance()
+                self._times = np.array(times)
                 self._warn_if_cut_short(capture)
         return self._times
 
