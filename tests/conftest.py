@@ -17,15 +17,18 @@ settings.register_profile("distilvo", deadline=None)  # the first example pays f
 settings.load_profile("distilvo")
 
 BASE = {"alignment", "camera", "docs", "metrics", "poses", "runtime", "tiers", "trajectories"}
-"""Tests of what is installed without the extra ``train``."""
+"""Tests of what is installed without extras."""
+EXTRAS = {"rosbags": {"sources_bags"}, "rerun": {"view"}, "plotly": {"report_comparison", "report_figures"}}
+"""Tests that need a package of an extra, and no torch."""
 
 if find_spec("torch"):
     import torch
 
     torch.set_num_threads(1)
 else:
+    own = BASE.union(*(tests for package, tests in EXTRAS.items() if find_spec(package)))
     here = Path(__file__).parent
-    collect_ignore = [path.name for path in here.glob("test_*.py") if path.stem.removeprefix("test_") not in BASE]
+    collect_ignore = [path.name for path in here.glob("test_*.py") if path.stem.removeprefix("test_") not in own]
 
 
 def make_kitti(root: Path, name: str, frames: int = 20, size: tuple[int, int] = (48, 160), seed: int = 0) -> Path:
