@@ -189,11 +189,18 @@ class Export:
     """Model folder."""
     out: Path | None = None
     """ONNX file; MODEL/model.onnx where not given."""
+    int8: bool = False
+    """Write it with int8 convolutions too, as model.int8.onnx, and compare size, latency and errors of both."""
+    data: Path | None = None
+    """Data set with poses that --int8 is calibrated and measured on, best one that the model was not trained on;
+    streets of the built-in world where not given."""
+    sequences: tuple[str, ...] = ()
+    """Names of its sequences; all where not given. The first quarter of them calibrates, the rest is measured on."""
 
     def run(self) -> None:
         from distilvo.verbs import export
 
-        export(self.model, self.out)
+        export(self.model, self.out, self.int8, self.data, self.sequences)
 
 
 @dataclass(frozen=True)

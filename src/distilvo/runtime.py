@@ -58,15 +58,17 @@ class StepModel:
         self._state = {name: np.zeros(shape, np.float32) for name, shape in self._shapes.items()}
         self._first = True
 
+    def inputs(self, frame: NDArray[np.uint8] | NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """What ``step`` would feed the network with: the frame (1, C, H, W), and the state that it has now."""
+        return {"frame": frame[None].astype(np.float32, copy=False), **self._state}
+
     def step(self, frame: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.float32]:
         """The motion (6,) [m, rad] since the last frame, (C, H, W) of 0..255; zero at the first frame.
 
         Raises:
             DistilvoError: the motion is not finite; the frame is then forgotten.
         """
-        motion, features, *memory = self._session.run(
-            None, {"frame": frame[None].astype(np.float32, copy=False), **self._state}
-        )
+        motion, features, *memory = self._session.run(None, self.inputs(frame))
         if self._first:  # there is no pair yet, so the LSTM's memory stays at zero
             self._state["state_0"], self._first = features, False
             return np.zeros(6, np.float32)

@@ -174,15 +174,29 @@ def evaluate(request: Request) -> None:
     report(request, scores, [model_table(rows)], [TIMER, _MEAN_MOTION])
 
 
-def export(model: Path, out: Path | None) -> None:
-    """Export a model folder."""
+def export(model: Path, out: Path | None, int8: bool, data: Path | None, sequences: tuple[str, ...]) -> None:
+    """Export a model folder; with ``int8`` its convolutions are quantised too, and what that costs is measured."""
     path = out or model / "model.onnx"
-    if out is not None and out.exists():
-        raise DistilvoError(f"{out}: exists already; choose another --out or remove it")
-    difference = export_model(model, path)
-    console.print(
-        f"{path}: {path.stat().st_size / 1e6:.2f} MB, motions within {difference:.1e} (m, rad) of the network's"
-    )
+    if data is not None and not int8:
+        raise DistilvoError("export: --data is what --int8 is calibrated on; give --int8 too, or leave it out")
+    if sequences and data is None:
+        raise DistilvoError("export: --sequences are those of a data set; give --data too")
+    quantised, table = path.with_suffix(".int8.onnx"), path.with_name("quantisation.json")
+    written = (path, quantised, table) if int8 else (path,)
+    if out is not None and (there := [file for file in written if file.exists()]):
+        raise DistilvoError(f"{there[0]}: exists already; choose another --out or remove it")
+    with tempfile.TemporaryDirectory() as scratch:
+        if int8:  # what is wrong with the data shows before the work begins
+            from distilvo.quantise import compare, open_drives, publish, quantise
+
+            drives = open_drives(load_model(model)[1], data, sequences, Path(scratch))
+        difference = export_model(model, path)
+        console.print(
+            f"{path}: {path.stat().st_size / 1e6:.2f} MB, motions within {difference:.1e} (m, rad) of the network's"
+        )
+        if int8:
+            quantise(path, quantised, drives.calibration)
+            publish(compare(model, path, quantised, drives), table)
 
 
 def _run_models(
