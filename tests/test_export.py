@@ -48,6 +48,7 @@ def model(network: PoseNetwork, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 def test_one_file_holds_all(model: Path) -> None:
     assert [path.name for path in model.parent.iterdir()] == ["model.onnx"]
+    assert b'File "' not in model.read_bytes()  # stack traces of the exporter
     loaded = onnx.load(model)
     assert json.loads({p.key: p.value for p in loaded.metadata_props}["distilvo"]) == json.loads(json.dumps(CONFIG))
     assert [value.name for value in loaded.graph.input] == ["frame", "state_0", "state_1", "state_2"]

@@ -109,6 +109,9 @@ def _write(network: PoseNetwork, config: dict[str, Any], path: Path) -> None:
             verbose=False,
         )
     model = onnx.load(path)
+    graph = model.graph
+    for part in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        part.ClearField("metadata_props")  # stack traces of the exporter, with paths of this machine
     onnx.helper.set_model_props(model, {"distilvo": json.dumps(config)})
     onnx.checker.check_model(model)
     onnx.save(model, path)
