@@ -117,6 +117,6 @@ def test_mismatch_by_hand() -> None:
     whole = Camera(fx=40.0, fy=40.0, cx=49.5, cy=24.5, width=100, height=50)
     tele = Camera(fx=80.0, fy=80.0, cx=49.5, cy=24.5, width=100, height=50)
     wide = Camera(fx=20.0, fy=20.0, cx=49.5, cy=24.5, width=100, height=50)
-    aside = Camera(fx=40.0, fy=40.0, cx=500.0, cy=24.5, width=100, height=50)
+    aside = Camera(fx=40.0, fy=40.0, cx=200.0, cy=24.5, width=100, height=50)
     found = [field_of_view_mismatch(camera, target, (50, 100)) for camera in (whole, tele, wide, aside)]
     np.testing.assert_allclose(found, [0.0, 0.75, 0.0, 1.0], atol=1e-12)

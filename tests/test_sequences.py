@@ -114,6 +114,24 @@ def test_dataset_without_sequences(tmp_path: Path) -> None:
         ("sequences/00/calib.txt", "P2: 1 2 3\n", "calib.txt, line 1: found 3 columns, expected 12"),
         ("sequences/00/calib.txt", "P2: " + "nan " * 12, "calib.txt, line 1: .*finite"),
         ("sequences/00/calib.txt", "P2: " + "0 " * 12, "calib.txt, line 1: .*positive focal"),
+        ("sequences/00/calib.txt", "P2: 1_0 " + "0 " * 11, "calib.txt, line 1: .*finite"),
+        (
+            "sequences/00/calib.txt",
+            "P2: 12 0 6 0 0.5 12 4 0 0 0 1 0",
+            "calib.txt, line 1: no projection matrix of a rec",
+        ),
+        (
+            "sequences/00/calib.txt",
+            "P2: 12 0 6 0 0 12 4 0 0 0 2 0",
+            "calib.txt, line 1: no projection matrix of a rect",
+        ),
+        (
+            "sequences/00/calib.txt",
+            "P2: 1e300 0 6 0 0 12 4 0 0 0 1 0",
+            r"calib.txt, line 1: intrinsics 1e\+300 12 6 4 for",
+        ),
+        ("sequences/00/calib.txt", "P2: 12 0 600 0 0 12 4 0 0 0 1 0", "calib.txt, line 1: intrinsics 12 12 600 4 for"),
+        ("poses/00.txt", ROW.format(x=0) * 2 + ROW.format(x="1e300"), r"00.txt, line 3: 1e\+300 m from the origin"),
         ("sequences/00/calib.txt", None, r"calib.txt: cannot be read .*data_odometry_calib.zip"),
     ],
 )

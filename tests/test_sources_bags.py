@@ -52,8 +52,8 @@ class Types:
         kind = self.types["sensor_msgs/msg/CompressedImage"]
         return kind(header=self.header(stamp), format="png", data=np.frombuffer(data, np.uint8))
 
-    def info(self, distortion: list[float], model: str = "plumb_bob", width: int = 10) -> Any:
-        k, r = np.array([20.0, 0, 4.5, 0, 21, 2.5, 0, 0, 1]), np.eye(3).ravel()
+    def info(self, distortion: list[float], model: str = "plumb_bob", width: int = 10, focal: float = 20.0) -> Any:
+        k, r = np.array([focal, 0, 4.5, 0, 21, 2.5, 0, 0, 1]), np.eye(3).ravel()
         p = np.array([19.0, 0, 4, 0, 0, 20, 3, 0, 0, 0, 1, 0])
         roi = self.types["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
         names = ("D", "K", "R", "P") if self.is1 else ("d", "k", "r", "p")
@@ -172,10 +172,16 @@ def test_distortion_is_taken_out_and_strange_lenses_are_told(tmp_path: Path) -> 
     edge[:, -1] = 255
     picture = ("/cam/image_raw", types.image(1, edge, "mono8"), 1)
     bent = ("/cam/camera_info", types.info([-0.5, 0, 0, 0, 0]), 1)
-    sequence = open_sequence(write_bag(tmp_path / "bent", "mcap", [picture, bent]))
+    sequence = open_sequence(write_bag(tmp_path / "sound", "mcap", [picture, bent]))
     assert next(sequence.frames())[2, -1] < 250
-    for name, info in (("equi", types.info([0.1] * 4, "equidistant")), ("size", types.info([], width=640))):
-        with pytest.warns(UserWarning, match="/cam/camera_info is not used: it.*--intrinsics"):
+    strange = {
+        "equi": types.info([0.1] * 4, "equidistant"),
+        "size": types.info([], width=640),
+        "bent": types.info([1e300, 0, 0, 0]),
+        "long": types.info([], focal=1e9),
+    }
+    for name, info in strange.items():
+        with pytest.warns(UserWarning, match="/cam/camera_info is not used: i.*--intrinsics"):
             sequence = open_sequence(write_bag(tmp_path / name, "mcap", [picture, ("/cam/camera_info", info, 1)]))
         assert sequence.camera is None
 

@@ -1,30 +1,24 @@
-"""Damaged text files of every data set: one clear error or sound numbers, never a traceback."""
+"""Damaged text files of every data set, trajectories and plans: one clear error or sound numbers, never a traceback."""
 
 from __future__ import annotations
 
-import os
-import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from distilvo.errors import DistilvoError
+from conftest import make_kitti
+from damage import TEXT, assert_poses, assert_sound, damage
+from distilvo import poses
 from distilvo.sequences import open_sequence
+from distilvo.study.plan import PRESETS, read_plan
+from distilvo.trajectories import read_trajectory, write_kitti, write_tum
 from test_sources_kitti_raw import make_drive
 from test_sources_malaga import gps_row, make_extract, stamps
 from test_sources_tum_euroc import make_euroc, make_tum
 
-EXAMPLES = int(os.environ.get("DISTILVO_FUZZ", "60"))  # for each file; more on demand
-SNIPPETS = st.one_of(
-    st.binary(max_size=4),
-    st.sampled_from(
-        [b"nan", b"-", b"1e999", b"\n", b"\r", b" ", b",", b"0", b"9" * 30, b"{", b"[", b"#", b"\x00", b"1_0", b":"]
-    ),
-)
 FILES = {
+    "kitti": ("calib.txt", "times.txt", "../../poses/00.txt"),
     "tum": ("rgb.txt", "groundtruth.txt"),
     "euroc": ("mav0/cam0/data.csv", "mav0/cam0/sensor.yaml", "mav0/state_groundtruth_estimate0/data.csv"),
     "kitti-raw": (
@@ -38,6 +32,8 @@ def make(kind: str, root: Path) -> Path:
     if kind == "malaga":
         gps = "".join(gps_row(float(stamps(1)[0]) + k - 0.5, k, 2 * k) for k in range(3))
         return make_extract(root, stamps(3), gps=gps)
+    if kind == "kitti":
+        return make_kitti(root, "00", frames=4, size=(12, 40))
     return {"tum": make_tum, "euroc": make_euroc, "kitti-raw": make_drive}[kind](root)
 
 
@@ -45,30 +41,44 @@ def make(kind: str, root: Path) -> Path:
 def test_damaged_file(kind: str, name: str, tmp_path: Path) -> None:
     folder = make(kind, tmp_path)
     file = next(folder.glob("*_GPS.txt")) if name == "gps" else folder / name
-    sound = file.read_bytes()
+    damage(file, lambda: assert_sound(open_sequence(folder)), TEXT)
 
-    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(st.integers(0, len(sound)), st.integers(0, 12), SNIPPETS)
-    def damage(at: int, removed: int, inserted: bytes) -> None:
-        file.write_bytes(sound[:at] + inserted + sound[at + removed :])
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            try:
-                sequence = open_sequence(folder)
-            except DistilvoError as error:
-                assert str(error).strip() and "\n" not in str(error)
-                return
-        count = len(sequence)
-        assert count > 0 and sequence.times.shape == (count,)
-        assert np.isfinite(sequence.times).all() and (np.diff(sequence.times) >= 0).all()
-        if sequence.camera is not None:
-            assert np.isfinite(list(vars(sequence.camera).values())).all() and sequence.camera.fx > 0
-        if sequence.poses is not None:
-            rotations = sequence.poses[:, :3, :3]
-            assert sequence.poses.shape == (count, 4, 4) and np.isfinite(sequence.poses).all()
-            np.testing.assert_allclose(
-                rotations @ np.swapaxes(rotations, 1, 2), np.tile(np.eye(3), (count, 1, 1)), atol=0.02
-            )
-        assert sequence.reference is None or np.isfinite(sequence.reference).all()
 
-    damage()
+@pytest.mark.parametrize("kind", ["kitti", "numbered", "tum"])
+def test_damaged_trajectory(kind: str, tmp_path: Path) -> None:
+    steps = np.random.default_rng(0).normal(0, 0.1, (4, 6))
+    truth, file = poses.trajectory(steps), tmp_path / "trajectory.txt"
+    if kind == "tum":
+        write_tum(file, truth, 100 + np.arange(5) / 10)
+    else:
+        write_kitti(file, truth)
+    if kind == "numbered":
+        rows = file.read_text().splitlines()
+        file.write_text("".join(f"{2 * k} {row}\n" for k, row in enumerate(rows)))
+
+    def read() -> None:
+        found = read_trajectory(file)
+        assert_poses(found.poses)
+        rows = [line for line in file.read_text(encoding="utf-8-sig").splitlines() if line.split()]
+        assert len(found.poses) == sum(not row.split()[0].startswith("#") for row in rows)
+        if found.times is not None:
+            assert np.isfinite(found.times).all() and (np.diff(found.times) >= 0).all()
+        if found.frames is not None:
+            assert (found.frames >= 0).all() and (np.diff(found.frames) > 0).all()
+
+    damage(file, read, TEXT)
+
+
+@pytest.mark.parametrize("preset", ["builtin", "kitti"])
+def test_damaged_plan(preset: str, tmp_path: Path) -> None:
+    file = tmp_path / "plan.toml"
+    file.write_bytes((PRESETS / f"{preset}.toml").read_bytes())
+
+    def read() -> None:
+        plan = read_plan(str(file))
+        assert plan.seeds and all(isinstance(seed, int) and seed >= 0 for seed in plan.seeds)
+        assert all(name in plan.rows for names in plan.tables.values() for name in names)
+        assert all(0 < row.rate < 100 for row in plan.rows.values())
+        assert isinstance(plan.title, str) and 0 <= plan.dropout < 1
+
+    damage(file, read, TEXT)

@@ -88,6 +88,8 @@ def test_long_gaps_of_the_gps_are_told(tmp_path: Path) -> None:
         (gps_row(START, 0, 0) + "1261228750 1 2\n", "GPS.txt, line 3: found 3 columns, expected 25"),
         (gps_row(START, 0, 0).replace("0.64", "north"), "line 2: 'north.*', expected a finite number"),
         (gps_row(START, 0, 0) + gps_row(START - 1, 0, 0), "line 3: time .* after"),
+        (gps_row(START, 0, 0) + gps_row(START + 1, 1e300, 0), r"line 3: 1e\+300 m from the origin"),
+        (gps_row(START, 0, 0).replace("0.64", "0.6\u0663"), "line 2: .*, expected a finite number"),
         (gps_row(START, 0, 0, fix=0), "none of 1 rows has a fix"),
         (gps_row(5, 0, 0) + gps_row(6, 0, 0), "do not meet; expected the GPS of the same extract"),
     ],

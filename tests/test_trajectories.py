@@ -86,6 +86,8 @@ def test_a_trajectory_file_is_told_by_its_columns(tmp_path: Path) -> None:
         ("1 0 0 1_0 0 1 0 0 0 0 1 0\n", "line 1: column 4 is '1_0', expected a number"),
         ("1 0 0 \u0663 0 1 0 0 0 0 1 0\n", "line 1: column 4 is '\u0663', expected a number"),
         ("1e200 1e200 0 0 1e200 -1e200 0 0 0 0 1 0\n", "line 1: .* not a rotation"),
+        ("0 1 2 1e30 0 0 0 1\n", r"line 1: 1e\+30 m from the origin, expected metres"),
+        (f"0 {IDENTITY_ROW}\n1 1 0 0 -2e9 0 1 0 0 0 0 1 0\n", r"line 2: 2e\+09 m from the origin, expected metres"),
         ("0 1 2 3 1e200 0 0 1e200\n", "line 1: the quaternion has length inf"),
     ],
 )

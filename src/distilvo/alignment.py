@@ -11,11 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilvo.errors import DistilvoError
-from distilvo.poses import Floats
+from distilvo.poses import FURTHEST_M, Floats
 from distilvo.settings import Alignment
 
-# Squares of greater distances would leave no digit for the errors, and in the end overflow.
-_FURTHEST_M = 1e9
 # Below this ratio of the second singular value to the first, positions do not tell the roll about their line.
 _STRAIGHT = 1e-9
 
@@ -97,7 +95,7 @@ def check_poses(name: str, poses: NDArray[Any]) -> Floats:
     for k in np.flatnonzero(~np.isfinite(poses).all(axis=(1, 2)))[:1]:
         raise DistilvoError(f"the {name} holds a number that is not finite at frame {k}; check what produced it")
     furthest = np.abs(poses[:, :3, 3]).max(axis=1)
-    for k in np.flatnonzero(furthest > _FURTHEST_M)[:1]:
+    for k in np.flatnonzero(furthest > FURTHEST_M)[:1]:
         raise DistilvoError(f"the {name} is {furthest[k]:.3g} m from the origin at frame {k}; expected metres")
     return poses
 

@@ -18,6 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
+FURTHEST_M = 1e9
+"""Farther off than any place on this planet; the squares of greater distances would leave no digit for the errors."""
+
 # Below this cosine of the pitch, yaw and roll turn about the same axis and only their sum can be told.
 _GIMBAL_LOCK = 1e-9
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from distilvo.errors import DistilvoError
 from distilvo.files import write_text
-from distilvo.poses import Floats
+from distilvo.poses import FURTHEST_M, Floats
 
 # How far R^T R may be from identity: files printed with three decimals pass, a transposed or wrong column does not.
 _ORTHONORMAL = 5e-3
@@ -159,6 +159,7 @@ def _kitti(path: str | Path, numbers: Floats, lines: list[int]) -> Floats:
     poses = np.tile(np.eye(4), (len(numbers), 1, 1))
     poses[:, :3] = numbers.reshape(-1, 3, 4)
     _check_rotations(poses[:, :3, :3], path, lines)
+    _check_positions(poses[:, :3, 3], path, lines)
     return poses
 
 
@@ -187,6 +188,7 @@ def _tum(path: str | Path, numbers: Floats, lines: list[int]) -> tuple[Floats, F
             f"{path}, line {lines[k]}: the quaternion has length {norms[k]:.4g}, expected 1; "
             "check that the columns are timestamp tx ty tz qx qy qz qw"
         )
+    _check_positions(numbers[:, 1:4], path, lines)
     poses = np.tile(np.eye(4), (len(numbers), 1, 1))
     poses[:, :3, 3] = numbers[:, 1:4]
     poses[:, :3, :3] = _rotations_from_quaternions(quaternions / norms[:, None])
@@ -201,6 +203,14 @@ def _check_rotations(rotations: Floats, path: str | Path, lines: list[int]) -> N
         raise DistilvoError(
             f"{path}, line {lines[k]}: its nine rotation columns are not a rotation matrix (off by {defects[k]:.2g}, "
             f"determinant {determinants[k]:.2g}); expected the upper 3x4 of a pose, row by row"
+        )
+
+
+def _check_positions(positions: Floats, path: str | Path, lines: list[int]) -> None:
+    furthest = np.abs(positions).max(axis=1)
+    for k in np.flatnonzero(furthest > FURTHEST_M)[:1]:
+        raise DistilvoError(
+            f"{path}, line {lines[k]}: {furthest[k]:.3g} m from the origin, expected metres on the ground"
         )
 
 

@@ -9,9 +9,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from distilvo.errors import DistilvoError
 from distilvo.poses import Floats
 
 Frame = NDArray[np.uint8]
+
+# Focal lengths in sides of the picture: 157 degrees to less than one.
+_FOCAL = 0.1, 100.0
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,16 @@ class Camera:
     cy: float
     width: int
     height: int
+
+    def __post_init__(self) -> None:
+        """Raise DistilvoError for what is no lens of such a picture: a digit too many shows nothing, and no error."""
+        sides = self.width, self.height
+        focal = all(_FOCAL[0] * max(sides) <= f <= _FOCAL[1] * max(sides) for f in (self.fx, self.fy))
+        if not focal or not all(-side <= c <= 2 * side for c, side in zip((self.cx, self.cy), sides, strict=True)):
+            raise DistilvoError(
+                f"intrinsics {self.fx:g} {self.fy:g} {self.cx:g} {self.cy:g} for pictures of "
+                f"{self.width}x{self.height}; expected fx fy cx cy in pixels of these pictures"
+            )
 
 
 class Sequence(Protocol):

@@ -9,6 +9,9 @@ import numpy as np
 
 from distilvo.sequences.base import Camera, Frame
 
+LARGEST_COEFFICIENT = 1e3
+"""Of real lenses they are about 1, and some tens where eight of them are fitted."""
+
 
 class Undistortion:
     """Frames of a distorted lens as its pinhole camera, with the same intrinsics, would have taken them.

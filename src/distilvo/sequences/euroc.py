@@ -19,11 +19,20 @@ import yaml
 from numpy.typing import NDArray
 
 from distilvo.errors import DistilvoError
-from distilvo.poses import Floats
+from distilvo.poses import FURTHEST_M, Floats
 from distilvo.sequences.association import match
 from distilvo.sequences.base import Camera
+from distilvo.sequences.distortion import LARGEST_COEFFICIENT
 from distilvo.sequences.pictures import PictureSequence
-from distilvo.sequences.tables import check_times, nanoseconds, numbers, read_rows, read_table, read_text
+from distilvo.sequences.tables import (
+    check_positions,
+    check_times,
+    nanoseconds,
+    numbers,
+    read_rows,
+    read_table,
+    read_text,
+)
 
 _RADTAN = ("radial-tangential", "radtan", "plumb_bob")
 _CAMERAS = ("cam0", "cam1")
@@ -80,16 +89,26 @@ class _Sensor:
         self.distortion = (
             self._numbers("distortion_coefficients", 4, 5, 8) if "distortion_model" in self._values else []
         )
+        if any(abs(coefficient) > LARGEST_COEFFICIENT for coefficient in self.distortion):
+            raise DistilvoError(
+                f"{path}: distortion_coefficients {self.distortion} are those of no lens; restore the file"
+            )
         fx, fy, cx, cy = self._numbers("intrinsics", 4)
         width, height = self._numbers("resolution", 2)
         if fx <= 0 or fy <= 0:
             raise DistilvoError(f"{path}: intrinsics {fx} {fy}, expected positive focal lengths: fu fv cu cv")
-        self.camera = Camera(fx, fy, cx, cy, int(width), int(height))
+        if not (width.is_integer() and height.is_integer()):
+            raise DistilvoError(f"{path}: resolution {width} {height}, expected whole pixels")
+        try:
+            self.camera = Camera(fx, fy, cx, cy, int(width), int(height))
+        except DistilvoError as error:
+            raise DistilvoError(f"{path}: {error}") from None
         self.body_from_camera: Floats = np.array(self._numbers("T_BS", 16)).reshape(4, 4)
         rotation = self.body_from_camera[:3, :3]
         if (
             np.abs(rotation @ rotation.T - np.eye(3)).max() > 5e-3
             or np.linalg.det(rotation) < 0
+            or np.abs(self.body_from_camera[:3, 3]).max() > FURTHEST_M
             or not np.array_equal(self.body_from_camera[3], [0, 0, 0, 1])
         ):
             raise DistilvoError(f"{path}: T_BS is not a rigid transform (4x4, row by row); restore the file")
@@ -109,7 +128,9 @@ def _read_truth(path: Path) -> tuple[Floats, Floats]:
     table, rows = read_table(path, 8, expected, ",")
     times = np.array([nanoseconds(row.fields[0], row.where) for row in rows]) / 1e9
     check_times(times, rows)
-    norms = np.linalg.norm(table[:, 4:], axis=1)
+    check_positions(table[:, 1:4], rows)
+    with np.errstate(over="ignore"):  # numbers so large that their squares are not finite
+        norms = np.linalg.norm(table[:, 4:], axis=1)
     for k in np.flatnonzero(np.abs(norms - 1.0) > 1e-2)[:1]:
         raise DistilvoError(f"{rows[k].where}: the quaternion has length {norms[k]:.4g}, expected 1: {expected}")
     poses = np.tile(np.eye(4), (len(table), 1, 1))

@@ -11,17 +11,19 @@ x right, y down, z forward; the first one is the world.
 
 from __future__ import annotations
 
-import math
 import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+
+import numpy as np
 
 from distilvo.errors import DistilvoError
 from distilvo.poses import Floats
 from distilvo.sequences.base import Camera, Frame
 from distilvo.sequences.folder import ASSUMED_RATE_HZ, PictureFolder
 from distilvo.sequences.guess import KITTI_PICTURES
+from distilvo.sequences.tables import check_pinhole, numbers
 from distilvo.trajectories import check_ordered, read_kitti, read_numbers
 
 
@@ -69,10 +71,10 @@ class KittiSequence:
         if not file.exists():
             warnings.warn(f"{file}: not found, {ASSUMED_RATE_HZ:g} Hz assumed", stacklevel=3)
             return self._pictures.times
-        numbers, lines = read_numbers(file, columns=1, row="seconds")
-        self._check_count(file, len(numbers), "times")
-        check_ordered(numbers[:, 0], file, lines)
-        return numbers[:, 0].copy()
+        rows, lines = read_numbers(file, columns=1, row="seconds")
+        self._check_count(file, len(rows), "times")
+        check_ordered(rows[:, 0], file, lines)
+        return rows[:, 0].copy()
 
     def _read_poses(self) -> Floats | None:
         file = self.path.parent.parent / "poses" / f"{self.name}.txt"
@@ -106,19 +108,24 @@ def _read_camera(file: Path, name: str, width: int, height: int) -> Camera:
         ) from None
     for number, line in enumerate(lines, start=1):
         if line.startswith(f"{name}:"):
-            p = _projection(line.split()[1:], f"{file}, line {number}")
-            return Camera(fx=p[0], fy=p[5], cx=p[2], cy=p[6], width=width, height=height)
+            where = f"{file}, line {number}"
+            p = _projection(line.split()[1:], where)
+            try:
+                return Camera(fx=p[0], fy=p[5], cx=p[2], cy=p[6], width=width, height=height)
+            except DistilvoError as error:
+                raise DistilvoError(f"{where}: {error}") from None
     raise DistilvoError(f"{file}: no line for the camera {name}, expected '{name}: 12 numbers' (a 3x4 projection)")
 
 
 def _projection(fields: list[str], where: str) -> list[float]:
     try:
-        numbers = [float(field) for field in fields]
-    except ValueError:
-        numbers = []
-    if len(numbers) != 12 or not all(map(math.isfinite, numbers)) or numbers[0] <= 0 or numbers[5] <= 0:
+        found = numbers(fields, where)
+    except DistilvoError:
+        found = []
+    if len(found) != 12 or found[0] <= 0 or found[5] <= 0:
         raise DistilvoError(
             f"{where}: found {len(fields)} columns, expected 12 finite numbers, a 3x4 projection matrix with positive "
             "focal lengths; restore the file from data_odometry_calib.zip"
         )
-    return numbers
+    check_pinhole(np.array(found).reshape(3, 4), where)
+    return found

@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilvo.errors import DistilvoError
-from distilvo.poses import Floats, between
+from distilvo.poses import FURTHEST_M, Floats, between
 from distilvo.sequences.base import Camera
 from distilvo.sequences.guess import KITTI_RAW_PICTURES
 from distilvo.sequences.pictures import PictureSequence, list_pictures, picture_size
-from distilvo.sequences.tables import Row, numbers, read_rows, read_table, read_text
+from distilvo.sequences.tables import Row, check_pinhole, numbers, read_rows, read_table, read_text
 
 _EARTH_RADIUS_M = 6378137.0
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{1,9}", re.ASCII)
@@ -92,15 +92,19 @@ class _Calibration:
         self._folder = drive if (drive / "calib_cam_to_cam.txt").exists() else drive.parent
         values = self._read("calib_cam_to_cam.txt")
         self._projection = self._of(values, f"P_rect_{number}", 12, "calib_cam_to_cam.txt").reshape(3, 4)
-        if self._projection[0, 0] <= 0 or self._projection[1, 1] <= 0 or np.linalg.det(self._projection[:, :3]) <= 0:
-            file = self._folder / "calib_cam_to_cam.txt"
-            raise DistilvoError(f"{file}: P_rect_{number} has no positive focal lengths; restore the file")
+        self._where = values[f"P_rect_{number}"].where
+        if self._projection[0, 0] <= 0 or self._projection[1, 1] <= 0:
+            raise DistilvoError(f"{self._where}: P_rect_{number} has no positive focal lengths; restore the file")
+        check_pinhole(self._projection, f"{self._where}: P_rect_{number}")
         self._rectify = np.eye(4)
         self._rectify[:3, :3] = self._of(values, "R_rect_00", 9, "calib_cam_to_cam.txt").reshape(3, 3)
 
     def camera(self, width: int, height: int) -> Camera:
         p = self._projection
-        return Camera(float(p[0, 0]), float(p[1, 1]), float(p[0, 2]), float(p[1, 2]), width, height)
+        try:
+            return Camera(float(p[0, 0]), float(p[1, 1]), float(p[0, 2]), float(p[1, 2]), width, height)
+        except DistilvoError as error:
+            raise DistilvoError(f"{self._where}: {error}") from None
 
     def imu_from_camera(self) -> Floats:
         """(4, 4): points of the rectified camera in the axes of the inertial unit."""
@@ -124,6 +128,8 @@ class _Calibration:
         if len(row.fields) != count:
             raise DistilvoError(f"{row.where}: {key} has {len(row.fields)} numbers, expected '{key}: {count} numbers'")
         found = np.array(numbers(row.fields, row.where))
+        if np.abs(found).max() > FURTHEST_M:
+            raise DistilvoError(f"{row.where}: {key} has the number {np.abs(found).max():.3g}; restore the file")
         if count == 9:
             r = found.reshape(3, 3)
             if np.abs(r @ r.T - np.eye(3)).max() > 5e-3 or np.linalg.det(r) < 0:
@@ -166,6 +172,10 @@ def _read_poses(folder: Path, pictures: list[Path], calibration: _Calibration) -
         table, _ = read_table(file, 30, "one row of 30 numbers, dataformat.txt names them")
         if len(table) != 1 or abs(table[0, 0]) >= 90 or abs(table[0, 1]) > 180:
             raise DistilvoError(f"{file}: expected one row that begins with latitude and longitude in degrees")
+        if abs(table[0, 2]) > FURTHEST_M or np.abs(table[0, 3:6]).max() > 2 * np.pi:
+            raise DistilvoError(
+                f"{file}: expected altitude in metres, then roll, pitch and yaw in radians, after those"
+            )
         packets.append(table[0, :6])
     poses = poses_from_oxts(np.array(packets)) @ calibration.imu_from_camera()
     return between(np.broadcast_to(poses[0], poses.shape), poses)

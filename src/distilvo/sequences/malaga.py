@@ -20,7 +20,7 @@ from distilvo.errors import DistilvoError
 from distilvo.poses import Floats
 from distilvo.sequences.base import Camera
 from distilvo.sequences.pictures import PictureSequence, list_pictures, picture_size
-from distilvo.sequences.tables import check_times, read_rows, read_table
+from distilvo.sequences.tables import check_positions, check_times, read_rows, read_table
 
 PERIOD_S = 0.1
 _NAME = re.compile(r"img_CAMERA1_(\d{1,12}\.\d{1,9})_(left|right)", re.ASCII)
@@ -106,6 +106,7 @@ def _positions(file: Path, times: Floats) -> Floats:
     """East, north, up (N, 3) in metres at ``times``, straight between fixes, standing outside them."""
     table, rows = read_table(file, 11, "GPS rows of 25 numbers: time, ..., Local X Y Z")
     check_times(table[:, 0], rows)
+    check_positions(table[:, 8:11], rows)
     fixed = table[table[:, 4] > 0]
     if not len(fixed):
         raise DistilvoError(f"{file}: none of {len(table)} rows has a fix (column 5); expected some above 0")

@@ -23,7 +23,7 @@ import numpy as np
 from distilvo.errors import DistilvoError
 from distilvo.poses import Floats
 from distilvo.sequences.base import Camera, Frame
-from distilvo.sequences.distortion import Undistortion
+from distilvo.sequences.distortion import LARGEST_COEFFICIENT, Undistortion
 from distilvo.sequences.pictures import decode
 
 _RAW, _COMPRESSED, _INFO = (f"sensor_msgs/msg/{name}" for name in ("Image", "CompressedImage", "CameraInfo"))
@@ -126,15 +126,22 @@ class BagSequence:
         if "image_rect" in self.topic and len(p) == 12:  # rectified: P holds, and no distortion is left
             k, d = p.reshape(3, 4)[:, :3].ravel(), np.empty(0)
         size = (int(message.width), int(message.height))
-        known = message.distortion_model in _DISTORTIONS and len(d) in (0, 4, 5, 8)
+        known = (
+            message.distortion_model in _DISTORTIONS
+            and len(d) in (0, 4, 5, 8)
+            and np.abs(d).max(initial=0) <= LARGEST_COEFFICIENT
+        )
         if len(k) != 9 or not np.isfinite([*k, *d]).all() or k[0] <= 0 or k[4] <= 0 or size != self.shape[1::-1]:
             reason = f"it has no intrinsics for pictures of {self.shape[1]}x{self.shape[0]}"
         elif np.any(d) and not known:
             reason = f"its distortion {message.distortion_model!r} is not one of {', '.join(_DISTORTIONS)}"
         else:
-            camera = Camera(float(k[0]), float(k[4]), float(k[2]), float(k[5]), *size)
-            self._undistort = Undistortion(camera, d.tolist()) if np.any(d) else None
-            return camera
+            try:
+                camera = Camera(float(k[0]), float(k[4]), float(k[2]), float(k[5]), *size)
+                self._undistort = Undistortion(camera, d.tolist()) if np.any(d) else None
+                return camera
+            except DistilvoError as error:
+                reason = str(error)
         warnings.warn(f"{self.path}: {beside} is not used: {reason}; give --intrinsics", stacklevel=4)
         return None
 

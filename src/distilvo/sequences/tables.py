@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from distilvo.errors import DistilvoError
-from distilvo.poses import Floats
+from distilvo.poses import FURTHEST_M, Floats
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,29 @@ def check_times(times: Floats, rows: list[Row]) -> None:
         )
 
 
+def check_positions(positions: Floats, rows: list[Row]) -> None:
+    """Raise DistilvoError, naming the row, where positions (N, 3) in metres are nowhere on this planet."""
+    furthest = np.abs(positions).max(axis=1)
+    for k in np.flatnonzero(furthest > FURTHEST_M)[:1]:
+        raise DistilvoError(f"{rows[k].where}: {furthest[k]:.3g} m from the origin, expected metres; restore the file")
+
+
+def check_pinhole(projection: Floats, where: str) -> None:
+    """Raise DistilvoError where a projection (3, 4) is not that of a rectified camera."""
+    pinhole = np.array([[projection[0, 0], 0, projection[0, 2]], [0, projection[1, 1], projection[1, 2]], [0, 0, 1]])
+    if not np.allclose(projection[:, :3], pinhole, rtol=0, atol=1e-6) or np.abs(projection[:, 3]).max() > FURTHEST_M:
+        raise DistilvoError(
+            f"{where}: no projection matrix of a rectified camera, expected fx 0 cx x 0 fy cy y 0 0 1 z"
+        )
+
+
 def _number(field: str, where: str) -> float:
     try:
         value = float(field)
     except ValueError:
         value = math.nan
-    if not math.isfinite(value) or "_" in field:  # Python takes 1_0 for ten
+    if (
+        not math.isfinite(value) or "_" in field or not field.isascii()
+    ):  # Python takes 1_0 for ten, and digits of every script
         raise DistilvoError(f"{where}: {field!r}, expected a finite number")
     return value
