@@ -296,8 +296,8 @@ SEVERAL_PROCESSES = (Train, Distill)
 
 def main() -> None:
     """Entry point: one line on the error output and status 2 for what the user can mend, 130 for Ctrl-C."""
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # its complaints come before ours, and say less
-    os.environ.setdefault("RUST_LOG", "off")  # rerun's, too
+    for name, silence in (("OPENCV_FFMPEG_LOGLEVEL", "-8"), ("OPENCV_LOG_LEVEL", "OFF"), ("RUST_LOG", "off")):
+        os.environ.setdefault(name, silence)  # their complaints come before ours, and say less
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
         with parallel.team():

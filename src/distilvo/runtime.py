@@ -45,9 +45,8 @@ class StepModel:
             shapes = {value.name: tuple(value.shape) for value in self._session.get_inputs()}
             _, self.channels, height, width = shapes.pop("frame")
         except Exception as error:  # onnxruntime raises a class of its own for every kind of damage
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise DistilvoError(
-                f"{path}: not a model that 'distilvo export' wrote ({reason}); export it anew"
+                f"{path}: not a model that 'distilvo export' wrote ({_first_line(error)}); export it anew"
             ) from None
         self.size: tuple[int, int] = height, width
         self._shapes = shapes
@@ -68,7 +67,10 @@ class StepModel:
         Raises:
             DistilvoError: the motion is not finite; the frame is then forgotten.
         """
-        motion, features, *memory = self._session.run(None, self.inputs(frame))
+        try:
+            motion, features, *memory = self._session.run(None, self.inputs(frame))
+        except Exception as error:  # as above
+            raise DistilvoError(f"the model fails ({_first_line(error)}); export it anew") from None
         if self._first:  # there is no pair yet, so the LSTM's memory stays at zero
             self._state["state_0"], self._first = features, False
             return np.zeros(6, np.float32)
@@ -175,6 +177,10 @@ class Tracker:
         colours = 1 if len(shape) == 2 else 3
         self._resample = Resampler((shape[0], shape[1]), colours, self._camera, model.size, model.channels)
         self._shape = shape
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:300] if str(error).strip() else type(error).__name__
 
 
 def _check_frame(frame: NDArray[np.uint8]) -> None:

@@ -95,17 +95,37 @@ def open_store(sequences: Several[Sequence], form: FrameFormat, cache: Path, lab
 
 
 def _is_whole(folder: Path, sequences: Several[Sequence], form: FrameFormat) -> bool:
-    """Whether a folder of the cache holds all frames; one that was half copied, or lost its power, does not."""
+    """Whether a folder of the cache holds all of it; one that was half copied, or lost its power, does not.
+
+    Of the frames, which are many, only the shape is compared; all else as it is made.
+    """
+    if not folder.is_dir():
+        return False
     try:
         store = FrameStore(folder)
-    except (DistilvoError, OSError, ValueError, EOFError, KeyError, TypeError):
+    except Exception:  # numpy's headers are Python: damaged ones end in whatever its parser stumbles over
         return False
-    total = sum(len(sequence) for sequence in sequences)
+    motions, times, drives = _known(sequences)
     return (
-        store.frames.shape == (total, form.channels, *form.size)
-        and store.motions.shape == (total - len(sequences), 6)
-        and store.times.shape == (total,)
+        (store.key, store.drives) == (folder.name, drives)
+        and store.frames.dtype == np.uint8
+        and store.frames.shape == (len(times), form.channels, *form.size)
+        and store.motions.dtype == motions.dtype
+        and store.times.dtype == times.dtype
+        and np.array_equal(store.motions, motions)
+        and np.array_equal(store.times, times)
     )
+
+
+def _known(sequences: Several[Sequence]) -> tuple[NDArray[np.float32], NDArray[np.float64], list[Drive]]:
+    """What a store has beside its frames: motions, times, and where each sequence lies."""
+    motions = [poses.motions(sequence.poses) for sequence in sequences if sequence.poses is not None]
+    times = [np.asarray(sequence.times, dtype=np.float64) for sequence in sequences]
+    drives, first = [], 0
+    for sequence in sequences:
+        drives.append(Drive(sequence.name, first, len(sequence)))
+        first += len(sequence)
+    return np.concatenate(motions).astype(np.float32), np.concatenate(times), drives
 
 
 def _key(sequences: Several[Sequence], form: FrameFormat) -> str:
@@ -121,21 +141,16 @@ def _key(sequences: Several[Sequence], form: FrameFormat) -> str:
 
 def _fill(sequences: Several[Sequence], form: FrameFormat, folder: Path, key: str, label: str) -> None:
     """Decode into a folder of the cache; each file appears when it is whole, and the index last."""
-    total = sum(len(sequence) for sequence in sequences)
-    drives, position = [], 0
-    with atomic_path(folder / "frames.npy") as temporary, progress(label, total) as bar:
-        shape = (total, form.channels, *form.size)
+    motions, times, drives = _known(sequences)
+    with atomic_path(folder / "frames.npy") as temporary, progress(label, len(times)) as bar:
+        shape = (len(times), form.channels, *form.size)
         frames = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
         reserve(temporary)
-        for sequence in sequences:
-            count = len(sequence)
-            drives.append(Drive(sequence.name, position, count))
-            decode(sequence, form, frames[position : position + count], bar)
-            position += count
+        for sequence, drive in zip(sequences, drives, strict=True):
+            decode(sequence, form, frames[drive.first : drive.first + drive.frames], bar)
         frames.flush()
-    motions = [poses.motions(sequence.poses) for sequence in sequences if sequence.poses is not None]
-    _save(folder / "motions.npy", np.concatenate(motions).astype(np.float32))
-    _save(folder / "times.npy", np.concatenate([sequence.times for sequence in sequences]).astype(np.float64))
+    _save(folder / "motions.npy", motions)
+    _save(folder / "times.npy", times)
     write_json(folder / "index.json", {"key": key, "drives": [asdict(drive) for drive in drives]})
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -47,12 +49,14 @@ def load_model(folder: Path) -> tuple[PoseNetwork, dict[str, Any]]:
         DistilvoError: a file is missing, damaged, or does not fit the other.
     """
     config, architecture = read_config(folder)
-    network = PoseNetwork(architecture)
     path = folder / "model.safetensors"
     if not path.exists():
         raise DistilvoError(f"{path}: no such file; a model folder has config.json and model.safetensors")
     try:
         tensors = load_file(path)
+        with torch.device("meta"):
+            PoseNetwork(architecture).load_state_dict(tensors, assign=True)  # fits, before memory is taken
+        network = PoseNetwork(architecture)
         if config.get("format", 1) < 2:
             _divide_correlation(architecture, tensors)
         network.load_state_dict(tensors)
@@ -74,16 +78,38 @@ def read_config(folder: Path) -> tuple[dict[str, Any], Architecture]:
     if not folder.is_dir():
         raise DistilvoError(f"{folder}: no such folder; expected a model folder with config.json and model.safetensors")
     config = read_json(folder / "config.json")
+    if not isinstance(config, dict):
+        raise DistilvoError(f"{folder / 'config.json'}: holds no object; expected a file that distilvo wrote")
     if config.get("format", 1) not in range(1, FORMAT + 1):
         raise DistilvoError(
             f"{folder / 'config.json'}: format {config['format']}; this version reads 1 to {FORMAT}; update distilvo"
         )
     try:
-        return config, Architecture.from_dict(config["architecture"])
-    except (KeyError, TypeError) as error:
+        architecture = Architecture.from_dict(config["architecture"])
+        _check(architecture)
+        return config, architecture
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DistilvoError(
             f"{folder / 'config.json'}: no architecture that this version knows ({error}); train the model anew"
         ) from None
+
+
+def _check(architecture: Architecture) -> None:
+    """Raise TypeError or ValueError where a file's values are not of the kind that an architecture has."""
+    a = architecture
+    if not (len(a.size) == len(a.grid) == len(a.reach) == 2 and all(len(layer) == 3 for layer in a.convolutions)):
+        raise ValueError("expected size, grid and reach of 2 numbers, and 3 for each convolution")
+    numbers = [*a.size, *a.grid, *a.fc, *a.lstm, *chain(*a.convolutions), a.channels, a.branch, a.patch]
+    if any(type(number) is not int or number < 1 for number in numbers) or not a.fc:
+        raise ValueError("expected sizes that are whole numbers, 1 or more")
+    if type(a.shared) is not int or not 0 <= a.shared <= len(a.convolutions):
+        raise ValueError(f"shared is {a.shared}, expected 0 to {len(a.convolutions)}")
+    if any(type(number) is not int or not 0 <= number <= max(a.size) for number in a.reach):
+        raise ValueError(f"reach is {a.reach}, expected pixels of the feature map")
+    if not 0 <= a.dropout < 1 or type(a.batch_norm) is not bool or type(a.name) is not str:
+        raise ValueError("expected a name, a dropout from 0 to less than 1, and batch_norm true or false")
+    with torch.device("meta"):  # nothing is allocated: a digit too many may ask for more memory than there is
+        PoseNetwork(a)
 
 
 def _divide_correlation(architecture: Architecture, tensors: dict[str, Tensor]) -> None:

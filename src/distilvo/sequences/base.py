@@ -36,7 +36,7 @@ class Camera:
     def __post_init__(self) -> None:
         """Raise DistilvoError for what is no lens of such a picture: a digit too many shows nothing, and no error."""
         sides = self.width, self.height
-        focal = all(_FOCAL[0] * max(sides) <= f <= _FOCAL[1] * max(sides) for f in (self.fx, self.fy))
+        focal = all(_FOCAL[0] * min(sides) <= f <= _FOCAL[1] * max(sides) for f in (self.fx, self.fy))
         if not focal or not all(-side <= c <= 2 * side for c, side in zip((self.cx, self.cy), sides, strict=True)):
             raise DistilvoError(
                 f"intrinsics {self.fx:g} {self.fy:g} {self.cx:g} {self.cy:g} for pictures of "

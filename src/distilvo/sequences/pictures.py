@@ -18,6 +18,9 @@ from distilvo.sequences.distortion import Undistortion
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
+_JPEG = b"\xff\xd8"
+_FILLING = 128  # what a JPEG decoder puts where data are missing
+
 
 class PictureSequence:
     """Picture files of one size, read as they are asked for; see ``sequences.base.Sequence`` for the attributes.
@@ -101,25 +104,24 @@ def picture_size(path: Path) -> tuple[int, int]:
 
 def read_picture(path: Path) -> Frame:
     """A picture as (H, W, 3) uint8 RGB, or (H, W) uint8 where it is grey. Raises DistilvoError if it is not whole."""
-    data = _read(path)
+    return decode(_read(path), str(path), "copy or unpack it again")
+
+
+def decode(data: bytes, where: str, advice: str) -> Frame:
+    """A compressed picture as (H, W, 3) uint8 RGB, or (H, W) uint8 where it is grey.
+
+    Raises DistilvoError, with ``where`` and ``advice``, if it is none, or not whole.
+    """
     if _cut_short(data):
-        raise DistilvoError(f"{path}: the picture ends too early ({len(data)} bytes); copy or unpack it again")
-    picture = decode(data)
-    if picture is None:
-        raise DistilvoError(f"{path}: cannot be decoded, expected a picture; copy or unpack it again")
-    return picture
-
-
-def decode(data: bytes) -> Frame | None:
-    """A compressed picture as (H, W, 3) uint8 RGB, or (H, W) uint8 where it is grey; None where it is none."""
-    if not data:
-        return None
+        raise DistilvoError(f"{where}: the picture ends too early ({len(data)} bytes); {advice}")
     try:
         picture = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_ANYCOLOR)
     except cv2.error:  # a header that claims a billion pixels
-        return None
+        picture = None
     if picture is None:
-        return None
+        raise DistilvoError(f"{where}: cannot be decoded, expected a picture; {advice}")
+    if data.startswith(_JPEG) and (picture[-8:] == _FILLING).all() and not (picture[:8] == _FILLING).all():
+        raise DistilvoError(f"{where}: the lower part of the picture is missing, and would be grey; {advice}")
     return (picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)).astype(np.uint8, copy=False)
 
 
@@ -133,9 +135,12 @@ def _read(path: Path) -> bytes:
 def _cut_short(data: bytes) -> bool:
     """Whether the end of the picture is missing: decoders may fill up what is missing and say nothing."""
     if data.startswith(b"\x89PNG"):
-        return b"IEND" not in data[-64:]
-    if data.startswith(b"\xff\xd8"):
-        return b"\xff\xd9" not in data[-4096:]
+        return b"IEND" not in data
+    if data.startswith(_JPEG):
+        at = len(_JPEG)
+        while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != b"\xda":  # a thumbnail in there has an end, too
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        return b"\xff\xd9" not in data[at:]
     return not data
 
 

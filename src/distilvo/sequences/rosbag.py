@@ -175,10 +175,7 @@ def _stamps(received: int, message: Any) -> tuple[float, float]:
 def _picture(message: Any, where: str) -> Frame:
     """(H, W, 3) uint8 RGB or (H, W) uint8 grey."""
     if message.__msgtype__ == _COMPRESSED:
-        picture = decode(bytes(message.data))
-        if picture is None:
-            raise DistilvoError(f"{where}: cannot be decoded ({message.format!r}); expected JPEG or PNG")
-        return picture
+        return decode(bytes(message.data), where, f"its format is {message.format!r}; JPEG and PNG can be read")
     channels = _CHANNELS.get(message.encoding)
     if channels is None:
         raise DistilvoError(f"{where}: the encoding is {message.encoding!r}, expected one of {', '.join(_CHANNELS)}")
