@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from distilvo.errors import DistilvoError
@@ -47,11 +47,14 @@ def damage(file: Path, read: Callable[[], None], snippets: st.SearchStrategy[byt
     """
     sound = file.read_bytes()
     read()
-    places = st.tuples(st.integers(0, len(sound)), st.integers(0, 12)).map(lambda found: (found[0], sum(found)))
+    anywhere, somewhat = st.integers(0, len(sound)), st.integers(0, 12)
     if snippets is TEXT:  # whole fields and lines, too: few places chosen at random begin and end with one
         pieces = [found.span() for found in re.finditer(rb"[^\s,:=\[\]]+", sound)]
         lines = [found.span() for found in re.finditer(rb"[^\n]*\n", sound)]
-        places = st.one_of(places, st.sampled_from(pieces), st.sampled_from(lines or pieces))
+        places = st.one_of(st.sampled_from(pieces), st.sampled_from(lines or pieces))
+    else:  # without moving what comes after
+        places = anywhere.map(lambda at: (at, -1))
+    places = st.one_of(places, st.tuples(anywhere, somewhat).map(lambda found: (found[0], sum(found))))
     edit = st.tuples(places, snippets)
 
     @settings(
@@ -65,15 +68,16 @@ def damage(file: Path, read: Callable[[], None], snippets: st.SearchStrategy[byt
     def attempt(edits: list[tuple[tuple[int, int], bytes]], cut: bool) -> None:
         data = sound
         for (begin, end), inserted in edits:
-            data = data[:begin] + (b"" if cut else inserted + data[end:])
+            after = begin + len(inserted) if end < 0 else end
+            data = data[:begin] + (b"" if cut else inserted + data[after:])
         file.write_bytes(data)
-        refused_or_sound(read)
+        event("refused" if refused(read) else "read")
 
     attempt()
 
 
-def refused_or_sound(read: Callable[[], None]) -> None:
-    """Run ``read``: it may refuse in one line that a terminal can show, and do nothing else that is wrong."""
+def refused(read: Callable[[], None]) -> bool:
+    """Whether ``read`` refuses, in one line that a terminal can show; it may do nothing else that is wrong."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", UserWarning)
@@ -81,6 +85,8 @@ def refused_or_sound(read: Callable[[], None]) -> None:
             read()
         except DistilvoError as error:
             assert 10 < len(str(error)) < 1000 and str(error).isprintable(), repr(str(error))
+            return True
+    return False
 
 
 def assert_sound(sequence: Sequence) -> None:

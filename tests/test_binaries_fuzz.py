@@ -11,16 +11,19 @@ import pytest
 import torch
 
 from conftest import make_kitti
-from damage import BYTES, TEXT, assert_sound, damage, refused_or_sound
-from distilvo.clips import open_store
+from damage import BYTES, TEXT, assert_sound, damage, refused
+from distilvo.clips import FrameStore, open_store
+from distilvo.distill.teacher_pass import teacher_pass
 from distilvo.errors import DistilvoError
 from distilvo.export import export_onnx
 from distilvo.models.files import load_model, save_model
 from distilvo.models.network import PoseNetwork
 from distilvo.models.teacher import DEMO
+from distilvo.recipes import train_supervised
 from distilvo.runtime import Tracker
 from distilvo.sequences import open_dataset, open_sequence
 from distilvo.sequences.frame_format import FrameFormat
+from distilvo.settings import Recipe
 
 TINY = replace(
     DEMO,
@@ -157,8 +160,38 @@ def test_damaged_cache_is_made_anew(name: str, tmp_path: Path) -> None:
     damage(tmp_path / "cache" / sound.key / name, read, BYTES)
 
 
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> FrameStore:
+    root = tmp_path_factory.mktemp("store")
+    make_kitti(root / "kitti", "00", frames=9)
+    return open_store(open_dataset(root / "kitti"), TINY.frame_format, root / "cache")
+
+
+def test_damaged_checkpoint(store: FrameStore, tmp_path: Path) -> None:
+    recipe = Recipe(epochs=1, clip_length=2, batch_size=2)
+
+    def read() -> None:
+        found, _ = train_supervised(TINY, store, recipe, tmp_path)
+        assert all(tensor.isfinite().all() for tensor in found.state_dict().values())
+
+    read()
+    damage(tmp_path / "supervised.safetensors", read, BYTES, few=15)
+
+
+def test_damaged_answers_of_a_teacher(store: FrameStore, tmp_path: Path) -> None:
+    asked = network()
+
+    def read() -> None:
+        found = teacher_pass(asked, "fc.0", store, tmp_path)
+        assert found.motions.shape == found.truth.shape and found.hints.shape == (len(found.truth), TINY.fc[-1])
+        assert found.motions.isfinite().all() and found.hints.isfinite().all()
+
+    read()
+    damage(next(tmp_path.glob("teacher-*.safetensors")), read, BYTES, few=25)
+
+
 def test_what_is_refused_is_one_line() -> None:
     def read() -> None:
         raise DistilvoError("picture \x1b[2J\n.png: no such file")
 
-    refused_or_sound(read)
+    assert refused(read)

@@ -90,6 +90,18 @@ def test_cache_with_a_half_file_is_made_anew(name: str, share: float, tmp_path: 
     assert np.array_equal(again.frames, frames) and np.array_equal(again.motions, motions)
 
 
+@pytest.mark.parametrize("name", ["motions.npy", "times.npy"])
+def test_cache_with_other_numbers_is_made_anew(name: str, tmp_path: Path) -> None:
+    make_kitti(tmp_path / "kitti", "00", frames=4, size=(12, 40))
+    sequences, form = open_dataset(tmp_path / "kitti"), FrameFormat((12, 40), 1)
+    whole = open_store(sequences, form, tmp_path / "cache")
+    file = tmp_path / "cache" / whole.key / name
+    np.save(file, np.load(file) + 1)
+    again = open_store(sequences, form, tmp_path / "cache")
+    np.testing.assert_array_equal(again.motions, whole.motions)
+    np.testing.assert_array_equal(again.times, whole.times)
+
+
 def test_threads_put_every_frame_where_it_belongs(tmp_path: Path) -> None:
     for name, frames in (("00", 37), ("01", 18)):  # several tasks for the threads, the last one not full
         make_kitti(tmp_path, name, frames, seed=int(name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -225,4 +226,33 @@ def test_broken_model_folders(tmp_path: Path) -> None:
         load_model(folder)
     (folder / "config.json").write_text("{")
     with pytest.raises(DistilvoError, match="not JSON"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("size", [48, 160.5], "whole numbers from 1 to 10000"),
+        ("size", None, "no architecture that this version knows"),
+        ("fc", [10**30], "whole numbers from 1 to 10000"),
+        ("fc", [], "whole numbers from 1 to 10000"),
+        ("convolutions", [[4, 3]], "3 for each convolution"),
+        ("convolutions", [[4, 3, 0]], "whole numbers from 1 to 10000"),
+        ("grid", [7, 11], "does not divide the feature map"),
+        ("shared", 99, "shared is 99, expected 0 to"),
+        ("reach", [1, -1], "reach is"),
+        ("dropout", 1, "a dropout from 0 to less than 1"),
+        ("batch_norm", "no", "batch_norm true or false"),
+        ("fc", [9999, 9999], "does not fit config.json"),
+    ],
+)
+def test_architectures_that_are_none(key: str, value: Any, said: str, tmp_path: Path) -> None:
+    folder = save_model(PoseNetwork(SMALL), tmp_path, {})
+    config = json.loads((folder / "config.json").read_text())
+    config["architecture"][key] = value
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(DistilvoError, match=said):
+        load_model(folder)
+    (folder / "config.json").write_text("[1]")
+    with pytest.raises(DistilvoError, match="holds no object"):
         load_model(folder)

@@ -234,11 +234,15 @@ class _Checkpoint:
 
     def _load(self) -> None:
         try:
-            with safe_open(self.path, "pt") as file:
-                header = json.loads(file.metadata()["training"])
-                tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, KeyError, TypeError, OSError) as error:
-            raise DistilvoError(f"{self.path}: not a whole checkpoint ({error}); remove it to begin anew") from None
+            self._restore()
+        except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
+            reason = str(error).partition("\n")[0]
+            raise DistilvoError(f"{self.path}: not a whole checkpoint ({reason}); remove it to begin anew") from None
+
+    def _restore(self) -> None:
+        with safe_open(self.path, "pt") as file:
+            header = json.loads(file.metadata()["training"])
+            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         task = _strip(tensors, "task.")
         shapes = {name: tensor.shape for name, tensor in self.task.state_dict().items()}
         if header.get("identity") != self.identity or {name: t.shape for name, t in task.items()} != shapes:

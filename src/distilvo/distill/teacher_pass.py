@@ -55,10 +55,15 @@ def teacher_pass(teacher: PoseNetwork, hint: str, store: FrameStore, cache: Path
         _ask_together(teacher, hint, store, mirror, path)
     try:
         said = load_file(path)
-    except SafetensorError as error:
+        motions, hints = said["motions"], said["hints"]
+    except (SafetensorError, KeyError) as error:
         raise DistilvoError(f"{path}: not a whole file ({error}); remove it, the teacher is asked again") from None
     truth = torch.from_numpy(store.motions)
-    return Answers(said["motions"], said["hints"], torch.cat([truth, truth * MIRROR]) if mirror else truth)
+    truth = torch.cat([truth, truth * MIRROR]) if mirror else truth
+    right = motions.shape == truth.shape and hints.shape == (len(truth), hints.shape[-1])
+    if not right or not (motions.isfinite().all() and hints.isfinite().all()):
+        raise DistilvoError(f"{path}: holds no answers to {len(truth)} pairs; remove it, the teacher is asked again")
+    return Answers(motions, hints, truth)
 
 
 def _ask_together(teacher: PoseNetwork, hint: str, store: FrameStore, mirror: bool, path: Path) -> None:

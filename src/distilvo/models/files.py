@@ -23,6 +23,8 @@ POSE_CONVENTION = (
 FORMAT = 2
 """Of model folders. Up to format 1, which was not written down, the correlation was a mean, not a sum over sqrt(C)."""
 
+_LARGEST = 10_000  # number of pixels on a side, or of channels or units in a layer
+
 
 def save_model(network: PoseNetwork, folder: Path, about: dict[str, Any]) -> Path:
     """Write weights and configuration; the configuration last, so that a folder that has it is whole.
@@ -88,9 +90,10 @@ def read_config(folder: Path) -> tuple[dict[str, Any], Architecture]:
         architecture = Architecture.from_dict(config["architecture"])
         _check(architecture)
         return config, architecture
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
         raise DistilvoError(
-            f"{folder / 'config.json'}: no architecture that this version knows ({error}); train the model anew"
+            f"{folder / 'config.json'}: no architecture that this version knows ({reason}); train the model anew"
         ) from None
 
 
@@ -100,8 +103,8 @@ def _check(architecture: Architecture) -> None:
     if not (len(a.size) == len(a.grid) == len(a.reach) == 2 and all(len(layer) == 3 for layer in a.convolutions)):
         raise ValueError("expected size, grid and reach of 2 numbers, and 3 for each convolution")
     numbers = [*a.size, *a.grid, *a.fc, *a.lstm, *chain(*a.convolutions), a.channels, a.branch, a.patch]
-    if any(type(number) is not int or number < 1 for number in numbers) or not a.fc:
-        raise ValueError("expected sizes that are whole numbers, 1 or more")
+    if any(type(number) is not int or not 1 <= number <= _LARGEST for number in numbers) or not a.fc:
+        raise ValueError(f"expected sizes that are whole numbers from 1 to {_LARGEST}")
     if type(a.shared) is not int or not 0 <= a.shared <= len(a.convolutions):
         raise ValueError(f"shared is {a.shared}, expected 0 to {len(a.convolutions)}")
     if any(type(number) is not int or not 0 <= number <= max(a.size) for number in a.reach):
