@@ -28,10 +28,10 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from rich import box
 from rich.table import Table
 
-from distilvo import evaluation
-from distilvo.bench import machine
+from distilvo import evaluation, machine
+from distilvo.bench import TIMER
 from distilvo.bench.engines import Engine, OnnxEngine, TorchEngine
-from distilvo.bench.timing import TIMER, take_turns
+from distilvo.bench.timing import take_turns
 from distilvo.clips import FrameStore, open_store
 from distilvo.errors import DistilvoError
 from distilvo.export import onnx_motions
