@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from distilvo.errors import DistilvoError
@@ -71,7 +71,7 @@ def damage(file: Path, read: Callable[[], None], snippets: st.SearchStrategy[byt
             after = begin + len(inserted) if end < 0 else end
             data = data[:begin] + (b"" if cut else inserted + data[after:])
         file.write_bytes(data)
-        event("refused" if refused(read) else "read")
+        refused(read)
 
     attempt()
 
