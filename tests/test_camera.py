@@ -9,6 +9,7 @@ from distilvo.errors import DistilvoError
 from distilvo.sequences import Camera
 from distilvo.sequences.camera import canonical_intrinsics, field_of_view_mismatch
 from distilvo.sequences.rectify import rectify
+from distilvo.sequences.resampling import Resampler
 
 KITTI_00 = Camera(fx=718.856, fy=718.856, cx=607.1928, cy=185.2157, width=1241, height=376)
 DASH_CAM = Camera(fx=900.0, fy=880.0, cx=470.3, cy=280.8, width=960, height=540)
@@ -120,3 +121,14 @@ def test_mismatch_by_hand() -> None:
     aside = Camera(fx=40.0, fy=40.0, cx=200.0, cy=24.5, width=100, height=50)
     found = [field_of_view_mismatch(camera, target, (50, 100)) for camera in (whole, tele, wide, aside)]
     np.testing.assert_allclose(found, [0.0, 0.75, 0.0, 1.0], atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [(48, 160), (192, 640)])
+@pytest.mark.parametrize(("frame", "colours"), [((376, 1241), 1), ((376, 1241), 3), ((1080, 1920), 3), ((60, 90), 1)])
+def test_products_are_small_enough_for_one_thread(frame: tuple[int, int], colours: int, size: tuple[int, int]) -> None:
+    """OpenBLAS shares larger ones out among threads that wait for each other actively: far slower on a busy CPU."""
+    found = Resampler(frame, colours, None, size, 1)
+    rows = [block.weights.size * found._wide for block in found._rows]
+    columns = [block.weights.size * found._high for blocks in found._columns for block in blocks]
+    assert max(rows + columns) <= 262_144
+    assert size[0] % found._high == 0

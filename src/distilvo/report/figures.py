@@ -79,7 +79,10 @@ class Figures:
             if len(found.rpe_t_m):
                 frames, values = _peaks(found.rpe_ends, found.rpe_t_m, self.points)
                 data.append(self._model_line(driven[frames], values, model, frames))
-        return _along(data, f"translation error<br>(m{over(self.how)})".replace(", ", ",<br>"))
+        spec = _along(data, "m")  # the plot is too low for all of it beside the axis
+        title = f"translation error of each pair of frames (m{over(self.how)})"
+        spec["layout"]["title"] = {"text": title, "x": 0, "xref": "paper", "font": {"size": 12}}
+        return spec
 
     def error_boxes(self) -> tuple[Spec, Spec]:
         """Relative errors of all pairs of frames, a box for each model: translation (m), rotation (degrees)."""

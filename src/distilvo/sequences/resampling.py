@@ -3,7 +3,8 @@
 The whole way from the frame to the picture (averaging by area, interpolating, repeating the edge, colour to luminance)
 is linear, and rows and columns are treated alike. So it is worked out once as weights for the rows and weights for the
 columns, and each frame is two products with matrices. Those have few values beside their diagonal: they are cut along
-it into small dense blocks, which a BLAS is quick at.
+it into small dense blocks, which a BLAS is quick at. So small that OpenBLAS keeps to one thread: its threads wait for
+each other actively, and on a busy robot a frame would take ten times as long.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ Pictures = NDArray[np.float32]
 
 # Rows and columns of the picture in one block: more are less overhead for each product, but more zeros in it.
 _ROWS, _COLUMNS = 16, 32
+_ONE_THREAD = 65_536 * 4  # multiplications of a product, up to which OpenBLAS does not share it out
 
 # From the channels of the frame to those of the picture; the luminance is that of ITU-R BT.601, as in OpenCV.
 _CHANNELS = {
@@ -65,8 +67,12 @@ class Resampler:
             for mix in _CHANNELS[colours, channels].T
         ]
         self._flat = frame[0], frame[1] * colours
-        self._part = np.empty((max(len(block.weights.T) for block in self._rows), self._flat[1]), np.float32)
-        self._fewer_rows = np.empty((size[0], self._flat[1]), np.float32)
+        source_rows = max(block.weights.shape[1] for block in self._rows)
+        self._wide = max(1, _ONE_THREAD // (_ROWS * source_rows))  # columns of the frame in one product
+        padded = -(-self._flat[1] // self._wide) * self._wide
+        self._part = np.zeros((source_rows, padded), np.float32)
+        self._fewer_rows = np.zeros((size[0], padded), np.float32)
+        self._high = _divisor(size[0], _ONE_THREAD // max(block.weights.size for b in self._columns for block in b))
         self._shape = channels, *size
 
     def __call__(self, frame: Frame) -> Pictures:
@@ -74,13 +80,24 @@ class Resampler:
         flat = frame.reshape(self._flat)
         for block in self._rows:  # block by block, so that what is converted stays in the cache
             part = self._part[: block.weights.shape[1]]
-            np.copyto(part, flat[block.source])
-            np.matmul(block.weights, part, out=self._fewer_rows[block.target])
+            np.copyto(part[:, : flat.shape[1]], flat[block.source])
+            np.matmul(block.weights, self._apart(part), out=self._apart(self._fewer_rows[block.target]))
         picture = np.empty(self._shape, np.float32)
+        stacked = self._fewer_rows.reshape(-1, self._high, self._fewer_rows.shape[1])
         for channel, blocks in zip(picture, self._columns, strict=True):
+            out = channel.reshape(len(stacked), self._high, -1)
             for block in blocks:
-                np.matmul(self._fewer_rows[:, block.source], block.weights, out=channel[:, block.target])
+                np.matmul(stacked[:, :, block.source], block.weights, out=out[:, :, block.target])
         return np.rint(picture, out=picture)
+
+    def _apart(self, wide: Pictures) -> Pictures:
+        """A view of (n, k * self._wide) as (k, n, self._wide)."""
+        return wide.reshape(len(wide), -1, self._wide).transpose(1, 0, 2)
+
+
+def _divisor(number: int, most: int) -> int:
+    """The largest divisor of a number that is at most so large; at least 1."""
+    return next(d for d in range(max(1, min(number, most)), 0, -1) if number % d == 0)
 
 
 def _weights(
