@@ -67,7 +67,10 @@ def plan(tmp_path: Path, text: str = SMALL) -> Plan:
 
 
 def test_presets_are_what_the_paper_asks_for() -> None:
-    builtin, kitti = read_plan("builtin"), read_plan("kitti")
+    builtin, fallible, kitti = map(read_plan, ("builtin", "fallible", "kitti"))
+    assert fallible.teacher is None and {name for names in fallible.tables.values() for name in names} == set(
+        fallible.rows
+    )
     assert isinstance(builtin.data, Streets)
     assert len(builtin.seeds) >= 5
     assert builtin.rows == kitti.rows

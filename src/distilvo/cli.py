@@ -126,7 +126,7 @@ class Study:
     """Compare methods over seeds and rates, and print the paper's tables; goes on where it was interrupted."""
 
     plan: Positional[str]
-    """Name of a preset (builtin, kitti) or a TOML file; docs/study.md says what it holds."""
+    """Name of a preset (builtin, fallible, kitti) or a TOML file; docs/study.md says what it holds."""
     out: Path
     """Folder of the study."""
     data: Path | None = None
