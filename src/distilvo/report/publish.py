@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 
+from distilvo.errors import DistilvoError
 from distilvo.files import write_json, write_text
 from distilvo.progress import console
 from distilvo.report.comparison import comparison
@@ -13,6 +16,7 @@ from distilvo.report.results import ReportTable
 from distilvo.report.scores import csv_table, latex_table, score_table
 from distilvo.report.write import write_report
 from distilvo.scoring import Request, Score, score_files, with_totals
+from distilvo.sequences import Sequence as Frames
 from distilvo.sequences import choose
 
 
@@ -47,13 +51,20 @@ def report(
     """Write page and pictures where a folder is given; ``tables`` and ``notes`` stand first."""
     if request.out is None:
         return
-    shown = (
-        []
-        if request.data is None or not (request.data / "sequences").is_dir()
-        else choose(request.data, request.sequences)
-    )
     settings = {name: str(value) for name, value in asdict(request).items() if name not in ("how", "as_json")}
     settings["scoring"] = json.dumps(asdict(request.how))
-    found = comparison("distilvo evaluate", scores, settings, {one.name: one for one in shown}, tables, notes)
+    found = comparison(
+        "distilvo evaluate", scores, settings, {one.name: one for one in _sequences(request)}, tables, notes
+    )
     if write_report(request.out, found) and not request.as_json:
         console.print(f"Report: {request.out / 'report.html'}   pictures: {request.out / 'plots'}")
+
+
+def _sequences(request: Request) -> Sequence[Frames]:
+    """Where pictures come from: the data set, unless it holds poses alone, as KITTI offers them for download."""
+    if request.data is None:
+        return []
+    with warnings.catch_warnings(), suppress(DistilvoError):
+        warnings.simplefilter("ignore")  # said when it was opened to be scored
+        return choose(request.data, request.sequences)
+    return []
