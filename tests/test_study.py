@@ -119,7 +119,7 @@ def test_a_wrong_plan_is_one_clear_line(old: str, new: str, said: str, tmp_path:
 
 
 def test_a_study_of_nothing() -> None:
-    with pytest.raises(DistilvoError, match=r"nothing\.toml: no such file; .* presets builtin, kitti"):
+    with pytest.raises(DistilvoError, match=r"nothing\.toml: no such file; .* presets builtin, fallible, kitti"):
         read_plan("nothing.toml")
 
 
