@@ -88,6 +88,7 @@ class _Page:
         named = [row[0].text for table in results.tables for row in table.rows]
         self._palette = Palette([*(row.name for row in results.rows), *models, *results.curves, *named])
         self._figures = Figures(self._drives, results.how, self._palette)
+        self._by_length = self._figures.error_by_length()
         samples = [*results.trust.least, *results.trust.most] if results.trust else []
         pictures = [picture for drive in self._drives for picture in drive.pictures.values()]
         # In the order in which the page shows them.
@@ -119,15 +120,14 @@ class _Page:
 
     def lengths(self) -> str:
         """The errors by the length of the stretch."""
-        specs = self._figures.error_by_length()
-        if not specs:
+        if not self._by_length:
             return ""
         aligned = ALIGNMENTS[self._results.how.relative_alignment]
         return (
             '<h2 id="lengths">Errors by path length</h2>'
             f'<p class="soft">As the KITTI benchmark measures them ({aligned}): over stretches of so many metres of '
             "the true path, the mean of all that begin at every tenth frame.</p>"
-            f'<div class="pair">{"".join(map(self._plot, specs))}</div>'
+            f'<div class="pair">{"".join(map(self._plot, self._by_length))}</div>'
         )
 
     def drives(self) -> list[str]:
@@ -163,7 +163,7 @@ class _Page:
         results = self._results
         there = {
             "errors": any(drive.has_poses for drive in self._drives),
-            "lengths": bool(self._figures.error_by_length()),
+            "lengths": bool(self._by_length),
         }
         named = {"errors": "single frames", "lengths": "path lengths"}
         links = [(key, named[key]) for key, present in there.items() if present]
