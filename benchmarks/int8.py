@@ -3,8 +3,8 @@
     python benchmarks/int8.py speed                         # random weights; OpenVINO beside it where it is installed
     python benchmarks/int8.py ways MODEL DATASET            # at the model's own size
 
-One thread, everything in turns. No time depends on weights; errors do, so ``ways`` takes a trained model and drives
-that it has not seen.
+One thread, all models interleaved. Times do not depend on weights; errors do, so ``ways`` takes a trained model and
+held-out drives.
 """
 
 from __future__ import annotations
@@ -18,20 +18,23 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationMethod, QuantType, quantize_dynamic
 
-from distilvo import evaluation
-from distilvo.bench.engines import OnnxEngine, TorchEngine, noise
-from distilvo.bench.timing import take_turns
-from distilvo.export import onnx_motions
-from distilvo.models.fast import fast_architecture
-from distilvo.models.files import load_model, save_model
+from distilvo.bench.engines import OnnxEngine, TorchEngine
+from distilvo.bench.int8_comparison import open_drives
+from distilvo.bench.latency import interleaved, noise
+from distilvo.commands.export import export_model
+from distilvo.data import FrameCache
+from distilvo.models.fast_student import fast_architecture
+from distilvo.models.model_folder import load_model, save_model
 from distilvo.models.network import PoseNetwork
+from distilvo.models.onnx_export import onnx_motions
+from distilvo.models.quantisation import OPTIONS, quantise
+from distilvo.models.step_model import StepModel
 from distilvo.models.student import student
 from distilvo.models.teacher import teacher
-from distilvo.quantise import OPTIONS, open_drives, quantise
-from distilvo.runtime import StepModel
-from distilvo.verbs import export_model
+from distilvo.pipeline.evaluation import evaluate
 from distilvo.world.dataset import render_streets
 
 WAYS: dict[str, dict[str, Any]] = {
@@ -54,6 +57,7 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
+    """Print the times, or the costs of each way to quantise."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=("speed", "ways"))
     parser.add_argument("model", nargs="?", type=Path)
@@ -72,22 +76,22 @@ def main() -> None:
 
 
 def speed(name: str, model: Path, scratch: Path) -> None:
-    """Milliseconds of a step in every runtime and precision."""
-    config = load_model(model)[1]
-    render_streets(scratch / "streets", range(2), 6, tuple(config["architecture"]["size"]), workers=1)
-    drives = open_drives(config, scratch / "streets", (), scratch)
+    """Print the milliseconds of a step in every runtime and precision."""
+    preprocessing = load_model(model)[0].preprocessing
+    render_streets(scratch / "streets", range(2), 6, preprocessing.size, workers=1)
+    drives = open_drives(preprocessing, scratch / "streets", (), scratch)
     fp32, int8, dynamic = (model / f"{kind}.onnx" for kind in ("fp32", "int8", "dynamic"))
     export_model(model, fp32)
     quantise(fp32, int8, drives.calibration)
     quantize_dynamic(fp32, dynamic, op_types_to_quantize=["Conv"])
     steps = {"torch": TorchEngine(model).stepper(1)}
     steps |= {path.stem: OnnxEngine(path).stepper(1) for path in (fp32, int8)}
-    if not name.startswith(("student", "teacher")):  # minutes, else
+    if not name.startswith(("student", "teacher")):  # these would take minutes
         steps["dynamic int8"] = OnnxEngine(dynamic).stepper(1)
     if find_spec("openvino"):
         steps |= {f"OpenVINO {path.stem}": openvino(path) for path in (fp32, int8)}
     rounds = 200 if fp32.stat().st_size < 2e6 else 20
-    times = 1000 * np.median(take_turns(list(steps.values()), rounds), axis=0)
+    times = 1000 * np.median(interleaved(list(steps.values()), rounds), axis=0)
     sizes = f"fp32 {fp32.stat().st_size / 1e6:.2f} MB, int8 {int8.stat().st_size / 1e6:.2f} MB"
     print(
         f"{name}: {sizes}; ms: {', '.join(f'{key} {ms:.2f}' for key, ms in zip(steps, times, strict=True))}", flush=True
@@ -95,7 +99,7 @@ def speed(name: str, model: Path, scratch: Path) -> None:
 
 
 def openvino(path: Path) -> Callable[[], object]:
-    """A step in OpenVINO, with its state; 32-bit floats where the file has them, not bf16."""
+    """A step in OpenVINO, with its state; OpenVINO may not replace 32-bit floats of the file by bf16."""
     import openvino as ov
 
     settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
@@ -104,31 +108,31 @@ def openvino(path: Path) -> Callable[[], object]:
     feed = list(model.inputs(noise((model.channels, *model.size))).values())
 
     def step() -> None:
-        found = request.infer(feed, share_inputs=True, share_outputs=True)
-        feed[1:] = [found[k].copy() for k in range(1, len(feed))]
+        outputs = request.infer(feed, share_inputs=True, share_outputs=True)
+        feed[1:] = [outputs[k].copy() for k in range(1, len(feed))]
 
     return step
 
 
 def ways(model: Path, data: Path, scratch: Path) -> None:
-    """Cost in error, distance to fp32 and time of each way."""
-    drives = open_drives(load_model(model)[1], data, (), scratch)
-    fp32 = scratch / "fp32.onnx"
-    export_model(model, fp32)
-    expected, motions = measure(fp32, drives.check)
-    steps = {"fp32": OnnxEngine(fp32).stepper(1)}
+    """Print the cost in error, the distance to fp32 and the time of each way to quantise."""
+    drives = open_drives(load_model(model)[0].preprocessing, data, (), scratch)
+    exported = scratch / "fp32.onnx"
+    export_model(model, exported)
+    expected, motions = measure(exported, drives.check)
+    steps = {"fp32": OnnxEngine(exported).stepper(1)}
     lines = {"fp32": "RMS-RPE {:.4f} m, {:.4f} deg, ATE {:.3f} m".format(*expected)}
     for number, (name, changed) in enumerate(WAYS.items()):
         path = scratch / f"{number}.onnx"
         if "nodes_to_exclude" in changed:
-            changed = {"nodes_to_exclude": [convolutions(fp32)[changed["nodes_to_exclude"]]]}
-        quantise(fp32, path, drives.calibration, OPTIONS | changed)
-        found, others = measure(path, drives.check)
-        off = np.sqrt(np.square(others - motions).mean(0))
-        costs = ", ".join(f"{100 * (now / before - 1):+.1f} %" for now, before in zip(found, expected, strict=True))
+            changed = {"nodes_to_exclude": [convolutions(exported)[changed["nodes_to_exclude"]]]}
+        quantise(exported, path, drives.calibration, OPTIONS | changed)
+        errors, int8_motions = measure(path, drives.check)
+        off = np.sqrt(np.square(int8_motions - motions).mean(0))
+        costs = ", ".join(f"{100 * (int8 / fp32 - 1):+.1f} %" for int8, fp32 in zip(errors, expected, strict=True))
         lines[name] = f"{costs}; off fp32 by {1000 * off[2]:.1f} mm forwards, {np.degrees(off[4]):.4f} deg of yaw"
         steps[name] = OnnxEngine(path).stepper(1)
-    times = 1000 * np.median(take_turns(list(steps.values()), 100), axis=0)
+    times = 1000 * np.median(interleaved(list(steps.values()), 100), axis=0)
     for (name, line), ms in zip(lines.items(), times, strict=True):
         print(f"{name:32} {line}; {ms:.3f} ms")
 
@@ -140,11 +144,11 @@ def convolutions(path: Path) -> list[str]:
     return [node.name for node in onnx.load(path).graph.node if node.op_type == "Conv"]
 
 
-def measure(path: Path, store: Any) -> tuple[list[float], np.ndarray]:
-    """Errors of a file (m, deg, m), and its motions."""
-    drives = [onnx_motions(path, store.drive_frames(index)) for index in range(len(store.drives))]
-    found = evaluation.evaluate(lambda _, index: drives[index], store)
-    return [found.rms_rpe_t_m, found.rms_rpe_r_deg, found.ate_m], np.concatenate(drives)
+def measure(path: Path, cache: FrameCache) -> tuple[list[float], NDArray[np.float32]]:
+    """RMS-RPE (m, deg) and ATE (m) of a file on the drives of a cache, and its motions (P, 6)."""
+    motions = [onnx_motions(path, cache.drive_frames(index)) for index in range(len(cache.drives))]
+    errors = evaluate(lambda _, index: motions[index], cache).total
+    return [errors.rms_rpe_t_m, errors.rms_rpe_r_deg, errors.ate_m], np.concatenate(motions)
 
 
 if __name__ == "__main__":

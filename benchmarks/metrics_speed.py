@@ -1,4 +1,4 @@
-"""How long it takes to score a trajectory: the measures alone, and the whole command.
+"""Time to score a trajectory: the metrics alone, and the whole command.
 
     python benchmarks/metrics_speed.py TRUTH.txt
 
@@ -15,31 +15,32 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from distilvo import poses
-from distilvo.metrics import deviations
+from distilvo.geometry import se3
 from distilvo.settings import Scoring
-from distilvo.trajectories import read_kitti, write_kitti
+from distilvo.trajectory.formats import read_kitti, write_kitti
+from distilvo.trajectory.metrics import deviations
 
 ROUNDS = 15
 NOISE = [0.01, 0.01, 0.03, 0.001, 0.002, 0.001]  # of each step, m and rad
 
 
 def main() -> None:
-    """Print the median times; CPU time is what counts where other work runs beside it."""
+    """Print the median times; where other work runs on the machine, compare CPU times."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("truth", type=Path)
     file = parser.parse_args().truth
     truth = read_kitti(file)
-    steps = poses.motions(truth)
-    estimate = poses.trajectory(steps + np.random.default_rng(0).normal(0, NOISE, steps.shape))
+    steps = se3.motions(truth)
+    estimate = se3.trajectory(steps + np.random.default_rng(0).normal(0, NOISE, steps.shape))
     print(f"{len(truth)} poses, median of {ROUNDS}, load {os.getloadavg()[0]:.0f}:")
     for align in ("paper", "se3"):
         how = Scoring(align=align)
-        print(f"  deviations, {align}: {median(lambda how=how: deviations(estimate, truth, how))}")
+        print(f"  deviations, {align}: {median(partial(deviations, estimate, truth, how))}")
     print(f"  reading a KITTI file: {median(lambda: read_kitti(file))}")
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder) / "estimate.txt"
@@ -49,7 +50,7 @@ def main() -> None:
 
 
 def median(call: Callable[[], object]) -> str:
-    """Wall and CPU time, those of child processes too."""
+    """Median wall and CPU time of a call, child processes included."""
     wall, cpu = [], []
     for _ in range(ROUNDS):
         begin, busy = time.perf_counter(), sum(os.times()[:4])

@@ -2,7 +2,7 @@
 
     python benchmarks/render_speed.py
 
-Twelve streets of 100 frames at each size; the compiler's work and the textures are done before the clock starts.
+Twelve streets of 100 frames at each size; the kernels are compiled and the textures made before the clock starts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ SIZES = ((48, 160), (96, 320), (192, 640))
 
 
 def main() -> None:
-    """Print frames/s in CPU time, with and without building."""
+    """Print frames/s of CPU time, with and without building the streets."""
     for seed in range(30):  # every texture set once
         make_street(seed, 2, SIZES[0]).render(0)
     for size in SIZES:

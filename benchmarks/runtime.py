@@ -1,9 +1,9 @@
-"""The runtime alone: frames per second from a grey picture in memory to the pose, time to the first pose, memory.
+"""The runtime alone: frames per second from a grey image in memory to the pose, time to the first pose, memory.
 
     python benchmarks/runtime.py [nano|small|base] [--frames 2000]
 
-Random weights at 192 x 640, on which no time depends; one thread. With many
-frames it is a soak: memory is told ten times.
+Random weights at 192 x 640, since times do not depend on weights; one thread. Memory is printed ten times, so that many
+frames show whether it grows.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ print(seconds, int(rss) / 1024)
 
 
 def main() -> None:
+    """Print the time to the first pose, memory, and frames/s."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name", nargs="?", default="nano")
     parser.add_argument("--frames", type=int, default=2000)
@@ -45,10 +46,11 @@ def main() -> None:
 
 
 def export(name: str, path: Path) -> None:
-    """In a process of its own, so that torch is not in the memory that is measured."""
+    """Export a student with random weights, in another process: torch would count in the memory of this one."""
     code = (
-        "import torch; from pathlib import Path; from distilvo.export import export_onnx;"
-        f"from distilvo.models.fast import fast_architecture as shape; from distilvo.models.network import PoseNetwork;"
+        "import torch; from pathlib import Path; from distilvo.models.onnx_export import export_onnx;"
+        f"from distilvo.models.fast_student import fast_architecture as shape;"
+        "from distilvo.models.network import PoseNetwork;"
         f"a = shape({name!r}); torch.manual_seed(0);"
         f"export_onnx(PoseNetwork(a).eval(), {{'architecture': a.to_dict()}}, Path({str(path)!r}),"
         "torch.randint(0, 256, (4, 1, *a.size), dtype=torch.uint8))"
@@ -57,14 +59,14 @@ def export(name: str, path: Path) -> None:
 
 
 def first_pose(model: Path) -> tuple[float, float]:
-    """Seconds from the first import to the first pose, and MB."""
+    """Seconds from the start of a process to its first pose, and its peak of memory in MB."""
     begin = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", FIRST_POSE, str(model)], capture_output=True, text=True, check=True)
     return time.perf_counter() - begin, float(done.stdout.split()[1])
 
 
 def follow(model: Path, count: int) -> None:
-    """Track ``count`` frames out of a bank of 64, and tell time and memory on the way."""
+    """Track ``count`` frames, 64 different ones again and again, and print time and memory."""
     import numpy as np
 
     from distilvo.runtime import Tracker

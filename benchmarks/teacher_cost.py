@@ -1,16 +1,17 @@
-"""What the teacher costs while a student is trained: steps per second, in turns, on one thread.
+"""What the teacher costs while a student is trained: steps per second, interleaved, on one thread.
 
     python benchmarks/teacher_cost.py
     python benchmarks/teacher_cost.py --teacher paper --shape small --rounds 5
 
-Supervised training of the student against distillation with the teacher's cached answers (each stage, and both at
-once), and against asking the teacher at every step. All on rendered streets of the teacher's size; the paper's teacher
-has random weights, on which no time depends.
+Supervised training of the student against distillation with the teacher's cached outputs (each stage, and both at
+once), and against running the teacher at every step. All on rendered streets of the teacher's size; the paper's teacher
+has random weights, since times do not depend on weights.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,14 +22,15 @@ from typing import get_args
 import numpy as np
 import torch
 
-from distilvo.clips import Batch, Clips, motion_scale, open_store
+from distilvo.data import Clips, motion_scale, open_cache
+from distilvo.distill.batches import Batch, Batches
 from distilvo.distill.hints import Tap
 from distilvo.distill.task import Distillation, HintLoss, ImitationLoss, Supervised, Task, parameters_up_to
-from distilvo.models.files import load_model
+from distilvo.models.model_folder import load_model
 from distilvo.models.network import PoseNetwork
 from distilvo.models.student import shaped_architecture
 from distilvo.models.teacher import SHIPPED_TEACHER, teacher
-from distilvo.recipes import ask, last_fc
+from distilvo.pipeline.recipes import last_fc, teacher_outputs
 from distilvo.sequences import open_dataset
 from distilvo.settings import Method, Recipe, Shape
 from distilvo.world.dataset import render_streets
@@ -42,7 +44,7 @@ BATCH = {"demo": 8, "paper": 2}  # clips of 8 motions
 def main() -> None:
     """Print one row for each way to train."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=40, help="steps of each way, taken in turns")
+    parser.add_argument("--rounds", type=int, default=40, help="interleaved steps of each way")
     parser.add_argument("--bf16", action="store_true")
     parser.add_argument("--teacher", choices=("demo", "paper"), default="demo")
     parser.add_argument("--shape", choices=get_args(Shape), default="cut")
@@ -52,11 +54,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         steps = _ways(Path(folder), arguments.bf16, arguments.teacher, arguments.shape)
         seconds: dict[str, list[float]] = {name: [] for name in steps}
-        for turn in range(arguments.rounds + WARMUP):
+        for run in range(arguments.rounds + WARMUP):
             for name, step in steps.items():
                 begin = time.perf_counter()
                 step()
-                if turn >= WARMUP:
+                if run >= WARMUP:
                     seconds[name].append(time.perf_counter() - begin)
     plain = np.median(seconds["supervised"])
     print("| way | steps/s | of supervised |\n|---|---|---|")
@@ -65,20 +67,21 @@ def main() -> None:
 
 
 def _ways(folder: Path, bf16: bool, name: str, form: Shape) -> dict[str, Callable[[], None]]:
+    """A step of each way to train, by name."""
     big = load_model(SHIPPED_TEACHER)[0] if name == "demo" else teacher(name).eval()
     streets, frames = STREETS[name]
     render_streets(folder, range(5_000, 5_000 + streets), frames, big.architecture.size)
-    store = open_store(open_dataset(folder), big.architecture.frame_format, folder / "cache")
-    lessons, _ = ask(big, store, Method(), folder / "cache")
+    cache = open_cache(open_dataset(folder), big.preprocessing, folder / "cache")
     recipe = Recipe(batch_size=BATCH[name])
-    taught = Clips(store, recipe.clip_length, recipe.batch_size, 0, lessons)
-    alone = Clips(store, recipe.clip_length, recipe.batch_size, 0)
+    outputs, _ = teacher_outputs(big, cache, Method(), folder / "cache", mirror=recipe.mirror)
+    clips = Clips(cache, recipe)
+    with_teacher, without_teacher = Batches(clips, outputs), Batches(clips)
     shape = shaped_architecture(form, RATE, big.architecture)
     guided, hint = last_fc(shape), last_fc(big.architecture)
 
     def student() -> PoseNetwork:
         network = PoseNetwork(shape)
-        network.set_motion_scale(*motion_scale(store))
+        network.set_motion_scale(*motion_scale(cache))
         return network
 
     def hints(network: PoseNetwork) -> HintLoss:
@@ -88,30 +91,30 @@ def _ways(folder: Path, bf16: bool, name: str, form: Shape) -> dict[str, Callabl
         return ImitationLoss(network, "attentive", network.scale, 0.5)
 
     plain, first, second, both, live = (student() for _ in range(5))
-    trunk = parameters_up_to(second, guided, next(alone.epoch(0)).inputs[:1])
-    tasks: dict[str, tuple[Task, Clips]] = {
-        "supervised": (Supervised(plain, plain.scale), alone),
-        "cached teacher, stage 1 (AHT)": (Distillation(first, hints(first)), taught),
-        "cached teacher, stage 2 (AIL)": (Distillation(second, None, output(second), frozen=trunk), taught),
-        "cached teacher, both at once": (Distillation(both, hints(both), output(both)), taught),
+    trunk = parameters_up_to(second, guided, next(without_teacher.epoch(0)).inputs[:1])
+    tasks: dict[str, tuple[Task, Batches]] = {
+        "supervised": (Supervised(plain, plain.scale), without_teacher),
+        "cached teacher, stage 1 (AHT)": (Distillation(first, hints(first)), with_teacher),
+        "cached teacher, stage 2 (AIL)": (Distillation(second, None, output(second), frozen=trunk), with_teacher),
+        "cached teacher, both at once": (Distillation(both, hints(both), output(both)), with_teacher),
     }
-    ways = {name: _stepper(task, _batches(clips), bf16) for name, (task, clips) in tasks.items()}
-    asking = (_asked(big, hint, batch) for batch in _batches(alone))
-    ways["teacher asked at every step, both at once"] = _stepper(
-        Distillation(live, hints(live), output(live)), asking, bf16
+    ways = {name: _stepper(task, _endless(batches), bf16) for name, (task, batches) in tasks.items()}
+    at_every_step = (_with_teacher(big, hint, batch) for batch in _endless(without_teacher))
+    ways["teacher run at every step, both at once"] = _stepper(
+        Distillation(live, hints(live), output(live)), at_every_step, bf16
     )
     return ways
 
 
-def _batches(clips: Clips) -> Iterator[Batch]:
-    epoch = 0
-    while True:
-        yield from clips.epoch(epoch)
-        epoch += 1
+def _endless(batches: Batches) -> Iterator[Batch]:
+    """The batches of one epoch after the other."""
+    for epoch in itertools.count():
+        yield from batches.epoch(epoch)
 
 
 @torch.no_grad()
-def _asked(big: PoseNetwork, hint: str, batch: Batch) -> Batch:
+def _with_teacher(big: PoseNetwork, hint: str, batch: Batch) -> Batch:
+    """A batch with the outputs of the teacher, which is run on it."""
     with Tap(big, hint) as tap:
         motions = big(batch.inputs)
         return replace(batch, teacher=motions, hints=tap.value, trust=torch.ones(motions.shape[:-1]))

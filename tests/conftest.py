@@ -10,15 +10,20 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from distilvo import poses
-from distilvo.trajectories import write_kitti
+from distilvo.geometry import se3
+from distilvo.trajectory.formats import write_kitti
 
 settings.register_profile("distilvo", deadline=None)  # the first example pays for imports
 settings.load_profile("distilvo")
 
-BASE = {"alignment", "camera", "docs", "metrics", "poses", "runtime", "tiers", "trajectories"}
+BASE = {"alignment", "camera", "examples", "house", "metrics", "runtime", "se3", "textfile", "tiers", "trajectories"}
 """Tests of what is installed without extras."""
-EXTRAS = {"rosbags": {"sources_bags"}, "rerun": {"view"}, "plotly": {"report_comparison", "report_figures"}}
+EXTRAS = {
+    "rosbags": {"sources_bags"},
+    "rerun": {"view"},
+    "plotly": {"report_comparison", "report_figures"},
+    "numba": {"world_adverse", "world_dataset", "world_renderer", "world_street"},
+}
 """Tests that need a package of an extra, and no torch."""
 
 if find_spec("torch"):
@@ -49,7 +54,7 @@ def make_kitti(root: Path, name: str, frames: int = 20, size: tuple[int, int] = 
     row = f"{fx} 0 {size[1] * 0.489} 0 0 {fy} {size[0] * 0.4926} 0 0 0 1 0"
     (folder / "calib.txt").write_text("".join(f"P{k}: {row}\n" for k in range(4)))
     (folder / "times.txt").write_text("".join(f"{0.1 * k:.6f}\n" for k in range(frames)))
-    write_kitti(root / "poses" / f"{name}.txt", poses.trajectory(motions))
+    write_kitti(root / "poses" / f"{name}.txt", se3.trajectory(motions))
     return folder
 
 

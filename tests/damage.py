@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from distilvo.errors import DistilvoError
+from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.sequences import Sequence
-from distilvo.sequences.frame_format import FrameFormat
 
 MANY = os.environ.get("DISTILVO_FUZZ")
 """How many times each file is damaged, at random; without it a few times, the same in each run of CI."""
@@ -33,11 +33,11 @@ BYTES = st.one_of(
         [b"\x00" * 4, b"\xff" * 4, b"\xff" * 8, b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b"\x80", b"\xff\xd9"]
     ),
 )
-FORM = FrameFormat((24, 80), 1)
+FORM = Preprocessing((24, 80), 1)
 
 
 def damage(file: Path, read: Callable[[], None], snippets: st.SearchStrategy[bytes], few: int = 40) -> None:
-    """Damage a file in one or two places, or cut it off, and let ``read`` have it; ``few`` times if not told otherwise.
+    """Damage a file in one or two places, or cut it off, and call ``read``; ``few`` times without DISTILVO_FUZZ.
 
     Args:
         file: a sound one; it is left damaged.
@@ -49,12 +49,12 @@ def damage(file: Path, read: Callable[[], None], snippets: st.SearchStrategy[byt
     read()
     anywhere, somewhat = st.integers(0, len(sound)), st.integers(0, 12)
     if snippets is TEXT:  # whole fields and lines, too: few places chosen at random begin and end with one
-        pieces = [found.span() for found in re.finditer(rb"[^\s,:=\[\]]+", sound)]
-        lines = [found.span() for found in re.finditer(rb"[^\n]*\n", sound)]
+        pieces = [match.span() for match in re.finditer(rb"[^\s,:=\[\]]+", sound)]
+        lines = [match.span() for match in re.finditer(rb"[^\n]*\n", sound)]
         places = st.one_of(st.sampled_from(pieces), st.sampled_from(lines or pieces))
     else:  # without moving what comes after
         places = anywhere.map(lambda at: (at, -1))
-    places = st.one_of(places, st.tuples(anywhere, somewhat).map(lambda found: (found[0], sum(found))))
+    places = st.one_of(places, st.tuples(anywhere, somewhat).map(lambda place: (place[0], sum(place))))
     edit = st.tuples(places, snippets)
 
     @settings(

@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distilvo import poses
-from distilvo.alignment import align
 from distilvo.errors import DistilvoError
+from distilvo.geometry import se3
+from distilvo.trajectory.alignment import align
 
 
 def drive(seed: int, frames: int = 40) -> np.ndarray:
     """A winding path, about a metre a frame."""
     noise = np.random.default_rng(seed).normal(0, [0.05, 0.05, 0.1, 0.02, 0.1, 0.02], (frames, 6))
-    return poses.trajectory(np.array([0, 0, 1.0, 0, 0, 0]) + noise)
+    return se3.trajectory(np.array([0, 0, 1.0, 0, 0, 0]) + noise)
 
 
 def moved(path: np.ndarray, rigid: np.ndarray, scale: float) -> np.ndarray:
@@ -28,22 +28,22 @@ def moved(path: np.ndarray, rigid: np.ndarray, scale: float) -> np.ndarray:
 @given(st.integers(0, 2**31), st.floats(0.1, 10))
 def test_sim3_undoes_any_similarity(seed: int, scale: float) -> None:
     truth = drive(seed)
-    rigid = poses.matrices_from_motions(np.random.default_rng(seed).uniform(-1.5, 1.5, 6))
+    rigid = se3.matrices_from_motions(np.random.default_rng(seed).uniform(-1.5, 1.5, 6))
     np.testing.assert_allclose(align(moved(truth, rigid, scale), truth, "sim3"), truth, atol=1e-9)
 
 
 @given(st.integers(0, 2**31))
 def test_se3_undoes_any_rigid_motion_and_keeps_lengths(seed: int) -> None:
     truth = drive(seed)
-    rigid = poses.matrices_from_motions(np.random.default_rng(seed).uniform(-1.5, 1.5, 6))
+    rigid = se3.matrices_from_motions(np.random.default_rng(seed).uniform(-1.5, 1.5, 6))
     np.testing.assert_allclose(align(moved(truth, rigid, 1.0), truth, "se3"), truth, atol=1e-9)
     twice = align(moved(truth, rigid, 2.0), truth, "se3")
-    np.testing.assert_allclose(poses.relative(twice)[:, :3, 3], 2 * poses.relative(truth)[:, :3, 3], atol=1e-9)
+    np.testing.assert_allclose(se3.relative(twice)[:, :3, 3], 2 * se3.relative(truth)[:, :3, 3], atol=1e-9)
 
 
 def test_first_scale_and_scale_of_sim3_undo_what_they_should() -> None:
     truth = drive(3)
-    rigid = poses.matrices_from_motions(np.array([4.0, 5.0, 6.0, 0.1, 0.2, 0.3]))
+    rigid = se3.matrices_from_motions(np.array([4.0, 5.0, 6.0, 0.1, 0.2, 0.3]))
     truth_elsewhere = rigid @ truth
     np.testing.assert_allclose(align(truth, truth_elsewhere, "first"), truth_elsewhere, atol=1e-12)
     for mode in ("scale", "scale_of_sim3"):
@@ -83,15 +83,15 @@ def test_a_mirrored_path_is_never_reflected(mode: str) -> None:
 
 @pytest.mark.parametrize("mode", ["se3", "sim3"])
 def test_straight_drive_takes_the_roll_from_the_orientations(mode: str) -> None:
-    """Positions on a line leave the roll about it open; the orientations know it."""
-    truth = poses.trajectory(np.tile([0, 0, 1.0, 0, 0, 0], (30, 1)))
-    rigid = poses.matrices_from_motions(np.array([3.0, 1.0, 2.0, 0.5, -0.8, 1.2]))
+    """Positions on a line leave the roll about it open; the orientations decide it."""
+    truth = se3.trajectory(np.tile([0, 0, 1.0, 0, 0, 0], (30, 1)))
+    rigid = se3.matrices_from_motions(np.array([3.0, 1.0, 2.0, 0.5, -0.8, 1.2]))
     np.testing.assert_allclose(align(rigid @ truth, truth, mode), truth, atol=1e-6)
 
 
 @pytest.mark.parametrize("mode", ["first", "scale", "se3", "sim3", "scale_of_sim3"])
 def test_standing_car_aligns_without_scaling(mode: str) -> None:
-    rigid = poses.matrices_from_motions(np.array([3.0, 1.0, 2.0, 0.5, -0.8, 1.2]))
+    rigid = se3.matrices_from_motions(np.array([3.0, 1.0, 2.0, 0.5, -0.8, 1.2]))
     standing = np.tile(np.eye(4), (5, 1, 1))
     np.testing.assert_allclose(align(rigid @ standing, standing, mode), standing, atol=1e-9)
 

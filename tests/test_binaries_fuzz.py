@@ -1,4 +1,4 @@
-"""Damaged pictures, videos, bags, models and caches: one clear error or sound content, never a traceback."""
+"""Damaged images, videos, bags, models and caches: one clear error or sound content, never a traceback."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import torch
 
 from conftest import make_kitti
 from damage import BYTES, TEXT, assert_sound, damage, refused
-from distilvo.clips import FrameStore, open_store
-from distilvo.distill.teacher_pass import teacher_pass
+from distilvo.data import FrameCache, open_cache
 from distilvo.errors import DistilvoError
-from distilvo.export import export_onnx
-from distilvo.models.files import load_model, save_model
+from distilvo.geometry.preprocessing import Preprocessing
+from distilvo.models.model_folder import load_model, save_model
 from distilvo.models.network import PoseNetwork
+from distilvo.models.onnx_export import export_onnx
 from distilvo.models.teacher import DEMO
-from distilvo.recipes import train_supervised
+from distilvo.pipeline.frame_teacher import run_teacher
+from distilvo.pipeline.recipes import train_supervised
 from distilvo.runtime import Tracker
 from distilvo.sequences import open_dataset, open_sequence
-from distilvo.sequences.frame_format import FrameFormat
 from distilvo.settings import Recipe
 
 TINY = replace(
@@ -33,20 +33,20 @@ TINY = replace(
     branch=2,
     reach=(1, 1),
 )
-PICTURES = (".png", ".jpg", ".bmp", ".pgm", ".ppm", ".tif", ".webp")
+IMAGES = (".png", ".jpg", ".bmp", ".pgm", ".ppm", ".tif", ".webp")
 
 
-def write_picture(file: Path, seed: int = 0) -> None:
+def write_image(file: Path, seed: int = 0) -> None:
     noise = np.random.default_rng(seed).integers(0, 256, (24, 40, 3), dtype=np.uint8)
     smooth = cv2.GaussianBlur(noise, (0, 0), 2)
     cv2.imwrite(str(file), smooth[..., 0] if file.suffix == ".pgm" else smooth)
 
 
-@pytest.mark.parametrize("suffix", PICTURES)
-def test_damaged_picture(suffix: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", IMAGES)
+def test_damaged_image(suffix: str, tmp_path: Path) -> None:
     file = tmp_path / f"1{suffix}"
     for k in range(2):
-        write_picture(tmp_path / f"{k}{suffix}", k)
+        write_image(tmp_path / f"{k}{suffix}", k)
     sound = list(open_sequence(tmp_path).frames())
 
     def read() -> None:
@@ -58,10 +58,10 @@ def test_damaged_picture(suffix: str, tmp_path: Path) -> None:
     damage(file, read, BYTES, few=25)
 
 
-@pytest.mark.parametrize("suffix", PICTURES)
-def test_picture_cut_anywhere_is_refused(suffix: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", IMAGES)
+def test_image_cut_anywhere_is_refused(suffix: str, tmp_path: Path) -> None:
     file = tmp_path / f"1{suffix}"
-    write_picture(file)
+    write_image(file)
     data = file.read_bytes()
     for kept in range(0, len(data), 40):
         file.write_bytes(data[:kept])
@@ -70,7 +70,7 @@ def test_picture_cut_anywhere_is_refused(suffix: str, tmp_path: Path) -> None:
 
 
 def test_jpeg_with_a_hole_is_refused_and_one_with_more_behind_it_is_read(tmp_path: Path) -> None:
-    """Cameras append to their files, and drop packets: the rest of the picture would be grey then."""
+    """Cameras append to their files, and drop packets: the rest of the image would be grey then."""
     noise = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
     data = cv2.imencode(".jpg", noise)[1].tobytes()
     thumbnail = cv2.imencode(".jpg", noise[:16, :16])[1].tobytes()
@@ -78,10 +78,10 @@ def test_jpeg_with_a_hole_is_refused_and_one_with_more_behind_it_is_read(tmp_pat
     (tmp_path / "0.jpg").write_bytes(data[:2] + exif + data[2:] + b"more" * 2000)
     assert next(open_sequence(tmp_path).frames()).shape == (96, 128, 3)
     (tmp_path / "0.jpg").write_bytes(data[: len(data) // 3] + data[-2:])
-    with pytest.raises(DistilvoError, match=r"0\.jpg: the lower part of the picture is missing, and would be grey"):
+    with pytest.raises(DistilvoError, match=r"0\.jpg: the lower part of the image is missing, and would be grey"):
         open_sequence(tmp_path)
     (tmp_path / "0.jpg").write_bytes((data[:2] + exif + data[2:])[: len(exif) + 700])
-    with pytest.raises(DistilvoError, match=r"0\.jpg: the picture ends too early"):
+    with pytest.raises(DistilvoError, match=r"0\.jpg: the image ends too early"):
         open_sequence(tmp_path)
 
 
@@ -145,12 +145,12 @@ def test_damaged_model_folder(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["index.json", "frames.npy", "motions.npy", "times.npy"])
 def test_damaged_cache_is_made_anew(name: str, tmp_path: Path) -> None:
     make_kitti(tmp_path / "kitti", "00", frames=4, size=(12, 40))
-    sequences, form = open_dataset(tmp_path / "kitti"), FrameFormat((12, 40), 1)
-    sound = open_store(sequences, form, tmp_path / "cache")
+    sequences, form = open_dataset(tmp_path / "kitti"), Preprocessing((12, 40), 1)
+    sound = open_cache(sequences, form, tmp_path / "cache")
     frames, motions, times = np.array(sound.frames), sound.motions, sound.times
 
     def read() -> None:
-        found = open_store(sequences, form, tmp_path / "cache")
+        found = open_cache(sequences, form, tmp_path / "cache")
         assert (found.drives, found.key) == (sound.drives, sound.key)
         np.testing.assert_array_equal(found.motions, motions)
         np.testing.assert_array_equal(found.times, times)
@@ -161,13 +161,13 @@ def test_damaged_cache_is_made_anew(name: str, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> FrameStore:
+def store(tmp_path_factory: pytest.TempPathFactory) -> FrameCache:
     root = tmp_path_factory.mktemp("store")
     make_kitti(root / "kitti", "00", frames=9)
-    return open_store(open_dataset(root / "kitti"), TINY.frame_format, root / "cache")
+    return open_cache(open_dataset(root / "kitti"), TINY.preprocessing, root / "cache")
 
 
-def test_damaged_checkpoint(store: FrameStore, tmp_path: Path) -> None:
+def test_damaged_checkpoint(store: FrameCache, tmp_path: Path) -> None:
     recipe = Recipe(epochs=1, clip_length=2, batch_size=2)
 
     def read() -> None:
@@ -178,13 +178,13 @@ def test_damaged_checkpoint(store: FrameStore, tmp_path: Path) -> None:
     damage(tmp_path / "supervised.safetensors", read, BYTES, few=15)
 
 
-def test_damaged_answers_of_a_teacher(store: FrameStore, tmp_path: Path) -> None:
-    asked = network()
+def test_damaged_outputs_of_a_teacher(store: FrameCache, tmp_path: Path) -> None:
+    teacher = network()
 
     def read() -> None:
-        found = teacher_pass(asked, "fc.0", store, tmp_path)
-        assert found.motions.shape == found.truth.shape and found.hints.shape == (len(found.truth), TINY.fc[-1])
-        assert found.motions.isfinite().all() and found.hints.isfinite().all()
+        given = run_teacher(teacher, "fc.0", store, tmp_path)
+        assert given.motions.shape == given.truth.shape and given.hints.shape == (len(given.truth), TINY.fc[-1])
+        assert given.motions.isfinite().all() and given.hints.isfinite().all()
 
     read()
     damage(next(tmp_path.glob("teacher-*.safetensors")), read, BYTES, few=25)
@@ -192,6 +192,6 @@ def test_damaged_answers_of_a_teacher(store: FrameStore, tmp_path: Path) -> None
 
 def test_what_is_refused_is_one_line() -> None:
     def read() -> None:
-        raise DistilvoError("picture \x1b[2J\n.png: no such file")
+        raise DistilvoError("image \x1b[2J\n.png: no such file")
 
     assert refused(read)

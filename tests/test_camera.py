@@ -1,4 +1,4 @@
-"""Rectifying: points land where the target intrinsics say, and brightness is averaged, not picked."""
+"""Rectifying: points land where the target intrinsics put them, and brightness is averaged, not picked."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 
 from distilvo.errors import DistilvoError
-from distilvo.sequences import Camera
-from distilvo.sequences.camera import canonical_intrinsics, field_of_view_mismatch
-from distilvo.sequences.rectify import rectify
-from distilvo.sequences.resampling import Resampler
+from distilvo.geometry.camera import Camera, canonical_intrinsics, field_of_view_mismatch
+from distilvo.geometry.preprocessing import Preprocessing, rectify
 
 KITTI_00 = Camera(fx=718.856, fy=718.856, cx=607.1928, cy=185.2157, width=1241, height=376)
 DASH_CAM = Camera(fx=900.0, fy=880.0, cx=470.3, cy=280.8, width=960, height=540)
@@ -27,8 +25,8 @@ def blob(shape: tuple[int, int], x: float, y: float, sigma_x: float, sigma_y: fl
     return np.rint(255 * bell).astype(np.uint8)
 
 
-def centroid(picture: np.ndarray) -> np.ndarray:
-    weights = picture.astype(np.float64)
+def centroid(image: np.ndarray) -> np.ndarray:
+    weights = image.astype(np.float64)
     rows, columns = np.mgrid[: weights.shape[0], : weights.shape[1]]
     return np.array([(columns * weights).sum(), (rows * weights).sum()]) / weights.sum()
 
@@ -36,8 +34,8 @@ def centroid(picture: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("camera", [KITTI_00, DASH_CAM, SMALL], ids=["kitti", "dash-cam", "small"])
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("where", [(0.5, 0.5), (0.3, 0.4), (0.7, 0.6)])
-def test_points_land_where_the_target_says(camera: Camera, size: tuple[int, int], where: tuple[float, float]) -> None:
-    """A blob two target pixels wide at a known target position, drawn as the source camera sees it."""
+def test_points_land_at_their_target_pixels(camera: Camera, size: tuple[int, int], where: tuple[float, float]) -> None:
+    """A blob two target pixels wide at a given target position, drawn as the source camera sees it."""
     height, width = size
     target = canonical_intrinsics(size)
     expected = np.array([where[0] * width + 0.3, where[1] * height + 0.2])
@@ -45,11 +43,11 @@ def test_points_land_where_the_target_says(camera: Camera, size: tuple[int, int]
     x, y = scale * (expected - target[:2, 2]) + [camera.cx, camera.cy]
     sigma = np.maximum(2.0 * scale, 1.5)
     source = blob((camera.height, camera.width), x, y, *sigma)
-    found = centroid(rectify(source, camera, size, target))
-    np.testing.assert_allclose(found, expected, atol=0.05)
+    centre = centroid(rectify(source, camera, size, target))
+    np.testing.assert_allclose(centre, expected, atol=0.05)
 
 
-def test_same_lens_same_size_changes_nothing() -> None:
+def test_same_intrinsics_same_size_change_nothing() -> None:
     noise = np.random.default_rng(0).integers(0, 255, (60, 101, 3), np.uint8)
     same = intrinsics(SMALL.fx, SMALL.fy, SMALL.cx, SMALL.cy)
     np.testing.assert_array_equal(rectify(noise, SMALL, (60, 101), same), noise)
@@ -68,9 +66,20 @@ def test_shrinking_averages_blocks(factor: int) -> None:
     source = np.random.default_rng(1).integers(0, 255, (64, 96), np.uint8)
     camera = Camera(fx=80.0, fy=80.0, cx=47.5, cy=31.5, width=96, height=64)
     target = intrinsics(80 / factor, 80 / factor, 48 / factor - 0.5, 32 / factor - 0.5)
-    found = rectify(source, camera, (64 // factor, 96 // factor), target)
+    shrunk = rectify(source, camera, (64 // factor, 96 // factor), target)
     blocks = source.reshape(64 // factor, factor, 96 // factor, factor).mean(axis=(1, 3))
-    np.testing.assert_allclose(found, blocks, atol=2)
+    np.testing.assert_allclose(shrunk, blocks, atol=2)
+
+
+def test_a_frame_of_the_models_own_size_stays_as_it_is() -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (48, 160), dtype=np.uint8)
+    assert np.array_equal(Preprocessing((48, 160), 1).apply(frame, None)[0], frame)
+
+
+def test_halves_are_the_mean_of_four_pixels() -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (96, 320), dtype=np.uint8)
+    mean = frame.reshape(48, 2, 160, 2).astype(np.float64).mean((1, 3))
+    assert np.abs(Preprocessing((48, 160), 1).apply(frame, None)[0] - mean).max() <= 0.5
 
 
 def test_fine_stripes_turn_grey_when_shrunk() -> None:
@@ -81,7 +90,7 @@ def test_fine_stripes_turn_grey_when_shrunk() -> None:
 
 
 def test_without_a_camera_the_middle_is_cut_out() -> None:
-    """A frame twice as wide as asked: the outer quarters fall away, and the point of the middle stays there."""
+    """A frame twice as wide as the target: the outer quarters fall away, and the point of the middle stays there."""
     frame = np.full((50, 200, 3), 255, np.uint8)
     frame[:, 50:150] = 40
     np.testing.assert_array_equal(rectify(frame, None, (25, 50), np.eye(3)), np.full((25, 50, 3), 40))
@@ -113,22 +122,11 @@ def test_canonical_intrinsics_by_hand() -> None:
 
 
 def test_mismatch_by_hand() -> None:
-    """Twice the focal length in the source sees the middle quarter of the picture; the same lens sees all of it."""
+    """Twice the focal length in the source sees the middle quarter of the image; the same camera sees all of it."""
     target = intrinsics(40.0, 40.0, 49.5, 24.5)
     whole = Camera(fx=40.0, fy=40.0, cx=49.5, cy=24.5, width=100, height=50)
     tele = Camera(fx=80.0, fy=80.0, cx=49.5, cy=24.5, width=100, height=50)
     wide = Camera(fx=20.0, fy=20.0, cx=49.5, cy=24.5, width=100, height=50)
     aside = Camera(fx=40.0, fy=40.0, cx=200.0, cy=24.5, width=100, height=50)
-    found = [field_of_view_mismatch(camera, target, (50, 100)) for camera in (whole, tele, wide, aside)]
-    np.testing.assert_allclose(found, [0.0, 0.75, 0.0, 1.0], atol=1e-12)
-
-
-@pytest.mark.parametrize("size", [(48, 160), (192, 640)])
-@pytest.mark.parametrize(("frame", "colours"), [((376, 1241), 1), ((376, 1241), 3), ((1080, 1920), 3), ((60, 90), 1)])
-def test_products_are_small_enough_for_one_thread(frame: tuple[int, int], colours: int, size: tuple[int, int]) -> None:
-    """OpenBLAS shares larger ones out among threads that wait for each other actively: far slower on a busy CPU."""
-    found = Resampler(frame, colours, None, size, 1)
-    rows = [block.weights.size * found._wide for block in found._rows]
-    columns = [block.weights.size * found._high for blocks in found._columns for block in blocks]
-    assert max(rows + columns) <= 262_144
-    assert size[0] % found._high == 0
+    unseen = [field_of_view_mismatch(camera, target, (50, 100)) for camera in (whole, tele, wide, aside)]
+    np.testing.assert_allclose(unseen, [0.0, 0.75, 0.0, 1.0], atol=1e-12)

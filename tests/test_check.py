@@ -14,25 +14,26 @@ import cv2
 import numpy as np
 import pytest
 
-from distilvo import cli
 from distilvo.check import CheckResult, check, check_source
-from distilvo.check.rotation import picture_rotation
+from distilvo.check.rotation import image_rotation
+from distilvo.commands import main
 from distilvo.errors import DistilvoError
-from distilvo.poses import relative, rotation_angle, trajectory
-from distilvo.sequences import Camera, Frame, open_sequence
-from distilvo.sequences.pictures import PictureSequence
-from distilvo.trajectories import write_kitti
+from distilvo.geometry.camera import Camera, Frame
+from distilvo.geometry.se3 import relative, rotation_angle, trajectory
+from distilvo.sequences import open_sequence
+from distilvo.sequences.image_files import ImageSequence
+from distilvo.trajectory.formats import write_kitti
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 NO_DATA = "the real data are not at hand"
 FRAMES, SIZE = 40, (96, 320)
-LENS = Camera(fx=185.0, fy=184.0, cx=156.2, cy=47.0, width=SIZE[1], height=SIZE[0])  # KITTI's view
+CAMERA = Camera(fx=185.0, fy=184.0, cx=156.2, cy=47.0, width=SIZE[1], height=SIZE[0])  # KITTI's view
 
 
 def draw(pose: np.ndarray, texture: np.ndarray) -> Frame:
     """What a camera in a corridor sees: floor, ceiling, two walls and the end, 60 m ahead."""
     y, x = np.mgrid[: SIZE[0], : SIZE[1]]
-    rays = np.stack([(x - LENS.cx) / LENS.fx, (y - LENS.cy) / LENS.fy, np.ones(SIZE)], axis=-1) @ pose[:3, :3].T
+    rays = np.stack([(x - CAMERA.cx) / CAMERA.fx, (y - CAMERA.cy) / CAMERA.fy, np.ones(SIZE)], axis=-1) @ pose[:3, :3].T
     nearest, u, v = np.full(SIZE, np.inf), np.zeros(SIZE), np.zeros(SIZE)
     for axis, offset in ((1, 1.6), (1, -5.0), (0, -6.0), (0, 6.0), (2, 60.0)):
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -81,7 +82,9 @@ def folder(sound: Path, tmp_path: Path) -> Path:
 
 
 def write_calibration(folder: Path, zoom: float) -> None:
-    (folder / "calib.txt").write_text(f"P0: {LENS.fx * zoom} 0 {LENS.cx} 0 0 {LENS.fy * zoom} {LENS.cy} 0 0 0 1 0\n")
+    (folder / "calib.txt").write_text(
+        f"P0: {CAMERA.fx * zoom} 0 {CAMERA.cx} 0 0 {CAMERA.fy * zoom} {CAMERA.cy} 0 0 0 1 0\n"
+    )
 
 
 def write_times(folder: Path, times: np.ndarray) -> None:
@@ -109,25 +112,25 @@ def test_sound_sequence(sound: Path) -> None:
     assert result.unseen == pytest.approx(0, abs=0.01)
 
 
-def test_rotation_from_pictures(sound: Path) -> None:
+def test_rotation_from_images(sound: Path) -> None:
     frames = list(open_sequence(sound / "sequences" / "00").frames())
     truth = relative(trajectory(make_motions()))[:, :3, :3]
     errors = []
     for k in range(0, FRAMES - 1, 3):
-        seen = picture_rotation(frames[k], frames[k + 1], LENS)
+        seen = image_rotation(frames[k], frames[k + 1], CAMERA)
         assert seen is not None
         errors.append(float(rotation_angle(seen.T @ truth[k])))
     assert np.degrees(np.median(errors)) < 0.2  # half a pixel; they turn by up to 2 degrees
 
 
 def test_turn_on_the_spot_and_standstill() -> None:
-    """Without a step the essential matrix is not defined, the turn is: it moves the picture by K R inv(K)."""
-    picture = cv2.GaussianBlur(np.random.default_rng(1).uniform(0, 255, SIZE).astype(np.float32), (0, 0), 2)
-    picture = np.clip((picture - picture.mean()) * 6 + 128, 0, 255).astype(np.uint8)
-    k = np.array([[LENS.fx, 0, LENS.cx], [0, LENS.fy, LENS.cy], [0, 0, 1]])
+    """Without a step the essential matrix is not defined, the turn is: it moves the image by K R inv(K)."""
+    image = cv2.GaussianBlur(np.random.default_rng(1).uniform(0, 255, SIZE).astype(np.float32), (0, 0), 2)
+    image = np.clip((image - image.mean()) * 6 + 128, 0, 255).astype(np.uint8)
+    k = np.array([[CAMERA.fx, 0, CAMERA.cx], [0, CAMERA.fy, CAMERA.cy], [0, 0, 1]])
     turn, _ = cv2.Rodrigues(np.array([0.01, -0.03, 0.02]))
-    turned = cv2.warpPerspective(picture, k @ turn.T @ np.linalg.inv(k), SIZE[::-1])
-    seen, still = picture_rotation(picture, turned, LENS), picture_rotation(picture, picture, LENS)
+    turned = cv2.warpPerspective(image, k @ turn.T @ np.linalg.inv(k), SIZE[::-1])
+    seen, still = image_rotation(image, turned, CAMERA), image_rotation(image, image, CAMERA)
     assert seen is not None and still is not None
     np.testing.assert_allclose(seen, turn, atol=1e-3)
     np.testing.assert_allclose(still, np.eye(3), atol=1e-5)
@@ -141,24 +144,24 @@ def test_poses_that_lie_some_frames_off(folder: Path, shift: int) -> None:
     result = check_source(folder)
     assert result.poses is not None and (result.poses.verdict, result.poses.shift) == ("disagree", shift)
     (problem,) = lines(result, "problem")
-    assert f"picture k moves as pose k{shift:+d} does" in problem
-    assert f"remove the first {'4 ' if shift == 4 else ''}of the {'poses' if shift > 0 else 'pictures'}" in problem
+    assert f"image k moves as pose k{shift:+d} does" in problem
+    assert f"remove the first {'4 ' if shift == 4 else ''}of the {'poses' if shift > 0 else 'images'}" in problem
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "reason"),
     [
         (np.linalg.inv, "world-to-camera"),
         (lambda poses: poses[:, [2, 0, 1, 3]][:, :, [2, 0, 1, 3]], "about other axes"),
-        (lambda poses: trajectory(make_motions()[::-1] * [1, 1, 1, 1, -1, 1]), "do not turn as the pictures do"),
-        (lambda poses: np.tile(np.eye(4), (len(poses), 1, 1)), "do not turn as the pictures do"),
+        (lambda poses: trajectory(make_motions()[::-1] * [1, 1, 1, 1, -1, 1]), "do not turn as the images do"),
+        (lambda poses: np.tile(np.eye(4), (len(poses), 1, 1)), "do not turn as the images do"),
     ],
 )
-def test_poses_of_another_kind_or_drive(folder: Path, change: Any, said: str) -> None:
+def test_poses_of_another_kind_or_drive(folder: Path, change: Any, reason: str) -> None:
     write_poses(folder, change(trajectory(make_motions())))
     result = check_source(folder)
     assert result.poses is not None and result.poses.verdict == "disagree" and not result.usable
-    assert said in lines(result, "problem")[0] and "; " in lines(result, "problem")[0]
+    assert reason in lines(result, "problem")[0] and "; " in lines(result, "problem")[0]
 
 
 def test_wrong_focal_length(folder: Path) -> None:
@@ -171,11 +174,11 @@ def test_wrong_focal_length(folder: Path) -> None:
     assert result.unseen == pytest.approx(1 - 1 / 1.5**2, abs=0.02) and "is not seen" in lines(result, "note")[0]
 
 
-def test_poses_that_nothing_can_be_said_about(folder: Path) -> None:
+def test_poses_that_cannot_be_compared(folder: Path) -> None:
     straight = make_motions() * [1, 1, 1, 0, 0, 0]
-    picture = cv2.imread(str(folder / "image_0" / "000000.png"), cv2.IMREAD_UNCHANGED)
+    image = cv2.imread(str(folder / "image_0" / "000000.png"), cv2.IMREAD_UNCHANGED)
     for k in range(FRAMES):
-        cv2.imwrite(str(folder / "image_0" / f"{k:06d}.png"), picture)
+        cv2.imwrite(str(folder / "image_0" / f"{k:06d}.png"), image)
     write_poses(folder, trajectory(straight))
     result = check_source(folder)
     assert result.poses is not None and result.poses.verdict == "cannot tell" and result.usable
@@ -186,23 +189,23 @@ def test_poses_that_nothing_can_be_said_about(folder: Path) -> None:
     assert dark.poses is not None and (dark.poses.verdict, dark.poses.pairs) == ("cannot tell", 0) and dark.usable
 
 
-def test_truncated_pictures(folder: Path) -> None:
+def test_truncated_images(folder: Path) -> None:
     for k in (3, 7, 8, 20, 21, 22, 30):
         file = folder / "image_0" / f"{k:06d}.png"
         file.write_bytes(file.read_bytes()[:500])
     cv2.imwrite(str(folder / "image_0" / "000035.png"), np.zeros((96, 300), np.uint8))
     result = check_source(folder)
     assert (result.unreadable, len(result.unreadable_frames), result.sizes) == (8, 5, {"320x96 grey": FRAMES - 8})
-    assert "000003.png: the picture ends too early" in result.unreadable_frames[0]
+    assert "000003.png: the image ends too early" in result.unreadable_frames[0]
     assert "8 of 40 frames unreadable or of another size; the others are 320x96 grey" in lines(result, "problem")[5]
-    assert result.poses is not None and result.poses.verdict == "agree"  # by the pictures that are left
+    assert result.poses is not None and result.poses.verdict == "agree"  # by the images that are left
 
 
-def test_first_picture_truncated(folder: Path) -> None:
+def test_first_image_truncated(folder: Path) -> None:
     file = folder / "image_0" / "000000.png"
     file.write_bytes(file.read_bytes()[:500])
     result = check_source(folder)
-    assert not result.usable and "000000.png: the picture ends too early" in lines(result, "problem")[0]
+    assert not result.usable and "000000.png: the image ends too early" in lines(result, "problem")[0]
 
 
 def test_duplicate_times(folder: Path) -> None:
@@ -239,7 +242,7 @@ def test_gap(folder: Path) -> None:
 def test_another_rate(folder: Path) -> None:
     write_times(folder, np.arange(FRAMES) * 0.05)
     result = check_source(folder)
-    assert result.rate_hz == pytest.approx(20) and "know 10 frames/s; thin the frames" in lines(result, "note")[0]
+    assert result.rate_hz == pytest.approx(20) and "trained on 10 frames/s; thin the frames" in lines(result, "note")[0]
 
 
 def test_no_poses_and_no_times(folder: Path) -> None:
@@ -251,13 +254,13 @@ def test_no_poses_and_no_times(folder: Path) -> None:
     assert len(notes) == 2 and "poses: there are none" in notes[0] and "10 Hz assumed" in notes[1]
 
 
-def test_folder_without_lens(folder: Path) -> None:
+def test_folder_without_intrinsics(folder: Path) -> None:
     result = check_source(folder / "image_0", "folder")
     assert result.usable and result.field_of_view_deg is None
-    assert [line.split(":")[0] for line in lines(result, "note")] == ["note    poses", "note    lens"]
+    assert [line.split(":")[0] for line in lines(result, "note")] == ["note    poses", "note    camera"]
     assert "assumed" in next(line for line in lines(result, "ok") if "rate" in line)
-    known = check_source(folder / "image_0", "folder", intrinsics=(LENS.fx, LENS.fy, LENS.cx, LENS.cy))
-    assert known.field_of_view_deg == pytest.approx((81.70, 29.24), abs=0.01)
+    given = check_source(folder / "image_0", "folder", intrinsics=(CAMERA.fx, CAMERA.fy, CAMERA.cx, CAMERA.cy))
+    assert given.field_of_view_deg == pytest.approx((81.70, 29.24), abs=0.01)
 
 
 def test_camera_that_sees_nothing_of_the_view(folder: Path) -> None:
@@ -265,17 +268,17 @@ def test_camera_that_sees_nothing_of_the_view(folder: Path) -> None:
     assert not result.usable and "check the intrinsics" in lines(result, "problem")[0]
 
 
-def test_pictures_coarser_than_the_model(folder: Path) -> None:
+def test_images_coarser_than_the_model(folder: Path) -> None:
     assert not lines(check_source(folder, size=(96, 320)), "note")
     assert "0.50 pixels for each of the model's 640x192" in lines(check_source(folder, size=(192, 640)), "note")[0]
 
 
-def test_poses_without_lens(folder: Path) -> None:
+def test_poses_without_intrinsics(folder: Path) -> None:
     sequence = open_sequence(folder)
     sequence.camera = None
     result = check(sequence)
     assert result.usable and result.poses is not None and result.poses.verdict == "cannot tell"
-    assert any("the lens is not known; give --intrinsics" in line for line in lines(result, "note"))
+    assert any("the camera is not known; give --intrinsics" in line for line in lines(result, "note"))
 
 
 def test_counts_that_do_not_fit(folder: Path) -> None:
@@ -289,7 +292,7 @@ def test_counts_that_do_not_fit(folder: Path) -> None:
 def test_reference(folder: Path) -> None:
     files = sorted((folder / "image_0").iterdir())[:3]
     reference = np.array([[0.0, 0, 0], [3, 4, 0], [3, 4, 1]])
-    result = check(PictureSequence("drive", files, np.arange(3) * 0.1, reference=reference), "malaga")
+    result = check(ImageSequence("drive", files, np.arange(3) * 0.1, reference=reference), "malaga")
     assert result.has_reference and result.path_m == pytest.approx(6)
     assert any("GPS: 6 m along, within 3 x 4 x 1 m" in line for line in lines(result, "ok"))
 
@@ -318,8 +321,8 @@ class Stream:
 
 def test_streams() -> None:
     frame = np.zeros((4, 6), np.uint8)
-    broken = check(Stream([frame, frame, DistilvoError("picture 2: broken"), frame]))
-    assert (broken.frames, broken.unreadable, broken.unreadable_frames) == (3, 1, ["picture 2: broken"])
+    broken = check(Stream([frame, frame, DistilvoError("image 2: broken"), frame]))
+    assert (broken.frames, broken.unreadable, broken.unreadable_frames) == (3, 1, ["image 2: broken"])
     assert "those after it were not reached" in lines(broken, "problem")[1]
     mixed = check(Stream([frame, frame, np.zeros((4, 6, 3), np.uint8)]))
     assert mixed.sizes == {"6x4 grey": 2, "6x4 colour": 1} and "one size" in lines(mixed, "problem")[0]
@@ -341,7 +344,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # main sets its own
     monkeypatch.setattr(sys, "argv", ["distilvo", "check", *map(str, arguments)])
     try:
-        cli.main()
+        main.main()
     except SystemExit as end:
         return int(end.code or 0)
     return 0
@@ -351,13 +354,13 @@ def test_command(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert run(monkeypatch, folder) == 0
     out, err = capsys.readouterr()
     assert not err and all(line.startswith("ok ") for line in out.splitlines())
-    assert "ok      poses: poses and pictures agree; their turns differ by 0." in out
+    assert "ok      poses: poses and images agree; their turns differ by 0." in out
     (folder / "image_0" / "000003.png").write_bytes(b"")
     assert run(monkeypatch, folder, "--json") == 2
     out, err = capsys.readouterr()
-    found = json.loads(out)
-    assert (found["usable"], found["unreadable"], found["poses"]["verdict"]) == (False, 1, "agree")
-    assert err.count("\n") == 1 and "2 problems found" in err
+    result = json.loads(out)
+    assert (result["usable"], result["unreadable"], result["poses"]["verdict"]) == (False, 1, "agree")
+    assert err.count("\n") == 1 and "2 problems; " in err
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason=NO_DATA)

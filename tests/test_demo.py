@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from conftest import make_kitti
-from distilvo import cli
-from distilvo.demo import run_demo
+from distilvo.commands import main
+from distilvo.commands.demo_steps import run_demo
 from distilvo.errors import DistilvoError
-from distilvo.settings import DemoSettings, Recipe
+from distilvo.settings import PAPER, DemoSettings, Method, Recipe
 
 SHORT = Recipe(epochs=2, clip_length=4, batch_size=2)
 MINIATURE = DemoSettings(
@@ -126,7 +126,7 @@ def test_render_along_a_pose_file(tmp_path: Path) -> None:
     ("line", "message"),
     [
         ("track nowhere --model m", "nowhere: no such path"),
-        ("track . --model m", "no picture"),
+        ("track . --model m", "no image"),
         ("evaluate m --data nowhere", "m: no such folder"),
         ("train nowhere --out m", "no folder 'sequences'"),
         ("distill nowhere --out m --rate 99.99 --teacher none", "none: no such folder"),
@@ -158,21 +158,29 @@ def test_what_the_system_refuses_gets_one_line_and_status_2(
     def refuse(_: object) -> None:
         raise error
 
-    monkeypatch.setattr(cli.Export, "run", refuse)
+    monkeypatch.setattr(main.Export, "run", refuse)
     monkeypatch.setattr(sys, "argv", ["distilvo", "export", "m"])
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # main sets its own
     with pytest.raises(SystemExit) as status:
-        cli.main()
+        main.main()
     assert status.value.code == 2
     assert capsys.readouterr().err == f"distilvo: {line}; check path, permissions and free space\n"
 
 
 def test_help_does_not_import_what_costs_time() -> None:
     code = (
-        "import sys; from distilvo.cli import main; sys.argv = ['distilvo', '--help']\n"
+        "import sys; from distilvo.commands.main import main; sys.argv = ['distilvo', '--help']\n"
         "try: main()\n"
         "except SystemExit: pass\n"
         "costly = {'torch', 'numba', 'onnxruntime', 'plotly', 'cv2', 'matplotlib'}\n"
         "sys.exit(bool(costly & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
+
+
+def test_the_preset_of_the_paper_and_a_flag_that_changes_it() -> None:
+    flags = ("", "--preset paper", "--schedule joint --preset paper")
+    best, paper, joint = (main._parse(["distill", "data", "--out", "o", *line.split()]) for line in flags)
+    assert best.method == Method() and best.preset == "best"
+    assert paper.method == PAPER and paper.preset == "paper"
+    assert joint.method == replace(PAPER, schedule="joint")

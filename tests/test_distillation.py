@@ -1,4 +1,4 @@
-"""Both stages of distillation in miniature: the teacher's answers, every method, inherited layers, folds."""
+"""Both stages of distillation in miniature: the teacher's outputs, every method, inherited layers, folds."""
 
 from __future__ import annotations
 
@@ -10,56 +10,65 @@ import numpy as np
 import pytest
 import torch
 
-from distilvo import recipes
-from distilvo.clips import MIRROR, Clips, FrameStore, open_store
+from distilvo.data import MIRROR, Clips, FrameCache, open_cache
+from distilvo.distill.batches import Batches
 from distilvo.distill.hints import Tap, per_sample
 from distilvo.distill.task import Distillation, HintLoss, ImitationLoss, parameters_up_to
-from distilvo.distill.teacher_pass import teacher_pass
+from distilvo.distill.trainer import TrainingSettings, train
 from distilvo.errors import DistilvoError
-from distilvo.models.fast import fast_architecture
+from distilvo.geometry.preprocessing import Preprocessing
+from distilvo.models.fast_student import fast_architecture
 from distilvo.models.network import PoseNetwork
 from distilvo.models.student import student_architecture
 from distilvo.models.teacher import DEMO
-from distilvo.recipes import FoldTeacher, ask, cross_fit, distil, inherit, last_fc, train_supervised
+from distilvo.pipeline import recipes
+from distilvo.pipeline.frame_teacher import run_teacher
+from distilvo.pipeline.recipes import (
+    FoldTeachers,
+    cross_fit,
+    distill_student,
+    inherit,
+    last_fc,
+    teacher_outputs,
+    train_supervised,
+)
 from distilvo.sequences import open_dataset
-from distilvo.sequences.frame_format import FrameFormat
-from distilvo.settings import Method
-from distilvo.training import TrainingSettings, train
+from distilvo.settings import PAPER, Method
 from test_training import RECIPE, TINY, make, same, weights
 
 
 @pytest.fixture(scope="module")
-def store(kitti_root: Path, tmp_path_factory: pytest.TempPathFactory) -> FrameStore:
-    return open_store(open_dataset(kitti_root), FrameFormat((48, 160), 1), tmp_path_factory.mktemp("cache"))
+def store(kitti_root: Path, tmp_path_factory: pytest.TempPathFactory) -> FrameCache:
+    return open_cache(open_dataset(kitti_root), Preprocessing((48, 160), 1), tmp_path_factory.mktemp("cache"))
 
 
-def test_teacher_is_asked_once(store: FrameStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_teacher_runs_once(store: FrameCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     teacher = make(store).eval()
-    said = teacher_pass(teacher, "fc.0", store, tmp_path)
-    assert said.motions.shape == (76, 6)
-    assert said.hints.shape == (76, 8)
-    assert torch.equal(said.motions[:19], teacher.predict(store.drive_frames(0)))
+    given = run_teacher(teacher, "fc.0", store, tmp_path)
+    assert given.motions.shape == (76, 6)
+    assert given.hints.shape == (76, 8)
+    assert torch.equal(given.motions[:19], teacher.predict(store.drive_frames(0)))
     monkeypatch.setattr(PoseNetwork, "predict", None)
-    assert torch.equal(teacher_pass(teacher, "fc.0", store, tmp_path).hints, said.hints)
+    assert torch.equal(run_teacher(teacher, "fc.0", store, tmp_path).hints, given.hints)
     with torch.no_grad():
         teacher.fc[0][0].bias.add_(1)
-    with pytest.raises(TypeError):  # other weights: the old answers are not taken for theirs
-        teacher_pass(teacher, "fc.0", store, tmp_path)
+    with pytest.raises(TypeError):  # other weights: the old outputs are not taken for theirs
+        run_teacher(teacher, "fc.0", store, tmp_path)
 
 
-def test_damaged_answers_are_named(store: FrameStore, tmp_path: Path) -> None:
-    teacher_pass(make(store), "fc.0", store, tmp_path)
+def test_damaged_outputs_are_named(store: FrameCache, tmp_path: Path) -> None:
+    run_teacher(make(store), "fc.0", store, tmp_path)
     path = next(tmp_path.glob("teacher-*"))
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(DistilvoError, match="not a whole file"):
-        teacher_pass(make(store), "fc.0", store, tmp_path)
+        run_teacher(make(store), "fc.0", store, tmp_path)
 
 
 @pytest.mark.parametrize("layer", ["lstm.0", "pool", "convolutions.0", "convolutions.3", "rotation"])
-def test_any_layer_can_be_the_hint(layer: str, store: FrameStore, tmp_path: Path) -> None:
-    """Asked about whole drives in chunks, or about one pair: the same."""
+def test_any_layer_can_be_the_hint(layer: str, store: FrameCache, tmp_path: Path) -> None:
+    """Run on whole drives in chunks, or on one pair: the same."""
     teacher = make(store).eval()
-    hints = teacher_pass(teacher, layer, store, tmp_path).hints
+    hints = run_teacher(teacher, layer, store, tmp_path).hints
     assert len(hints) == 76
     with torch.no_grad(), Tap(teacher, layer) as tap:
         teacher(store.drive_frames(1)[:3][None].float())
@@ -67,34 +76,34 @@ def test_any_layer_can_be_the_hint(layer: str, store: FrameStore, tmp_path: Path
     assert torch.allclose(hints[19:21], expected, atol=1e-4)
 
 
-def test_mirrored_clips_get_the_lessons_of_mirrored_frames(store: FrameStore, tmp_path: Path) -> None:
+def test_mirrored_clips_get_the_outputs_for_mirrored_frames(store: FrameCache, tmp_path: Path) -> None:
     teacher = make(store).eval()
-    lessons, trust = ask(teacher, store, Method(), tmp_path, mirror=True)
-    assert len(lessons.teacher) == len(trust.phi) == 152
+    given, trust = teacher_outputs(teacher, store, PAPER, tmp_path, mirror=True)
+    assert len(given.outputs) == len(trust.phi) == 152
     flipped = teacher.predict(store.drive_frames(2).flip(-1))
-    assert torch.equal(lessons.teacher[76 + 38 : 76 + 57], flipped)
+    assert torch.equal(given.outputs[76 + 38 : 76 + 57], flipped)
     by_truth = {tuple(m): i for i, m in enumerate(np.concatenate([store.motions, store.motions * MIRROR.numpy()]))}
     sides = set()
-    for batch in Clips(store, 3, 4, 0, lessons, mirror=True).epoch(0):
+    for batch in Batches(Clips(store, replace(RECIPE, mirror=True)), given).epoch(0):
         assert batch.teacher is not None
-        for truth, said in zip(batch.targets.flatten(0, 1), batch.teacher.flatten(0, 1), strict=True):
+        for truth, taught in zip(batch.targets.flatten(0, 1), batch.teacher.flatten(0, 1), strict=True):
             index = by_truth[tuple(truth.numpy())]
             sides.add(index < 76)
-            assert torch.equal(said, lessons.teacher[index])
+            assert torch.equal(taught, given.outputs[index])
     assert sides == {True, False}
-    with pytest.raises(DistilvoError, match="lessons for 152 frame pairs; expected 76"):
-        Clips(store, 3, 4, 0, lessons)
+    with pytest.raises(DistilvoError, match="outputs are of 152 samples, expected 76"):
+        Batches(Clips(store, RECIPE), given)
 
 
-def test_stages_train_and_freeze_what_they_should(store: FrameStore, tmp_path: Path) -> None:
+def test_stages_train_and_freeze_what_they_should(store: FrameCache, tmp_path: Path) -> None:
     teacher = make(store).eval()
     architecture = student_architecture(60, TINY)
     guided = last_fc(architecture)
-    lessons, _ = ask(teacher, store, Method(), tmp_path)
-    clips = Clips(store, 3, 4, 0, lessons)
+    given, _ = teacher_outputs(teacher, store, PAPER, tmp_path)
+    batches = Batches(Clips(store, RECIPE), given)
     student = PoseNetwork(architecture)
     student.set_motion_scale(teacher.mean, teacher.scale)
-    trunk = parameters_up_to(student, guided, next(clips.epoch(0)).inputs[:1])
+    trunk = parameters_up_to(student, guided, next(batches.epoch(0)).inputs[:1])
     names = {name for name, p in student.named_parameters() if any(p is q for q in trunk)}
     assert {name for name, _ in student.named_parameters()} - names == {
         f"{branch}.{layer}.{kind}"
@@ -106,13 +115,13 @@ def test_stages_train_and_freeze_what_they_should(store: FrameStore, tmp_path: P
     first = Distillation(
         student, HintLoss(student, guided, True, (8, 8)), frozen=set(student.parameters()) - set(trunk)
     )
-    train(first, clips, TrainingSettings(6), tmp_path / "1", "hints")
+    train(first, batches, TrainingSettings(6), tmp_path / "1", "hints")
     first.close()
     hinted = weights(student)
     assert all(torch.equal(hinted[n], start[n]) for n in hinted if n.startswith(("translation", "rotation")))
     assert not torch.equal(hinted["convolutions.0.0.weight"], start["convolutions.0.0.weight"])
     second = Distillation(student, imitation=ImitationLoss(student, "attentive", student.scale, 0.5), frozen=trunk)
-    train(second, clips, TrainingSettings(6), tmp_path / "2", "imitation")
+    train(second, batches, TrainingSettings(6), tmp_path / "2", "imitation")
     done = weights(student)
     moved = {name for name in done if not torch.equal(done[name], hinted[name])}
     assert moved and all(name.startswith(("translation", "rotation")) for name in moved)
@@ -120,24 +129,26 @@ def test_stages_train_and_freeze_what_they_should(store: FrameStore, tmp_path: P
 
 
 METHODS = {
-    "paper": Method(),
-    "FitNets": Method(blend="ground-truth", hint="plain"),
-    "nothing frozen": Method(freeze=False),
-    "joint": Method(schedule="joint", trust="quantile", separate=True),
-    "laplace": Method(blend="laplace", hint="none"),
-    "gaussian, joint, projected": Method(blend="gaussian", schedule="joint", hint_layer="lstm.0"),
-    "convolution as hint": Method(blend="upper-bound", hint_layer="convolutions.1", guided_layer="convolutions.1"),
-    "inherit": Method(blend="minimum", inherit=True, hint="none"),
-    "cross-fitted": Method(folds=2, trust="rank"),
+    "paper": PAPER,
+    "FitNets": replace(PAPER, blend="ground-truth", hint="plain"),
+    "nothing frozen": replace(PAPER, freeze=False),
+    "best known": Method(),
+    "laplace": replace(PAPER, blend="laplace", hint="none"),
+    "gaussian, joint, projected": replace(PAPER, blend="gaussian", schedule="joint", hint_layer="lstm.0"),
+    "convolution as hint": replace(
+        PAPER, blend="upper-bound", hint_layer="convolutions.1", guided_layer="convolutions.1"
+    ),
+    "inherit": replace(PAPER, blend="minimum", inherit=True, hint="none"),
+    "cross-fitted": replace(PAPER, trust="rank"),
 }
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_every_method_takes_as_many_steps_as_supervised(name: str, store: FrameStore, tmp_path: Path) -> None:
+def test_every_method_takes_as_many_steps_as_supervised(name: str, store: FrameCache, tmp_path: Path) -> None:
     teacher, architecture = make(store).eval(), student_architecture(60, TINY)
-    folds = FoldTeacher(replace(RECIPE, epochs=1))
-    made = distil(teacher, architecture, store, RECIPE, tmp_path, tmp_path, "d", METHODS[name], folds)
-    _, curve = train_supervised(architecture, store, RECIPE, tmp_path / "s", "s")
+    folds = FoldTeachers(2, replace(RECIPE, epochs=1)) if name == "cross-fitted" else None
+    made = distill_student(teacher, architecture, store, RECIPE, tmp_path, method=METHODS[name], fold_teachers=folds)
+    _, curve = train_supervised(architecture, store, RECIPE, tmp_path / "s")
     assert sum(points[-1][0] for points in made.curves.values()) == curve[-1][0]
     assert all(parameter.requires_grad for parameter in made.student.parameters())
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in made.student.modules())
@@ -146,75 +157,75 @@ def test_every_method_takes_as_many_steps_as_supervised(name: str, store: FrameS
     assert not same(weights(made.student), fresh)
 
 
-def test_checkpoint_of_another_method_is_not_gone_on_from(store: FrameStore, tmp_path: Path) -> None:
+def test_checkpoint_of_another_method_is_not_gone_on_from(store: FrameCache, tmp_path: Path) -> None:
     teacher, architecture = make(store).eval(), student_architecture(60, TINY)
-    distil(teacher, architecture, store, RECIPE, tmp_path)
-    for method in (
-        Method(alpha=0.9),
-        Method(freeze=False),
-        Method(hint="plain"),
-        Method(trust="rank"),
-        Method(blend="minimum"),
+    distill_student(teacher, architecture, store, RECIPE, tmp_path, method=PAPER)
+    for change in (
+        {"alpha": 0.9},
+        {"freeze": False},
+        {"hint": "plain"},
+        {"trust": "rank"},
+        {"blend": "minimum"},
     ):
         with pytest.raises(DistilvoError, match="other settings"):
-            distil(teacher, architecture, store, RECIPE, tmp_path, method=method)
+            distill_student(teacher, architecture, store, RECIPE, tmp_path, method=replace(PAPER, **change))
 
 
 @torch.no_grad()
-def test_a_fast_student_begins_with_its_teachers_features(store: FrameStore) -> None:
+def test_a_fast_student_begins_with_its_teachers_features(store: FrameCache) -> None:
     teacher, student = PoseNetwork(DEMO).eval(), PoseNetwork(fast_architecture("nano", DEMO.size)).eval()
     inherit(student, teacher, store)
     frames = torch.randint(0, 256, (2, 1, *DEMO.size), dtype=torch.uint8)
     assert torch.allclose(student.encode(frames), teacher.encode(frames), atol=1e-4)
 
 
-def test_inherited_layers_are_the_teachers(store: FrameStore) -> None:
+def test_inherited_layers_are_the_teachers(store: FrameCache) -> None:
     teacher, student = make(store).eval(), PoseNetwork(student_architecture(60, TINY)).eval()
     names = inherit(student, teacher, store)
     assert {name.split(".")[0] for name in names} == {"convolutions", "translation", "rotation", "mean", "scale"}
     assert torch.equal(student.encode(store.drive_frames(0)), teacher.encode(store.drive_frames(0)))
 
 
-def test_cross_fitted_answers_come_from_a_teacher_that_has_not_seen_the_drive(
-    store: FrameStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_cross_fitted_outputs_come_from_a_teacher_that_has_not_seen_the_drive(
+    store: FrameCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[set[int]] = []
 
     def pretend(
-        architecture: object, store: FrameStore, recipe: object, *more: object
+        architecture: object, store: FrameCache, recipe: object, folder: object, *, drives: list[int], **more: object
     ) -> tuple[PoseNetwork, list[int]]:
         network = make(store).eval()
-        network.mean.fill_(float(len(seen)))  # tells which teacher has answered
+        network.mean.fill_(float(len(seen)))  # tells which teacher it was
         network.scale.fill_(0)
-        seen.append(set(more[3]))  # type: ignore[call-overload]
+        seen.append(set(drives))
         return network, []
 
     monkeypatch.setattr(recipes, "train_supervised", pretend)
-    answers = cross_fit(TINY, store, 3, None, tmp_path)
+    motions = cross_fit(TINY, store, FoldTeachers(3, RECIPE), tmp_path)
     assert seen == [{1, 2}, {0, 2, 3}, {0, 1, 3}]
-    asked = [answers[19 * d : 19 * (d + 1), 0].unique().tolist() for d in range(4)]
-    assert asked == [[0.0], [1.0], [2.0], [0.0]]
+    teachers = [motions[19 * d : 19 * (d + 1), 0].unique().tolist() for d in range(4)]
+    assert teachers == [[0.0], [1.0], [2.0], [0.0]]
 
 
-def test_log_sigma_learns_how_far_the_teacher_is_off(store: FrameStore) -> None:
+def test_log_sigma_learns_how_far_the_teacher_is_off(store: FrameCache) -> None:
     network = make(store)
     loss = ImitationLoss(network, "gaussian", torch.ones(6), 0.0, ("fc.0", 8))
-    batch = next(Clips(store, 3, 4, 0).epoch(0))
+    batch = next(Batches(Clips(store, RECIPE)).epoch(0))
     prediction = network(batch.inputs).detach()
-    lesson = replace(batch, teacher=prediction + 2.0)  # squared distance 6 * 4 = 24: sigma = sqrt(24) is likeliest
+    taught = replace(batch, teacher=prediction + 2.0)  # squared distance 6 * 4 = 24: sigma = sqrt(24) is likeliest
     optimiser = torch.optim.Adam(loss.parameters(), 0.05)
     for _ in range(400):
         network(batch.inputs)
         optimiser.zero_grad()
-        loss(prediction, lesson).backward()
+        loss(prediction, taught).backward()
         optimiser.step()
     sigma = loss.log_sigma(loss.tap.value).exp()
     assert sigma.mean().item() == pytest.approx(24**0.5, rel=0.05)
 
 
-def test_tasks_ask_for_what_they_need(store: FrameStore) -> None:
+def test_tasks_say_what_they_need(store: FrameCache) -> None:
     network = make(store)
-    batch = next(Clips(store, 3, 4, 0).epoch(0))
+    batch = next(Batches(Clips(store, RECIPE)).epoch(0))
     hint = Distillation(network, HintLoss(network, "fc.0", True, (8, 8)))
     with pytest.raises(DistilvoError, match="run the teacher over the training set first"):
         hint(batch)
@@ -223,14 +234,13 @@ def test_tasks_ask_for_what_they_need(store: FrameStore) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"alpha": 1.5}, "alpha: is 1.5, expected 0 to 1"),
-        ({"hint_share": 1.0}, "hint-share: is 1.0"),
+        ({"hint_weight": 0.0}, "hint-weight: is 0.0"),
         ({"blend": "best"}, "blend: is best, expected one of ground-truth"),
-        ({"folds": 1}, "folds: is 1, expected 0, or 2"),
     ],
 )
-def test_methods_that_make_no_sense_are_refused(change: dict[str, Any], said: str) -> None:
-    with pytest.raises(DistilvoError, match=said):
+def test_methods_that_make_no_sense_are_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(DistilvoError, match=message):
         Method(**change)

@@ -17,14 +17,17 @@ import pytest
 import torch
 
 from conftest import make_kitti
-from distilvo import poses
 from distilvo.errors import DistilvoError
-from distilvo.export import export_onnx
+from distilvo.geometry import se3
+from distilvo.geometry.camera import Camera
 from distilvo.models.network import PoseNetwork, State
-from distilvo.runtime import StepModel, Tracker
-from distilvo.sequences import Camera, open_sequence
-from distilvo.tracking import track, write_track
-from distilvo.trajectories import read_kitti, read_tum
+from distilvo.models.onnx_export import export_onnx
+from distilvo.models.step_model import StepModel
+from distilvo.models.student import count_parameters
+from distilvo.pipeline.tracking import track, write_track
+from distilvo.runtime import Tracker
+from distilvo.sequences import open_sequence
+from distilvo.trajectory.formats import read_kitti, read_tum
 from test_training import TINY
 
 CONFIG = {"architecture": TINY.to_dict()}
@@ -50,9 +53,24 @@ def test_one_file_holds_all(model: Path) -> None:
     assert [path.name for path in model.parent.iterdir()] == ["model.onnx"]
     assert b'File "' not in model.read_bytes()  # stack traces of the exporter
     loaded = onnx.load(model)
-    assert json.loads({p.key: p.value for p in loaded.metadata_props}["distilvo"]) == json.loads(json.dumps(CONFIG))
+    metadata = {p.key: p.value for p in loaded.metadata_props}
+    assert json.loads(metadata["distilvo"]) == json.loads(json.dumps(CONFIG))
+    assert (metadata["parameters"], metadata["precision"]) == (str(count_parameters(TINY)), "fp32")
     assert [value.name for value in loaded.graph.input] == ["frame", "state_0", "state_1", "state_2"]
     assert [value.name for value in loaded.graph.output] == ["motion", "next_0", "next_1", "next_2"]
+
+
+def test_metadata_are_read_by_the_runtime_and_older_files_have_less(model: Path, tmp_path: Path) -> None:
+    assert (StepModel(model).parameters, StepModel(model).precision) == (count_parameters(TINY), "fp32")
+    older = onnx.load(model)
+    onnx.helper.set_model_props(older, {"distilvo": json.dumps(CONFIG)})
+    onnx.save(older, tmp_path / "older.onnx")
+    step_model = StepModel(tmp_path / "older.onnx")
+    assert (step_model.parameters, step_model.precision) == (None, None)
+    onnx.helper.set_model_props(older, {"distilvo": json.dumps(CONFIG), "parameters": "many"})
+    onnx.save(older, tmp_path / "damaged.onnx")
+    with pytest.raises(DistilvoError, match=r"damaged\.onnx: not a model that 'distilvo export' wrote"):
+        StepModel(tmp_path / "damaged.onnx")
 
 
 def test_wrong_export_is_caught(network: PoseNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,14 +119,14 @@ def test_frozen_time_is_caught(network: PoseNetwork, tmp_path: Path, monkeypatch
 def test_tracker_follows_the_network(network: PoseNetwork, model: Path, kitti_root: Path) -> None:
     sequence = open_sequence(kitti_root / "sequences" / "00")
     tracker = Tracker(model, sequence.camera)
-    from distilvo.sequences.frame_format import FrameFormat
+    from distilvo.geometry.preprocessing import Preprocessing
 
-    form = FrameFormat((48, 160), 1)
-    frames = torch.from_numpy(np.stack([form.apply(frame, sequence.camera) for frame in sequence.frames()]))
-    wanted = poses.trajectory(network.predict(frames).numpy())
+    preprocessing = Preprocessing((48, 160), 1)
+    frames = torch.from_numpy(np.stack([preprocessing.apply(frame, sequence.camera) for frame in sequence.frames()]))
+    expected = se3.trajectory(network.predict(frames).numpy())
     for _ in range(2):  # the same again after a reset
-        found = [tracker.step(frame, t).matrix for t, frame in enumerate(sequence.frames())]
-        assert np.allclose(found, wanted, atol=1e-4)
+        poses = [tracker.step(frame, t).matrix for t, frame in enumerate(sequence.frames())]
+        assert np.allclose(poses, expected, atol=1e-4)
         tracker.reset()
 
 
@@ -188,5 +206,5 @@ def test_track_holds_no_frames(model: Path) -> None:
             return b""
 
     with pytest.warns(UserWarning, match="intrinsics are not known"):
-        track(Long(), model, watch=lambda index, frame, pose: None)
+        track(Long(), model, watchers=(lambda index, frame, pose: None,))
     assert len(held) == 40 and max(held) <= 1

@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from distilvo.errors import DistilvoError
-from distilvo.files import atomic_path, reserve, write_tensors, write_text
+from distilvo.files import atomic_path, exclusive, reserve, write_tensors, write_text
 
 
 def ended_process() -> int:
@@ -51,7 +52,7 @@ def test_killed_writer_leaves_nothing_for_long(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["out.txt"]
 
 
-def test_file_in_place_of_the_folder_is_said(tmp_path: Path) -> None:
+def test_file_in_place_of_the_folder_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
     with pytest.raises(DistilvoError, match=r"out/a\.txt: cannot be written"):
         write_text(tmp_path / "out" / "a.txt", "text")
@@ -59,7 +60,7 @@ def test_file_in_place_of_the_folder_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-def test_no_space_to_reserve_is_said(code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_space_to_reserve_is_one_line(code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(code, os.strerror(code))
 
@@ -108,3 +109,54 @@ def test_tensors_on_a_full_disk_are_one_line(tmp_path: Path, monkeypatch: pytest
         write_tensors(path, {"a": torch.zeros(3)})
     assert path.read_bytes() == kept and list(tmp_path.iterdir()) == [path]
     assert load_file(path)["a"].tolist() == [0, 1, 2]
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from distilvo.files import exclusive
+with exclusive(Path(sys.argv[1]), ""):
+    print("held", flush=True)
+    time.sleep(float(sys.argv[2]))
+"""
+
+
+def test_a_lock_is_waited_for_with_a_note_and_free_after_a_kill(tmp_path: Path) -> None:
+    lock = tmp_path / "folder" / ".x.lock"
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(lock), "60"], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
+        killer = threading.Timer(0.5, holder.kill)
+        killer.start()
+        with pytest.warns(UserWarning, match="waiting for it"), exclusive(lock, "waiting for it"):
+            assert holder.wait() != 0  # the lock was not taken while its holder lived
+    with exclusive(lock, "free: no note"):
+        pass
+
+
+def test_a_lock_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DistilvoError, match="cannot be written"), exclusive(tmp_path / "file" / ".x.lock", ""):
+        pass
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.ENOSPC])
+def test_a_lock_on_a_full_or_read_only_disk_is_one_line(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("filelock.FileLock.acquire", refuse)
+    with (
+        pytest.raises(DistilvoError, match=r"x\.lock: cannot be written \(") as caught,
+        exclusive(tmp_path / "x.lock", ""),
+    ):
+        pass
+    assert os.strerror(code) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_an_error_under_a_lock_frees_it_and_is_passed_on(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="of the work"), exclusive(tmp_path / "x.lock", ""):
+        raise OSError("of the work")
+    with exclusive(tmp_path / "x.lock", "free: no note"):
+        pass

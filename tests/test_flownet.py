@@ -18,15 +18,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from distilvo import verbs
-from distilvo.clips import motion_scale, open_store
+from distilvo.commands.train import Train
+from distilvo.data import motion_scale, open_cache
 from distilvo.errors import DistilvoError
-from distilvo.models import teacher
+from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.models.flownet import LAYERS, load_flownet
 from distilvo.models.network import Architecture, PoseNetwork
-from distilvo.models.teacher import DEMO, PAPER, TEACHERS
+from distilvo.models.teacher import DEMO, PAPER, TEACHERS, teacher
 from distilvo.sequences import open_dataset
-from distilvo.sequences.frame_format import FrameFormat
 from distilvo.settings import Recipe
 
 State = dict[str, Tensor]
@@ -82,7 +81,7 @@ def inside(architecture: Architecture, depth: int) -> Tensor:
     return mask[0, 0].bool()
 
 
-def picture(architecture: Architecture) -> Tensor:
+def image(architecture: Architecture) -> Tensor:
     return torch.randint(0, 256, (2, 3, *architecture.size), generator=torch.Generator().manual_seed(2)).float()
 
 
@@ -128,7 +127,7 @@ def test_features_are_flownets(norm: bool, write: Callable[[Path, State], Path],
     source, network = FlowNetS(SMALL, norm), PoseNetwork(SMALL)
     before = weights(network)
     report = load_flownet(network, write(tmp_path, source.state_dict()))
-    frames = picture(SMALL)
+    frames = image(SMALL)
     for depth in (1, 2, 3):
         ours, theirs, mask = features(network, frames, depth), source(frames, depth), inside(SMALL, depth)
         assert mask.any()
@@ -146,7 +145,7 @@ def test_features_are_flownets(norm: bool, write: Callable[[Path, State], Path],
 @torch.no_grad()
 def test_batch_norm_goes_to_batch_norm(tmp_path: Path) -> None:
     network = PoseNetwork(replace(SMALL, batch_norm=True))
-    source, frames, mask = FlowNetS(SMALL, norm=True), picture(SMALL), inside(SMALL, 3)
+    source, frames, mask = FlowNetS(SMALL, norm=True), image(SMALL), inside(SMALL, 3)
     report = load_flownet(network, tar(tmp_path, source.state_dict()))
     assert all("with its batch norm" in line for line in report)
     torch.testing.assert_close(features(network, frames, 3)[..., mask], source(frames, 3)[..., mask])
@@ -159,7 +158,7 @@ def test_batch_norm_without_a_source_starts_anew(tmp_path: Path) -> None:
     for _ in range(50):  # statistics and weights of another life
         network.train()(torch.rand(1, 3, 3, *SMALL.size))
     network.convolutions[0][1].weight.fill_(3)
-    source, frames, mask = FlowNetS(SMALL), picture(SMALL), inside(SMALL, 3)
+    source, frames, mask = FlowNetS(SMALL), image(SMALL), inside(SMALL, 3)
     report = load_flownet(network, tar(tmp_path, source.state_dict()))
     assert all("the batch norm behind it is new" in line for line in report)
     ours, theirs = features(network, frames, 3)[..., mask], source(frames, 3)[..., mask]
@@ -203,7 +202,7 @@ def test_paper_teacher_takes_all_nine(tmp_path: Path) -> None:
     for index, name in enumerate(LAYERS[1:9], 1):
         assert torch.equal(network.convolutions[index][0].weight, state[f"{name}.0.weight"])
         assert torch.equal(network.convolutions[index][0].bias, state[f"{name}.0.bias"])
-    frames, mask = picture(PAPER), inside(PAPER, 5)
+    frames, mask = image(PAPER), inside(PAPER, 5)
     torch.testing.assert_close(features(network, frames, 5)[..., mask], source(frames, 5)[..., mask])
 
 
@@ -279,7 +278,7 @@ def test_a_pickle_that_runs_code_is_refused_and_not_run(legacy: bool, tmp_path: 
     path, made = tmp_path / "evil.pth.tar", tmp_path / "made"
     content = {"state_dict": FlowNetS(SMALL).state_dict(), "arch": Command(made)}
     torch.save(content, path, _use_new_zipfile_serialization=not legacy)
-    with pytest.raises(DistilvoError, match=r"evil.pth.tar: refused, for it asks for (posix|nt).mkdir.*safetensors"):
+    with pytest.raises(DistilvoError, match=r"evil.pth.tar: refused: it needs (posix|nt).mkdir.*safetensors"):
         load_flownet(PoseNetwork(SMALL), path)
     assert not made.exists()
     torch.load(path, weights_only=False)
@@ -300,7 +299,7 @@ def test_the_way_out_that_the_refusal_names_works(tmp_path: Path) -> None:
     """A numpy number is harmless, but needs a function from numpy."""
     state, path = FlowNetS(SMALL).state_dict(), tmp_path / "numpy.pth"
     torch.save({"state_dict": state, "best_EPE": np.float64(1.951)}, path)
-    with pytest.raises(DistilvoError, match=r"asks for numpy.*save torch.load\(FILE, weights_only=False\)") as error:
+    with pytest.raises(DistilvoError, match=r"it needs numpy.*save torch.load\(FILE, weights_only=False\)") as error:
         load_flownet(PoseNetwork(SMALL), path)
     assert "\n" not in str(error.value)
     save_file(torch.load(path, weights_only=False)["state_dict"], tmp_path / "numpy.safetensors")
@@ -344,9 +343,9 @@ def test_train_begins_with_flownet(kitti_root: Path, tmp_path: Path, monkeypatch
     checkpoint = tar(tmp_path, FlowNetS(SMALL).state_dict())
     recipe = Recipe(epochs=1, clip_length=3, batch_size=4, learning_rate=1e-20, seed=7)
     out = tmp_path / "out"
-    verbs.train(kitti_root, out, "small", None, None, checkpoint, ("00", "01"), recipe)
+    Train(kitti_root, out, architecture="small", init_flownet=checkpoint, sequences=("00", "01"), recipe=recipe).run()
 
-    store = open_store(open_dataset(kitti_root)[:2], FrameFormat(SMALL.size, 3), tmp_path / "cache")
+    store = open_cache(open_dataset(kitti_root)[:2], Preprocessing(SMALL.size, 3), tmp_path / "cache")
     torch.manual_seed(7)
     expected = PoseNetwork(SMALL)
     expected.set_motion_scale(*motion_scale(store))
@@ -357,9 +356,9 @@ def test_train_begins_with_flownet(kitti_root: Path, tmp_path: Path, monkeypatch
 
     other = safe(tmp_path, FlowNetS(SMALL).state_dict())
     with pytest.raises(DistilvoError, match=r"other settings \(init_flownet: .*pth.tar -> .*safetensors"):
-        verbs.train(kitti_root, out, "small", None, None, other, ("00", "01"), recipe)
+        Train(kitti_root, out, architecture="small", init_flownet=other, sequences=("00", "01"), recipe=recipe).run()
     with pytest.raises(DistilvoError, match="--init and --init-flownet exclude each other"):
-        verbs.train(kitti_root, tmp_path / "two", "small", None, out, checkpoint, (), recipe)
+        Train(kitti_root, tmp_path / "two", init=out, init_flownet=checkpoint, recipe=recipe).run()
 
 
 def test_train_says_in_one_line_what_does_not_fit(kitti_root: Path, tmp_path: Path) -> None:
@@ -369,6 +368,6 @@ def test_train_says_in_one_line_what_does_not_fit(kitti_root: Path, tmp_path: Pa
         [*command, "--init-flownet", str(checkpoint)], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert "nothing fits teacher-demo" in done.stderr and "--teacher paper" in done.stderr
+    assert "nothing fits teacher-demo" in done.stderr and "--architecture paper" in done.stderr
     assert done.stderr.strip().count("\n") == 0
     assert not (tmp_path / "out").exists()  # the same --out is free for another try

@@ -13,8 +13,9 @@ from torch import nn
 from distilvo.distill import imitation
 from distilvo.distill.hints import Tap, attentive_hint, per_sample, plain_hint
 from distilvo.distill.imitation import attentive_imitation, ground_truth_only, squared_error
-from distilvo.distill.trust import ROTATION, TRANSLATION, Trust
+from distilvo.distill.trust import Trust
 from distilvo.errors import DistilvoError
+from distilvo.pipeline.recipes import ROTATION, TRANSLATION
 
 TRUTH = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
 TEACHER = torch.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, 2.0]])  # squared errors 1, 0, 4
@@ -160,8 +161,8 @@ def test_robust_trust_by_hand() -> None:
     assert quantile.eta == pytest.approx(80.8)
     assert quantile.phi.tolist() == pytest.approx([1, 1 - 1 / 80.8, 1 - 1 / 80.8, 1 - 4 / 80.8, 0])
     assert Trust.fit(teacher, truth, kind="rank").phi.tolist() == [1.0, 0.625, 0.625, 0.25, 0.0]
-    below = torch.tensor([[1.0], [2.0], [3.0]])
-    assert Trust.fit(below, torch.zeros_like(below), kind="clipped").phi.tolist() == [0.875, 0.5, 0.0]
+    with pytest.raises(DistilvoError, match="trust: is clipped, expected paper or quantile or rank"):
+        Trust.fit(teacher, truth, kind="clipped")
 
 
 def test_trust_of_translation_and_rotation_apart() -> None:

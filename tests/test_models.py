@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,23 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from distilvo.commands.demo_steps import run_demo
 from distilvo.errors import DistilvoError
-from distilvo.models import student, teacher
+from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.models.correlation import Correlation
-from distilvo.models.files import load_model, save_model
+from distilvo.models.model_folder import load_model, save_model
 from distilvo.models.network import Architecture, PoseNetwork
-from distilvo.models.student import count_parameters, distillation_rate, slim_architecture, student_architecture
-from distilvo.models.teacher import DEMO, PAPER, teacher_architecture
-from distilvo.sequences.frame_format import FrameFormat
+from distilvo.models.student import (
+    check_rate,
+    count_parameters,
+    distillation_rate,
+    shaped_architecture,
+    slim_architecture,
+    student,
+    student_architecture,
+)
+from distilvo.models.teacher import DEMO, PAPER, teacher, teacher_architecture
+from distilvo.settings import DemoSettings
 
 SMALL = replace(
     DEMO, size=(16, 48), convolutions=((4, 3, 2), (6, 3, 2), (8, 3, 1)), grid=(1, 3), lstm=(5, 5), fc=(7,), branch=4
@@ -36,9 +47,9 @@ def test_paper_teacher_has_the_papers_size() -> None:
     assert len(PAPER.lstm) == 2
 
 
-def test_frame_format_is_what_the_network_is_shown() -> None:
-    assert PAPER.frame_format == FrameFormat((192, 640), 3)
-    assert DEMO.frame_format == FrameFormat((48, 160), 1)
+def test_preprocessing_follows_from_the_architecture() -> None:
+    assert PAPER.preprocessing == Preprocessing((192, 640), 3)
+    assert DEMO.preprocessing == Preprocessing((48, 160), 1)
     assert Architecture.from_dict(DEMO.to_dict()) == DEMO  # nothing of it is saved
 
 
@@ -102,14 +113,14 @@ def test_lstm_state_matters() -> None:
 def test_correlation_against_plain_loops() -> None:
     torch.manual_seed(0)
     a, b = torch.randn(2, 3, 4, 5), torch.randn(2, 3, 4, 5)
-    found = Correlation((1, 2))(a, b)
-    assert found.shape == (2, 15, 4, 5)
+    products = Correlation((1, 2))(a, b)
+    assert products.shape == (2, 15, 4, 5)
     for displacement, (dy, dx) in enumerate((dy, dx) for dy in (-1, 0, 1) for dx in (-2, -1, 0, 1, 2)):
         for y in range(4):
             for x in range(5):
                 inside = 0 <= y + dy < 4 and 0 <= x + dx < 5
-                wanted = (a[:, :, y, x] * b[:, :, y + dy, x + dx]).sum(1) / 3**0.5 if inside else torch.zeros(2)
-                assert torch.allclose(found[:, displacement, y, x], wanted, atol=1e-6)
+                by_hand = (a[:, :, y, x] * b[:, :, y + dy, x + dx]).sum(1) / 3**0.5 if inside else torch.zeros(2)
+                assert torch.allclose(products[:, displacement, y, x], by_hand, atol=1e-6)
 
 
 def test_set_motion_scale_is_the_unit_of_the_output() -> None:
@@ -169,10 +180,30 @@ def test_counting_agrees_with_the_network() -> None:
 def test_impossible_students() -> None:
     with pytest.raises(DistilvoError, match="its smallest student has"):
         student(99.9, "demo")
-    with pytest.raises(DistilvoError, match="between 0 and 100"):
+    with pytest.raises(DistilvoError, match="is 100, expected at least 1 and less than 100"):
         student(100, "demo")
     with pytest.raises(DistilvoError, match="expected one of paper, demo"):
         teacher("huge")
+
+
+@pytest.mark.parametrize("make", [student_architecture, slim_architecture, partial(shaped_architecture, "slim")])
+def test_a_rate_that_is_a_share_is_refused(make: Callable[[float, Architecture], Architecture]) -> None:
+    with pytest.raises(DistilvoError, match=r"is 0\.9295, expected at least 1 .* per cent; did you mean 92\.95\?"):
+        make(0.9295, DEMO)
+    for rate in (0.0, 0.005, -5.0, 100.0, float("nan"), float("inf")):
+        with pytest.raises(DistilvoError, match=r"rates are per cent$"):
+            make(rate, DEMO)
+    assert check_rate(1) == 1 and check_rate(99.9) == 99.9
+
+
+def test_a_demo_with_a_share_as_its_rate_does_not_begin(tmp_path: Path) -> None:
+    with pytest.raises(DistilvoError, match=r"did you mean 92\.95\?"):
+        run_demo(DemoSettings(rate=0.9295), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_students_made_for_speed_take_no_rate() -> None:
+    assert shaped_architecture("nano", 0.0, DEMO) == shaped_architecture("nano", 92.95, DEMO)
 
 
 def test_model_files_round_trip(tmp_path: Path) -> None:
@@ -230,10 +261,10 @@ def test_broken_model_folders(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "said"),
+    ("key", "value", "message"),
     [
         ("size", [48, 160.5], "whole numbers from 1 to 10000"),
-        ("size", None, "no architecture that this version knows"),
+        ("size", None, "no architecture of this version"),
         ("fc", [10**30], "whole numbers from 1 to 10000"),
         ("fc", [], "whole numbers from 1 to 10000"),
         ("convolutions", [[4, 3]], "3 for each convolution"),
@@ -246,12 +277,12 @@ def test_broken_model_folders(tmp_path: Path) -> None:
         ("fc", [9999, 9999], "does not fit config.json"),
     ],
 )
-def test_architectures_that_are_none(key: str, value: Any, said: str, tmp_path: Path) -> None:
+def test_architectures_that_are_none(key: str, value: Any, message: str, tmp_path: Path) -> None:
     folder = save_model(PoseNetwork(SMALL), tmp_path, {})
     config = json.loads((folder / "config.json").read_text())
     config["architecture"][key] = value
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(DistilvoError, match=said):
+    with pytest.raises(DistilvoError, match=message):
         load_model(folder)
     (folder / "config.json").write_text("[1]")
     with pytest.raises(DistilvoError, match="holds no object"):

@@ -17,21 +17,24 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from distilvo import cli, parallel, training
-from distilvo.clips import Batch, Clips, FrameStore, motion_scale, open_store
+from distilvo import parallel
+from distilvo.commands import main as cli
+from distilvo.commands.distill import Distill
+from distilvo.commands.train import Train
+from distilvo.data import Clips, FrameCache, motion_scale, open_cache
+from distilvo.distill import checkpoint, trainer
+from distilvo.distill.batches import Batch, Batches
 from distilvo.distill.task import Losses, Supervised
+from distilvo.distill.trainer import TrainingSettings, train
 from distilvo.errors import DistilvoError
-from distilvo.models.files import load_model
+from distilvo.geometry.preprocessing import Preprocessing
+from distilvo.models.model_folder import load_model
 from distilvo.models.network import PoseNetwork
 from distilvo.models.student import student_architecture
 from distilvo.models.teacher import DEMO
-from distilvo.recipes import FoldTeacher, distil, train_supervised
+from distilvo.pipeline.recipes import FoldTeachers, distill_student, train_supervised
 from distilvo.sequences import open_dataset
-from distilvo.sequences.frame_format import FrameFormat
-from distilvo.settings import Method, Recipe
-from distilvo.training import TrainingSettings, train
-from distilvo.verbs import distill as distill_verb
-from distilvo.verbs import train as train_verb
+from distilvo.settings import PAPER, Recipe
 
 NORMED = replace(
     DEMO,
@@ -47,9 +50,9 @@ RECIPE = Recipe(epochs=2, clip_length=3, batch_size=4, mirror=True)
 STEPS = 12  # two epochs of 24 clips, four at a time
 INTERRUPTED_AT = 5
 METHODS = {
-    "two-stage": Method(),
-    "joint, projected, probabilistic": Method(blend="gaussian", schedule="joint", hint_layer="lstm.0"),
-    "sigma on frozen layers": Method(blend="laplace"),
+    "two-stage": PAPER,
+    "joint, projected, probabilistic": replace(PAPER, blend="gaussian", schedule="joint", hint_layer="lstm.0"),
+    "sigma on frozen layers": replace(PAPER, blend="laplace"),
 }
 VERB = ["train", "--rate", "97", "--epochs", "2", "--clip-length", "3", "--batch-size", "4"]
 
@@ -62,7 +65,7 @@ class Broken(Supervised):
         return {"total": total * float("nan") if parallel.rank() == parallel.size() - 1 else total}
 
 
-def make(store: FrameStore) -> PoseNetwork:
+def make(store: FrameCache) -> PoseNetwork:
     torch.manual_seed(0)
     network = PoseNetwork(EXACT)
     network.set_motion_scale(*motion_scale(store))
@@ -79,18 +82,18 @@ def weights(network: PoseNetwork) -> str:
 def count_steps() -> list[int]:
     """For each step of training from now on, the clips that this process has of it."""
     clips: list[int] = []
-    real = training._step
+    real = trainer._step
 
     def step(model: Any, batch: Batch, *arguments: Any) -> float:
         clips.append(len(batch.inputs))
         return real(model, batch, *arguments)
 
-    training._step = step
+    trainer._step = step
     return clips
 
 
 def count_drives() -> list[int]:
-    """For each drive that a teacher is asked about from now on, its frames."""
+    """For each drive that a teacher is run on from now on, its frames."""
     frames: list[int] = []
     real = PoseNetwork.predict
 
@@ -104,7 +107,7 @@ def count_drives() -> list[int]:
 
 def do_all(data: Path, out: Path) -> dict[str, Any]:
     """What is compared: trainings on ground truth and from a teacher, one that goes on, and one that fails."""
-    store = open_store(open_dataset(data), FrameFormat((48, 160), 1), out / "cache")
+    store = open_cache(open_dataset(data), Preprocessing((48, 160), 1), out / "cache")
     teacher = make(store)
     found: dict[str, Any] = {"curves": {}, "weights": {}}
     steps = count_steps()
@@ -115,18 +118,18 @@ def do_all(data: Path, out: Path) -> dict[str, Any]:
     found["weights"]["supervised"] = weights(network)
     small, drives = student_architecture(60, EXACT), count_drives()
     for name, method in METHODS.items():
-        made = distil(teacher, small, store, RECIPE, out / name, out / "answers", method=method)
+        made = distill_student(teacher, small, store, RECIPE, out / name, outputs=out / "outputs", method=method)
         found["curves"] |= {f"{name}: {stage}": curve for stage, curve in made.curves.items()}
         found["weights"][name] = weights(made.student)
     found["drives"] = len(drives)
-    folds = FoldTeacher(replace(RECIPE, epochs=1, mirror=False))
-    crossed = Method(folds=2), folds  # batch norm and dropout: not what one process does, yet alike in all
-    made = distil(teacher, NORMED, store, RECIPE, out / "c", out / "c", "", *crossed)
+    folds = FoldTeachers(2, replace(RECIPE, epochs=1, mirror=False))
+    # batch norm and dropout: not what one process does, yet alike in all
+    made = distill_student(teacher, NORMED, store, RECIPE, out / "c", method=PAPER, fold_teachers=folds)
     found["weights"]["cross-fitted"] = weights(made.student)
     found["phi"] = float(made.trust.phi.mean())
-    clips = Clips(store, 3, 4, seed=0)
+    batches = Batches(Clips(store, replace(RECIPE, mirror=False)))
     with pytest.raises(DistilvoError) as failure:
-        train(Broken(teacher, teacher.scale), clips, TrainingSettings(4), out / "broken.safetensors", "broken")
+        train(Broken(teacher, teacher.scale), batches, TrainingSettings(4), out / "broken.safetensors", "broken")
     return found | {"failure": str(failure.value)}
 
 
@@ -138,8 +141,8 @@ def main() -> None:
         (out / f"rank-{parallel.rank()}.json").write_text(json.dumps(do_all(data, out)))
         return
     lost, sys.argv = int(sys.argv[2]), ["distilvo", *sys.argv[3:]]
-    training.CHECKPOINT_EVERY_S = 0.0
-    steps, real = [], training._step
+    checkpoint.EVERY_S = 0.0
+    steps, real = [], trainer._step
 
     def step(*arguments: Any) -> float:
         steps.append(1)
@@ -147,7 +150,7 @@ def main() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return real(*arguments)
 
-    training._step = step
+    trainer._step = step
     cli.main()
 
 
@@ -168,8 +171,8 @@ def said(done: subprocess.CompletedProcess[str]) -> list[str]:
 
 def begin(data: Path, out: Path) -> None:
     """Train in one process, and stop before the end."""
-    store = open_store(open_dataset(data), FrameFormat((48, 160), 1), out / "cache")
-    steps, real = [], training._step
+    store = open_cache(open_dataset(data), Preprocessing((48, 160), 1), out / "cache")
+    steps, real = [], trainer._step
 
     def step(*arguments: Any) -> float:
         steps.append(1)
@@ -178,8 +181,8 @@ def begin(data: Path, out: Path) -> None:
         return real(*arguments)
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training, "CHECKPOINT_EVERY_S", 0.0)
-        patch.setattr(training, "_step", step)
+        patch.setattr(checkpoint, "EVERY_S", 0.0)
+        patch.setattr(trainer, "_step", step)
         train_supervised(EXACT, store, RECIPE, out / "begun")
 
 
@@ -190,7 +193,7 @@ def runs(kitti_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     for name in ("one", "two"):
         begin(kitti_root, root / name)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "_step", training._step)  # do_all counts steps and drives
+        patch.setattr(trainer, "_step", trainer._step)  # do_all counts steps and drives
         patch.setattr(PoseNetwork, "predict", PoseNetwork.predict)
         alone = do_all(kitti_root, root / "one")
     done = torchrun(__file__, "all", kitti_root, root / "two")
@@ -231,10 +234,10 @@ def test_no_number_in_one_process_ends_all(runs: tuple[Path, list[dict[str, Any]
 def test_shared_teacher_pass_is_the_whole_one(runs: tuple[Path, list[dict[str, Any]]]) -> None:
     alone, first, second = (found["drives"] for found in runs[1])
     assert alone == 2 * 4 * 2 and first == second == alone // 2  # two hints, four drives, mirrored too
-    one, two = ({path.name: load_file(path) for path in (runs[0] / n / "answers").iterdir()} for n in ("one", "two"))
-    assert len(one) == 2 and one.keys() == two.keys()  # two hints were asked for; no parts are left
-    for name, answers in one.items():  # not bit by bit: the number of threads decides in which order is summed
-        torch.testing.assert_close(two[name], answers, rtol=1e-4, atol=1e-5)
+    one, two = ({path.name: load_file(path) for path in (runs[0] / n / "outputs").iterdir()} for n in ("one", "two"))
+    assert len(one) == 2 and one.keys() == two.keys()  # two hints; no parts are left
+    for name, outputs in one.items():  # not bit by bit: the number of threads decides in which order is summed
+        torch.testing.assert_close(two[name], outputs, rtol=1e-4, atol=1e-5)
 
 
 def test_a_lost_process_ends_the_run_and_it_goes_on_with_one(
@@ -249,7 +252,7 @@ def test_a_lost_process_ends_the_run_and_it_goes_on_with_one(
     assert "the same command goes on" in said(done)[0]
     assert not (out / "config.json").exists()
 
-    monkeypatch.setattr(training, "_step", training._step)
+    monkeypatch.setattr(trainer, "_step", trainer._step)
     steps = count_steps()
     monkeypatch.setattr(sys, "argv", ["distilvo", *command])
     cli.main()
@@ -276,8 +279,8 @@ def pretend(monkeypatch: pytest.MonkeyPatch, rank: int, size: int) -> None:
 
 
 def test_shares_make_the_whole_batch(kitti_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = open_store(open_dataset(kitti_root), FrameFormat((48, 160), 1), tmp_path)
-    clips = Clips(store, 3, 6, seed=1, mirror=True)
+    store = open_cache(open_dataset(kitti_root), Preprocessing((48, 160), 1), tmp_path)
+    clips = Clips(store, replace(RECIPE, batch_size=6, seed=1))
     shares = []
     for rank in range(3):
         pretend(monkeypatch, rank, 3)
@@ -292,13 +295,12 @@ def test_a_batch_that_cannot_be_shared_is_said_before_any_work(tmp_path: Path, m
     pretend(monkeypatch, 1, 2)
     recipe, folder = Recipe(batch_size=3), tmp_path / "out"
     verbs = (
-        lambda: train_verb(tmp_path, folder, "demo", None, None, None, (), recipe),
-        lambda: distill_verb(tmp_path, folder, None, 92.95, False, (), recipe, Method(), Recipe(), None),
-        lambda: distill_verb(tmp_path, folder, None, 92.95, False, (), Recipe(), Method(folds=2), recipe, None),
+        Train(tmp_path, folder, recipe=recipe),
+        Distill(tmp_path, folder, recipe=recipe),
     )
     for verb in verbs:
         with pytest.raises(DistilvoError, match="batch-size: is 3 for 2 processes together, expected a multiple of 2"):
-            verb()
+            verb.run()
     assert not folder.exists()
 
 
@@ -308,13 +310,13 @@ def test_batch_norms_on_gpus_see_the_whole_batch_and_come_back(monkeypatch: pyte
     task, frames = Supervised(network, network.scale), torch.rand(1, 3, 1, 48, 160) * 255
     before = network(frames)
     pretend(monkeypatch, 0, 2)
-    with training._norms_over_all(task, torch.device("cuda")):
+    with trainer._norms_over_all(task, torch.device("cuda")):
         kinds = [type(module) for module in network.modules()]
         assert kinds.count(torch.nn.SyncBatchNorm) == 5 and torch.nn.BatchNorm2d not in kinds
         assert torch.equal(network(frames), before)
     assert not any(isinstance(module, torch.nn.SyncBatchNorm) for module in network.modules())
     assert torch.equal(network(frames), before)
-    with training._norms_over_all(task, torch.device("cpu")):
+    with trainer._norms_over_all(task, torch.device("cpu")):
         assert not any(isinstance(module, torch.nn.SyncBatchNorm) for module in network.modules())
 
 

@@ -1,4 +1,4 @@
-"""The report: what the table and the verdict say, what the pictures and the page hold."""
+"""The report: what the table and the verdict say, what the images and the page hold."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from distilvo import machine, poses
+from distilvo import environment
 from distilvo.errors import DistilvoError
+from distilvo.geometry import se3
+from distilvo.report.matplotlib_renderer import write_plots
+from distilvo.report.model_table import markdown_table, model_table, results_table, verdict
 from distilvo.report.page import write_page
-from distilvo.report.pictures import data_uris
-from distilvo.report.plots import write_plots
 from distilvo.report.results import (
     DriveResult,
     Estimate,
@@ -33,8 +35,9 @@ from distilvo.report.results import (
     TrustResult,
     TrustSample,
 )
+from distilvo.report.run_plots import run_plots
 from distilvo.report.style import Palette, label
-from distilvo.report.table import markdown_table, model_table, results_table, verdict
+from distilvo.report.thumbnails import data_uris
 
 TRAININGS = ("teacher", "supervised", "hint", "imitation")
 MODELS = ("mean_motion", "teacher", "student_supervised", "student_distilled")
@@ -55,9 +58,9 @@ def drive(name: str = "09", frames: int = 30, seed: int = 0) -> DriveResult:
     rng = np.random.default_rng(seed)
     motions = np.array([0, 0, 1.0, 0, 0.03, 0]) + rng.normal(0, 0.01, (frames - 1, 6))
     wrong = {model: motions + rng.normal(0, 0.02, motions.shape) for model in MODELS}
-    estimates = {model: Estimate(poses.trajectory(estimate)) for model, estimate in wrong.items()}
-    pictures = {0: noise(60, 200), frames - 1: noise(60, 200)[..., 0]}
-    return DriveResult(name, poses.trajectory(motions), estimates, pictures, 0.1 * np.arange(frames))
+    estimates = {model: Estimate(se3.trajectory(estimate)) for model, estimate in wrong.items()}
+    images = {0: noise(60, 200), frames - 1: noise(60, 200)[..., 0]}
+    return DriveResult(name, se3.trajectory(motions), estimates, images, 0.1 * np.arange(frames))
 
 
 def results(text: str = "", drives: list[DriveResult] | None = None) -> RunResults:
@@ -98,9 +101,9 @@ class _Elements(HTMLParser):
 
 
 def plots_of(page: str) -> dict[str, Any]:
-    found = re.search(r'id="figures">(.*?)</script>', page, re.DOTALL)
-    assert found
-    return json.loads(found[1])
+    match = re.search(r'id="figures">(.*?)</script>', page, re.DOTALL)
+    assert match
+    return json.loads(match[1])
 
 
 @pytest.fixture(scope="module")
@@ -174,8 +177,8 @@ def test_verdict_never_flatters(mine: tuple[float, ...], other: tuple[float, ...
     text = verdict([ModelRow("teacher", 9, 0, 1, *other), ModelRow("student_distilled", 3, 66.7, 1, *mine)])
     lower = [bool(re.search(rf"{name} [\d.]+ % lower", text)) for name in ("translation", "rotation", "ATE")]
     higher = [bool(re.search(rf"{name} [\d.]+ % higher", text)) for name in ("translation", "rotation", "ATE")]
-    assert not any(said and not a < b for said, a, b in zip(lower, mine, other, strict=True))
-    assert not any(said and not a > b for said, a, b in zip(higher, mine, other, strict=True))
+    assert not any(claim and not a < b for claim, a, b in zip(lower, mine, other, strict=True))
+    assert not any(claim and not a > b for claim, a, b in zip(higher, mine, other, strict=True))
     assert not re.search(r"(?<![\d.])0(\.0)? %", text)
     assert ("is better than the teacher in every" in text) == all(lower)
     assert ("is worse than the teacher in every" in text) == all(higher)
@@ -189,21 +192,24 @@ def test_verdict_with_nothing_to_compare(rows: list[ModelRow]) -> None:
 
 def test_every_plot_is_a_png_inside_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "plots"
-    paths = write_plots(folder, results(drives=[drive("../09"), drive("$a_b$ c")]))
+    paths = write_plots(folder, run_plots(results(drives=[drive("../09"), drive("$a_b$ c")])).every())
     assert sorted(paths) == sorted(folder.iterdir())
     names = ["errors", "spread", "lengths", "curves", "trajectory_..%2F09", "along_..%2F09"]
     assert {f"{name}.{kind}" for name in names for kind in ("png", "svg")} <= {path.name for path in paths}
     assert len(paths) == 2 * (4 + 2 * 2) + 1  # trust is a PNG alone
+    drawn = ElementTree.parse(folder / "trajectory_%24a_b%24 c.svg").getroot()
+    assert any((text or "").startswith("Drive $a_b$ c") for text in drawn.itertext())  # a name, not a formula
     for path in paths:
         if path.suffix == ".svg":
             ElementTree.parse(path)
             continue
-        picture = cv2.imread(str(path))
-        assert picture is not None and min(picture.shape[:2]) > 300 and picture.std() > 5
+        image = cv2.imread(str(path))
+        assert image is not None and min(image.shape[:2]) > 300 and image.std() > 5
+        assert (image[:, [0, -1]] == 255).all()  # nothing is cut off at the left and at the right
 
 
 def test_plots_use_each_models_colour(tmp_path: Path) -> None:
-    write_plots(tmp_path, results())
+    write_plots(tmp_path, run_plots(results()).every())
     look = Palette(MODELS)
     for name, models in {"errors": MODELS, "trajectory_09": MODELS, "along_09": MODELS, "curves": MODELS[1:]}.items():
         drawn = cv2.imread(str(tmp_path / f"{name}.png"))[..., ::-1].reshape(-1, 3)
@@ -229,37 +235,53 @@ def test_a_training_looks_like_the_model_it_makes() -> None:
     assert len(looks) == len({label(name) for name in TRAININGS}) == 4
 
 
-def test_an_empty_run_has_no_plots(tmp_path: Path) -> None:
-    assert write_plots(tmp_path, RunResults("empty")) == []
+def test_an_empty_run_has_no_plots() -> None:
+    assert run_plots(RunResults("empty")).every() == []
 
 
 def test_an_estimate_of_another_length_is_refused(tmp_path: Path) -> None:
-    found = drive()
-    short = DriveResult("09", found.truth, {"teacher": Estimate(found.estimates["teacher"].poses[:-1])})
+    whole = drive()
+    short = DriveResult("09", whole.truth, {"teacher": Estimate(whole.estimates["teacher"].poses[:-1])})
     with pytest.raises(DistilvoError, match="29 poses and the truth 30"):
         write_page(tmp_path / "report.html", results(drives=[short]))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_pictures_keep_colour_and_fit_the_budget() -> None:
+def test_images_keep_colour_and_fit_the_budget() -> None:
     red = np.zeros((50, 100, 3), dtype=np.uint8)
     red[..., 0] = 200
-    (small,) = data_uris([red], 100_000)
-    assert _picture(small).shape == red.shape
-    np.testing.assert_allclose(_picture(small).astype(int), red, atol=4)
-    many = data_uris([noise(188, 620, k) for k in range(12)], 300_000)
-    assert 150_000 < sum(map(len, many)) <= 300_000
-    height, width = _picture(many[0]).shape[:2]
+    small = data_uris({"red": red}, 100_000)["red"]
+    assert _image(small).shape == red.shape
+    np.testing.assert_allclose(_image(small).astype(int), red, atol=4)
+    many = data_uris({k: noise(188, 620, k) for k in range(12)}, 300_000)
+    assert 150_000 < sum(map(len, many.values())) <= 300_000
+    height, width = _image(many[0]).shape[:2]
     assert width / height == pytest.approx(620 / 188, rel=0.03)
+
+
+def test_each_image_stands_at_its_frame(tmp_path: Path) -> None:
+    """Two drives of one name and the samples of the trust, each image of another grey."""
+
+    def grey(value: int) -> np.ndarray:
+        return np.full((30, 60), value, dtype=np.uint8)
+
+    drives = [replace(drive("09"), images={7: grey(10), 3: grey(30)}), replace(drive("09"), images={3: grey(50)})]
+    least, most = ([TrustSample(grey(v), 0.5, 0.1, 0.2, f"grey {v}") for v in values] for values in ((90, 70), (110,)))
+    run = replace(results(drives=drives), trust=TrustResult(np.linspace(0, 1, 9), 1.0, least, most))
+    text = write_page(tmp_path / "report.html", run).read_text(encoding="utf-8")
+    images = [(attrs["alt"], attrs["src"]) for tag, attrs in _Elements(text).tags if tag == "img"]
+    greys = [(alt, round(float(_image(source or "").mean()))) for alt, source in images]
+    expected = [("frame 7", 10), ("frame 3", 30), ("frame 3", 50), ("grey 90", 90), ("grey 70", 70), ("grey 110", 110)]
+    assert greys == expected
 
 
 def test_page_plots_are_what_plotly_accepts(page: str) -> None:
     plots = plots_of(page)
-    shown = [attrs["data-figure"] for tag, attrs in _Elements(page).tags if "data-figure" in attrs]
-    assert shown == list(plots) and len(plots) == 9
+    keys = [attrs["data-figure"] for tag, attrs in _Elements(page).tags if "data-figure" in attrs]
+    assert keys == list(plots) and len(plots) == 9
     for spec in plots.values():
         go.Figure(spec)
-    assert "teacher" + EVIL in [trace["name"] for trace in plots["plot7"]["data"]]
+    assert "teacher" + EVIL in [trace["name"] for trace in plots["curves-0"]["data"]]
 
 
 def test_page_escapes_every_text(page: str) -> None:
@@ -286,10 +308,10 @@ def test_page_asks_for_nothing(page: str) -> None:
 def test_page_says_what_stands_behind_it(page: str) -> None:
     text = _Elements(page).text
     assert verdict(ROWS) in text.replace("\xa0", " ")
-    found = machine.describe()
-    assert {"distilvo", "torch", "numpy", "onnxruntime"} <= found["versions"].keys()
-    assert all(name in text and version in text for name, version in found["versions"].items())
-    assert found["python"] in text and found["cpu"] in text
+    facts = environment.describe()
+    assert {"distilvo", "torch", "numpy", "onnxruntime"} <= facts["versions"].keys()
+    assert all(name in text and version in text for name, version in facts["versions"].items())
+    assert facts["python"] in text and facts["cpu"] in text
 
 
 def test_a_big_run_stays_under_six_megabytes(tmp_path: Path) -> None:
@@ -308,6 +330,6 @@ def test_importing_the_table_loads_no_heavy_library() -> None:
     assert not {"torch", "numba", "cv2", "plotly", "matplotlib"} & set(loaded)
 
 
-def _picture(uri: str) -> np.ndarray:
+def _image(uri: str) -> np.ndarray:
     png = base64.b64decode(uri.removeprefix("data:image/jpeg;base64,"))
     return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]

@@ -1,4 +1,4 @@
-"""The page in a real browser: it opens without an error, draws, and its pictures, plots and links belong together.
+"""The page in a real browser: it opens without an error, draws, and its images, plots and links belong together.
 
 Needs Chromium with its driver (Debian: chromium-driver) and the package selenium; skipped without them.
 """
@@ -37,9 +37,9 @@ def browser() -> Iterator[Any]:
     ):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    found = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    yield found
-    found.quit()
+    chrome = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    yield chrome
+    chrome.quit()
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def page(browser: Any, path: Path) -> Open:
 def wait_for(browser: Any, script: str) -> None:
     from selenium.webdriver.support.ui import WebDriverWait
 
-    WebDriverWait(browser, 20).until(lambda found: found.execute_script(script))
+    WebDriverWait(browser, 20).until(lambda chrome: chrome.execute_script(script))
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1200, False), (1200, True), (390, False), (390, True)])
@@ -117,7 +117,7 @@ PRESSED = (
 )
 
 
-def test_a_picture_shows_its_place_in_every_plot_of_its_drive_alone(page: Open) -> None:
+def test_an_image_shows_its_place_in_every_plot_of_its_drive_alone(page: Open) -> None:
     opened = page()
     assert opened.execute_script(MARKS) == [[], [], []]
     opened.execute_script("document.querySelector('#drive0 button[data-frame=\"29\"]').click()")
@@ -131,7 +131,7 @@ def test_a_picture_shows_its_place_in_every_plot_of_its_drive_alone(page: Open) 
     assert opened.execute_script("return document.querySelectorAll('#drive1 [aria-pressed=true]').length") == 0
 
 
-def test_a_place_of_a_plot_chooses_the_nearest_picture(page: Open) -> None:
+def test_a_place_of_a_plot_chooses_the_nearest_image(page: Open) -> None:
     from selenium.webdriver.common.action_chains import ActionChains
 
     opened = page()
@@ -141,7 +141,7 @@ def test_a_place_of_a_plot_chooses_the_nearest_picture(page: Open) -> None:
     wait_for(opened, PRESSED.replace("return", "return 0 <") + ".length")
     assert opened.execute_script(PRESSED) == [
         29
-    ]  # pictures are of frames 0 and 29, and the pointer was right of the middle
+    ]  # images are of frames 0 and 29, and the pointer was right of the middle
     frame = opened.execute_script("return Number(document.getElementById('drive0').dataset.frame)")
     assert 15 < frame < 29
     assert opened.execute_script(MARKS)[1] == [opened.execute_script(f"return ways.drive0.metres[{frame}]")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,21 +10,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distilvo import poses
-from distilvo.cli import main
+from distilvo.commands.main import main
 from distilvo.files import read_json
+from distilvo.geometry import se3
+from distilvo.pipeline.tracking import Tracked
 from distilvo.report import RunResults
-from distilvo.report.comparison import comparison
-from distilvo.report.tracked import Album, tracked
-from distilvo.scoring import Score, score
+from distilvo.report.drive_report import Album, drive_report
+from distilvo.report.score_report import score_report
+from distilvo.runtime import Pose
 from distilvo.settings import Scoring
-from distilvo.trajectories import Trajectory, write_kitti, write_tum
+from distilvo.trajectory.formats import Trajectory, write_kitti, write_tum
+from distilvo.trajectory.metrics import gps_rms
+from distilvo.trajectory.scores import Score, score
 from test_sources_malaga import gps_row, make_extract, stamps
 
 RNG = np.random.default_rng(0)
-TRUTH = poses.trajectory(np.array([0, 0, 1.0, 0, 0.03, 0]) + RNG.normal(0, 0.01, (39, 6)))
-ESTIMATE = poses.trajectory(np.array([0, 0, 1.1, 0, 0.03, 0]) + RNG.normal(0, 0.01, (39, 6)))
-ELSEWHERE = poses.matrices_from_motions(np.array([100.0, 0, -50.0, 0, 1.0, 0]))
+TRUTH = se3.trajectory(np.array([0, 0, 1.0, 0, 0.03, 0]) + RNG.normal(0, 0.01, (39, 6)))
+ESTIMATE = se3.trajectory(np.array([0, 0, 1.1, 0, 0.03, 0]) + RNG.normal(0, 0.01, (39, 6)))
+ELSEWHERE = se3.matrices_from_motions(np.array([100.0, 0, -50.0, 0, 1.0, 0]))
 
 
 def scored(name: str, truth: np.ndarray, estimate: np.ndarray = ESTIMATE, sequence: str = "09") -> Score:
@@ -32,28 +36,28 @@ def scored(name: str, truth: np.ndarray, estimate: np.ndarray = ESTIMATE, sequen
 
 def test_estimates_of_one_drive_share_its_page_wherever_their_truths_begin() -> None:
     there = ELSEWHERE @ TRUTH, ELSEWHERE @ ESTIMATE
-    found = comparison("c", [scored("a", TRUTH), scored("b", *there), scored("c", TRUTH, sequence="10")], {})
-    assert [(drive.name, list(drive.estimates)) for drive in found.drives] == [("09", ["a", "b"]), ("10", ["c"])]
-    np.testing.assert_allclose(found.drives[0].estimates["b"].poses, ESTIMATE, atol=1e-9)
+    page = score_report("c", [scored("a", TRUTH), scored("b", *there), scored("c", TRUTH, sequence="10")], {})
+    assert [(drive.name, list(drive.estimates)) for drive in page.drives] == [("09", ["a", "b"]), ("10", ["c"])]
+    np.testing.assert_allclose(page.drives[0].estimates["b"].poses, ESTIMATE, atol=1e-9)
 
 
 def test_another_truth_of_the_same_name_is_another_drive() -> None:
-    bent = poses.trajectory(np.tile([0, 0, 1.0, 0, 0.02, 0], (39, 1)))
+    bent = se3.trajectory(np.tile([0, 0, 1.0, 0, 0.02, 0], (39, 1)))
     shorter = TRUTH[:20], ESTIMATE[:20]
-    found = comparison("c", [scored("a", TRUTH), scored("b", bent), scored("c", *shorter)], {})
-    assert [drive.name for drive in found.drives] == ["09", "09 (b)", "09 (c)"]
-    assert all(len(drive.estimates) == 1 for drive in found.drives)
+    page = score_report("c", [scored("a", TRUTH), scored("b", bent), scored("c", *shorter)], {})
+    assert [drive.name for drive in page.drives] == ["09", "09 (b)", "09 (c)"]
+    assert all(len(drive.estimates) == 1 for drive in page.drives)
 
 
 def test_bars_are_those_of_all_sequences_together() -> None:
-    found = comparison("c", [scored("a", TRUTH), scored("a", TRUTH, TRUTH, "10")], {})
-    (row,) = found.rows
-    alone = scored("a", TRUTH).deviations.figures()["rms_rpe_t_m"]
+    page = score_report("c", [scored("a", TRUTH), scored("a", TRUTH, TRUTH, "10")], {})
+    (row,) = page.rows
+    alone = scored("a", TRUTH).deviations.statistics()["rms_rpe_t_m"]
     assert alone is not None and row.rms_rpe_t_m == pytest.approx(alone / np.sqrt(2))
-    assert [cells[1].text for cells in found.tables[0].rows] == ["09", "10", "all 2"]
+    assert [cells[1].text for cells in page.tables[0].rows] == ["09", "10", "all 2"]
 
 
-def test_evaluate_writes_a_page_with_pictures_of_the_data(
+def test_evaluate_writes_a_page_with_images_of_the_data(
     kitti_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     truth = Trajectory(np.loadtxt(kitti_root / "poses" / "00.txt").reshape(-1, 3, 4))
@@ -69,12 +73,27 @@ def test_evaluate_writes_a_page_with_pictures_of_the_data(
     assert (out / "plots" / "trajectory_00.svg").exists()
 
 
+@dataclass
+class Source:
+    """A sequence of which only name, poses and GPS matter."""
+
+    name: str
+    poses: np.ndarray | None = None
+    reference: np.ndarray | None = None
+
+
+def tracked_page(source: Source, images: dict[int, np.ndarray] | None = None) -> RunResults:
+    gps_rms_m = None if source.reference is None else gps_rms(ESTIMATE, source.reference)
+    tracked = Tracked(np.arange(40.0), ESTIMATE, 30.0, None, gps_rms_m)
+    return drive_report(source, "m", tracked, images=images or {}, settings={})  # type: ignore[arg-type]
+
+
 def ends(page: RunResults) -> list[list[float]]:
     return [page.drives[0].way[k].tolist() for k in (0, -1)]
 
 
 def test_a_drive_without_truth_is_drawn_alone() -> None:
-    page = tracked("v", "m", Trajectory(ESTIMATE, times=np.arange(40.0)), None, None, {}, {})
+    page = tracked_page(Source("v"))
     assert page.drives[0].truth is None and not page.drives[0].has_poses and not page.tables
     assert "no ground truth" in page.notes[0]
     assert ends(page) == [ESTIMATE[0, :3, 3].tolist(), ESTIMATE[-1, :3, 3].tolist()]
@@ -84,22 +103,30 @@ def test_a_gps_is_compared_with_after_alignment() -> None:
     east, north, up = 2.0 * ESTIMATE[:, 0, 3], 2.0 * ESTIMATE[:, 2, 3], -2.0 * ESTIMATE[:, 1, 3]
     reference = np.stack([east, north, up], axis=1) + np.array([7.0, 8.0, 9.0])
     reference[20, 1] += 4.0  # one fix that is off by 4 m, of 40: about 4 / sqrt(40) m
-    page = tracked("m05", "m", Trajectory(ESTIMATE, times=np.arange(40.0)), None, reference, {}, {})
+    page = tracked_page(Source("m05", reference=reference))
     drive = page.drives[0]
     assert drive.reference == "GPS" and not drive.has_poses
     np.testing.assert_allclose(drive.way[0], [7.0 + east[0], -9.0 - up[0], 8.0 + north[0]])
     assert float(page.tables[0].rows[0][1].text) == pytest.approx(4 / np.sqrt(40), rel=0.1)
 
 
+def test_a_drive_with_truth_is_scored_and_has_its_images() -> None:
+    image = np.zeros((2, 3), np.uint8)
+    page = tracked_page(Source("09", TRUTH), {7: image})
+    (drive,) = page.drives
+    assert drive.has_poses and list(drive.images) == [7] and drive.times is not None
+    assert page.rows[0].rms_rpe_t_m == scored("m", TRUTH).deviations.statistics()["rms_rpe_t_m"]
+
+
 @given(frames=st.integers(1, 700))
 def test_an_album_is_evenly_spread_however_long_the_drive(frames: int) -> None:
-    album = Album()
+    album, pose = Album(), Pose(0.0, np.eye(4), np.zeros(6, np.float32))
     for index in range(frames):
-        album.add(index, np.full((2, 3), index % 256, np.uint8))
-    kept = np.array(list(album.pictures))
+        album.watch(index, np.full((2, 3), index % 256, np.uint8), pose)
+    kept = np.array(list(album.images))
     assert kept[0] == 0 and len(set(np.diff(kept).tolist())) <= 1
     assert min(frames, 20) <= len(kept) <= 40 and frames - kept[-1] <= frames / 20 + 1
-    assert all(picture[0, 0] == index % 256 for index, picture in album.pictures.items())
+    assert all(image[0, 0] == index % 256 for index, image in album.images.items())
 
 
 def test_track_writes_a_page(kitti_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +157,7 @@ def test_malaga_is_compared_with_its_gps(tmp_path: Path, monkeypatch: pytest.Mon
     model = Path(__file__).parent / "data" / "tiny.onnx"
     monkeypatch.setattr("sys.argv", ["distilvo", "track", str(extract), "--model", str(model), "--out", str(out)])
     main()
-    found = read_json(out / "summary.json")
-    assert found["frames"] == 20 and 0 <= found["gps_rms_m"] < 10
+    summary = read_json(out / "summary.json")
+    assert summary["frames"] == 20 and 0 <= summary["gps_rms_m"] < 10
     page = (out / "report.html").read_text()
-    assert "aligned with the GPS" in page and f"{found['gps_rms_m']:.2f}" in page
+    assert "aligned with the GPS" in page and f"{summary['gps_rms_m']:.2f}" in page

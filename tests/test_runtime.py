@@ -1,10 +1,11 @@
-"""The tracker without torch and OpenCV: what it imports, what it is shown, what it refuses."""
+"""The tracker: what it imports, which image the model gets, what it refuses."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -13,77 +14,66 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distilvo.errors import DistilvoError
+from distilvo.geometry.preprocessing import Preprocessing
+from distilvo.models.step_model import StepModel
 from distilvo.runtime import Camera, Tracker
-from distilvo.sequences.frame_format import FrameFormat
-from distilvo.sequences.resampling import Resampler
 
-SIZE = (48, 160)
+MODEL = Path(__file__).parent / "data" / "tiny.onnx"
+MOTION = np.zeros(6, np.float32)
 
 
-def picture(height: int, width: int, colours: int, seed: int) -> np.ndarray:
+def image(height: int, width: int, colours: int, seed: int) -> np.ndarray:
     """Smooth and sharp parts, as a street has them."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (6, 9, colours), dtype=np.uint8)
-    found = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).reshape(height, width, colours)
-    found[height // 3 : height // 2, width // 4 : width // 2] = rng.integers(0, 256, colours)
-    return found[..., 0] if colours == 1 else found
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    height=st.integers(20, 500),
-    width=st.integers(20, 900),
-    colours=st.sampled_from([1, 3]),
-    channels=st.sampled_from([1, 3]),
-    focal=st.none() | st.floats(0.4, 2.5),
-    shift=st.floats(-0.1, 0.1),
-    seed=st.integers(0, 99),
-)
-def test_the_runtime_shows_a_model_what_training_showed_it(
-    height: int, width: int, colours: int, channels: int, focal: float | None, shift: float, seed: int
-) -> None:
-    frame = picture(height, width, colours, seed)
-    camera = None
-    if focal is not None:
-        camera = Camera(focal * width, focal * width, width * (0.5 + shift), height * (0.5 - shift), width, height)
-    wanted = FrameFormat(SIZE, channels).apply(frame, camera).astype(float)
-    found = Resampler((height, width), colours, camera, SIZE, channels)(frame)
-    assert found.shape == wanted.shape and found.dtype == np.float32
-    difference = np.abs(found - wanted)
-    assert difference.mean() < 0.75  # OpenCV rounds after each of its stages
-    assert np.quantile(difference, 0.999) <= 2
-
-
-def test_a_frame_of_the_models_own_lens_and_size_stays_as_it_is() -> None:
-    frame = np.random.default_rng(0).integers(0, 256, SIZE, dtype=np.uint8)
-    assert np.array_equal(Resampler(SIZE, 1, None, SIZE, 1)(frame)[0], frame)
-
-
-def test_halves_are_the_mean_of_four_pixels() -> None:
-    frame = np.random.default_rng(0).integers(0, 256, (96, 320), dtype=np.uint8)
-    wanted = np.rint(frame.reshape(48, 2, 160, 2).astype(np.float32).mean((1, 3)))
-    assert np.array_equal(Resampler((96, 320), 1, None, SIZE, 1)(frame)[0], wanted)
+    smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).reshape(height, width, colours)
+    smooth[height // 3 : height // 2, width // 4 : width // 2] = rng.integers(0, 256, colours)
+    return smooth[..., 0] if colours == 1 else smooth
 
 
 @pytest.fixture(scope="module")
 def model() -> Path:
     """A network with random weights, exported: where only the runtime is installed it cannot be made."""
-    return Path(__file__).parent / "data" / "tiny.onnx"
+    return MODEL
 
 
 def frames(count: int, height: int = 100, width: int = 300) -> list[np.ndarray]:
     return [np.random.default_rng(k).integers(0, 256, (height, width), dtype=np.uint8) for k in range(count)]
 
 
-def test_imports_numpy_and_onnxruntime_alone(model: Path) -> None:
+@settings(max_examples=40, deadline=None)
+@given(
+    height=st.integers(20, 500),
+    width=st.integers(20, 900),
+    colours=st.sampled_from([1, 3]),
+    focal=st.none() | st.floats(0.4, 2.5),
+    shift=st.floats(-0.1, 0.1),
+    seed=st.integers(0, 99),
+)
+def test_the_runtime_shows_a_model_exactly_what_training_shows_it(
+    height: int, width: int, colours: int, focal: float | None, shift: float, seed: int
+) -> None:
+    frame, camera = image(height, width, colours, seed), None
+    if focal is not None:
+        camera = Camera(focal * width, focal * width, width * (0.5 + shift), height * (0.5 - shift), width, height)
+    seen = []
+    with Tracker(MODEL, camera) as tracker, mock.patch.object(StepModel, "step", lambda _, f: seen.append(f) or MOTION):
+        tracker.step(frame, 0.0)
+        expected = Preprocessing(tracker.size, 1).apply(frame, camera)
+    assert seen[0].dtype == np.uint8 and np.array_equal(seen[0], expected)
+
+
+def test_follows_frames_without_torch_and_readers(model: Path) -> None:
     code = f"""
 import sys
 import numpy as np
+from distilvo.models.step_model import StepModel
 from distilvo.runtime import Camera, Tracker
 with Tracker({str(model)!r}, Camera(200, 200, 150, 50, 300, 100)) as tracker:
     for t in range(3):
         pose = tracker.step(np.zeros((100, 300), np.uint8), t)
-print(sorted(name for name in ("torch", "cv2", "matplotlib", "plotly", "numba", "rich", "tyro") if name in sys.modules))
+names = ("torch", "distilvo.sequences", "distilvo.data", "matplotlib", "plotly", "numba", "rich", "tyro")
+print(sorted(name for name in names if name in sys.modules))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -132,7 +122,7 @@ def test_rotations_stay_rotations(model: Path, monkeypatch: pytest.MonkeyPatch) 
     tracker = Tracker(model)
     motions = np.random.default_rng(0).normal(0, 0.3, (20_000, 6)).astype(np.float32)
     upcoming = iter(motions)
-    monkeypatch.setattr("distilvo.runtime.StepModel.step", lambda *_: next(upcoming))
+    monkeypatch.setattr("distilvo.models.step_model.StepModel.step", lambda *_: next(upcoming))
     frame = np.zeros((100, 300), np.uint8)
     for t in range(len(motions)):
         pose = tracker.step(frame, t)

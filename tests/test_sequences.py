@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from distilvo.errors import DistilvoError
-from distilvo.sequences import Camera, open_dataset, open_sequence
+from distilvo.geometry.camera import Camera
+from distilvo.sequences import open_dataset, open_sequence
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 NO_DATA = "the real data are not at hand"
@@ -20,13 +21,13 @@ CALIB = "P0: 100 0 40 0 0 110 20 0 0 0 1 0\nP2: 120 0 41 0 0 130 21 0 0 0 1 0\n"
 ROW = "1 0 0 {x} 0 1 0 0 0 0 1 0\n"
 
 
-def picture(index: int, colour: bool) -> np.ndarray:
+def image(index: int, colour: bool) -> np.ndarray:
     """(48, 64[, 3]) RGB: red grows with the index, green and blue are constant."""
     grey = np.full((48, 64), 10 * index, np.uint8)
     return np.dstack([grey, np.full_like(grey, 100), np.full_like(grey, 200)]) if colour else grey
 
 
-def write_picture(file: Path, frame: np.ndarray) -> None:
+def write_image(file: Path, frame: np.ndarray) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(file), frame[..., ::-1] if frame.ndim == 3 else frame)
 
@@ -35,7 +36,7 @@ def make_sequence(root: Path, frames: int = 3, folder: str = "image_2", name: st
     """A sound sequence in KITTI layout; returns root/sequences/NAME."""
     sequence = root / "sequences" / name
     for k in range(frames):
-        write_picture(sequence / folder / f"{k:06d}.png", picture(k, colour=folder in ("image_2", "image_3")))
+        write_image(sequence / folder / f"{k:06d}.png", image(k, colour=folder in ("image_2", "image_3")))
     (sequence / "calib.txt").write_text(CALIB)
     (sequence / "times.txt").write_text("".join(f"{0.1 * k:e}\n" for k in range(frames)))
     (root / "poses").mkdir(exist_ok=True)
@@ -58,13 +59,13 @@ def test_kitti_sequence(tmp_path: Path) -> None:
     np.testing.assert_allclose(sequence.times, [0, 0.1, 0.2])
     assert sequence.poses is not None
     np.testing.assert_array_equal(sequence.poses[:, 0, 3], [0, 1, 2])
-    np.testing.assert_array_equal(list(sequence.frames()), [picture(k, colour=True) for k in range(3)])
+    np.testing.assert_array_equal(list(sequence.frames()), [image(k, colour=True) for k in range(3)])
 
 
 def test_kitti_grey_folder_uses_its_own_projection(tmp_path: Path) -> None:
     sequence = open_sequence(make_sequence(tmp_path, folder="image_0"))
     assert sequence.camera == Camera(fx=100, fy=110, cx=40, cy=20, width=64, height=48)
-    np.testing.assert_array_equal(next(sequence.frames()), picture(0, colour=False))
+    np.testing.assert_array_equal(next(sequence.frames()), image(0, colour=False))
 
 
 def test_kitti_prefers_colour(tmp_path: Path) -> None:
@@ -86,16 +87,16 @@ def test_dataset_lists_its_sequences_and_names_the_empty_ones(tmp_path: Path) ->
     make_sequence(tmp_path, name="10")
     make_sequence(tmp_path, name="02")
     (tmp_path / "sequences" / "11").mkdir()
-    with pytest.warns(UserWarning, match="no pictures in 11"):
-        found = open_dataset(tmp_path)
-    assert [sequence.name for sequence in found] == ["02", "10"]
+    with pytest.warns(UserWarning, match="no images in 11"):
+        sequences = open_dataset(tmp_path)
+    assert [sequence.name for sequence in sequences] == ["02", "10"]
 
 
 def test_dataset_without_sequences(tmp_path: Path) -> None:
     with pytest.raises(DistilvoError, match="no folder 'sequences'"):
         open_dataset(tmp_path)
     (tmp_path / "sequences" / "00").mkdir(parents=True)
-    with pytest.raises(DistilvoError, match="no sequence with pictures"):
+    with pytest.raises(DistilvoError, match="no sequence with images"):
         open_dataset(tmp_path)
     with pytest.raises(DistilvoError, match="a whole KITTI dataset, expected one sequence"):
         open_sequence(tmp_path)
@@ -104,16 +105,16 @@ def test_dataset_without_sequences(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [
-        ("poses/00.txt", ROW.format(x=0) * 2, "2 poses, but 3 pictures"),
-        ("poses/00.txt", ROW.format(x=0) * 2 + ROW.format(x="nan"), "00.txt, line 3: column 4 is nan"),
+        ("poses/00.txt", ROW.format(x=0) * 2, "2 poses, but 3 images"),
+        ("poses/00.txt", ROW.format(x=0) * 2 + ROW.format(x="nan"), "00.txt, line 3: column 4 is 'nan'"),
         ("poses/00.txt", ROW.format(x=0) * 2 + "1 2 3\n", "00.txt, line 3: found 3 columns, expected 12"),
         ("poses/00.txt", "", "00.txt: the file is empty"),
-        ("sequences/00/times.txt", "0\n0.1\n", "times.txt: 2 times, but 3 pictures"),
+        ("sequences/00/times.txt", "0\n0.1\n", "times.txt: 2 times, but 3 images"),
         ("sequences/00/times.txt", "0\n0.2\n0.1\n", "times.txt, line 3: time 0.1.* after 0.2"),
         ("sequences/00/calib.txt", "P0: 1 2 3\n", "calib.txt: no line for the camera P2"),
         ("sequences/00/calib.txt", "P2: 1 2 3\n", "calib.txt, line 1: found 3 columns, expected 12"),
         ("sequences/00/calib.txt", "P2: " + "nan " * 12, "calib.txt, line 1: .*finite"),
-        ("sequences/00/calib.txt", "P2: " + "0 " * 12, "calib.txt, line 1: .*positive focal"),
+        ("sequences/00/calib.txt", "P2: " + "0 " * 12, "calib.txt, line 1: focal lengths 0 and 0, expected positive"),
         ("sequences/00/calib.txt", "P2: 1_0 " + "0 " * 11, "calib.txt, line 1: .*finite"),
         (
             "sequences/00/calib.txt",
@@ -148,23 +149,23 @@ def test_broken_kitti_text_file(file: str, text: str | None, message: str, tmp_p
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
 @pytest.mark.parametrize("kept", [0.0, 0.5, 0.98])
-def test_truncated_picture(suffix: str, kept: float, tmp_path: Path) -> None:
-    """Decoders fill up a truncated picture and say nothing: it must not pass for a frame."""
+def test_truncated_image(suffix: str, kept: float, tmp_path: Path) -> None:
+    """Decoders fill up a truncated image without an error: it must not pass for a frame."""
     noise = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
     for k in range(2):
-        write_picture(tmp_path / f"{k}{suffix}", noise)
+        write_image(tmp_path / f"{k}{suffix}", noise)
     second = tmp_path / f"1{suffix}"
     second.write_bytes(second.read_bytes()[: int(kept * second.stat().st_size)])
     frames = open_sequence(tmp_path).frames()
     next(frames)
-    with pytest.raises(DistilvoError, match=rf"1\{suffix}: the picture ends too early"):
+    with pytest.raises(DistilvoError, match=rf"1\{suffix}: the image ends too early"):
         next(frames)
 
 
-def test_picture_that_is_none_and_picture_of_another_size(tmp_path: Path) -> None:
-    write_picture(tmp_path / "0.png", picture(0, colour=True))
-    write_picture(tmp_path / "1.png", np.zeros((48, 60, 3), np.uint8))
-    with pytest.raises(DistilvoError, match=r"1.png: the picture is 60x48 colour, expected 64x48 colour"):
+def test_image_that_is_none_and_image_of_another_size(tmp_path: Path) -> None:
+    write_image(tmp_path / "0.png", image(0, colour=True))
+    write_image(tmp_path / "1.png", np.zeros((48, 60, 3), np.uint8))
+    with pytest.raises(DistilvoError, match=r"1.png: the image is 60x48 colour, expected 64x48 colour"):
         list(open_sequence(tmp_path).frames())
     (tmp_path / "0.png").write_text("<html>not found</html>")
     with pytest.raises(DistilvoError, match=r"0.png: cannot be decoded"):
@@ -173,8 +174,8 @@ def test_picture_that_is_none_and_picture_of_another_size(tmp_path: Path) -> Non
 
 def test_folder_is_sorted_naturally(tmp_path: Path) -> None:
     for k in (10, 9, 1):
-        write_picture(tmp_path / f"frame{k}.PNG", picture(k, colour=True))
-    (tmp_path / "notes.txt").write_text("not a picture")
+        write_image(tmp_path / f"frame{k}.PNG", image(k, colour=True))
+    (tmp_path / "notes.txt").write_text("not an image")
     (tmp_path / "._frame1.png").write_bytes(b"left by a copying program")
     sequence = open_sequence(tmp_path)
     assert [frame[0, 0, 0] for frame in sequence.frames()] == [10, 90, 100]
@@ -182,12 +183,12 @@ def test_folder_is_sorted_naturally(tmp_path: Path) -> None:
 
 
 def test_empty_folder_missing_path_and_strange_file(tmp_path: Path) -> None:
-    with pytest.raises(DistilvoError, match="no picture in the folder"):
+    with pytest.raises(DistilvoError, match="no image in the folder"):
         open_sequence(tmp_path)
     with pytest.raises(DistilvoError, match="no such path"):
         open_sequence(tmp_path / "nowhere")
     (tmp_path / "image_2").mkdir()
-    with pytest.raises(DistilvoError, match="image_2: no picture in the folder"):
+    with pytest.raises(DistilvoError, match="image_2: no image in the folder"):
         open_sequence(tmp_path)
     (tmp_path / "a.doc").write_text("x")
     with pytest.raises(DistilvoError, match=r"a.doc: a file with the suffix '.doc'"):
@@ -209,13 +210,13 @@ def test_video(times_first: bool, tmp_path: Path) -> None:
     np.testing.assert_array_equal(next(sequence.frames()), frames[0])
 
 
-def test_fingerprints_tell_other_pictures_apart(tmp_path: Path) -> None:
+def test_fingerprints_of_other_images_differ(tmp_path: Path) -> None:
     make_video(tmp_path / "a.avi", 5, (64, 48))
     make_video(tmp_path / "b.avi", 5, (96, 48))
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         for index in range(3):
-            write_picture(tmp_path / name / f"{index}.png", picture(index + 9 * (name == "b" and index == 1), True))
+            write_image(tmp_path / name / f"{index}.png", image(index + 9 * (name == "b" and index == 1), True))
     for suffix in (".avi", ""):
         a, b = (open_sequence(tmp_path / f"{name}{suffix}") for name in ("a", "b"))
         assert a.fingerprint() == open_sequence(tmp_path / f"a{suffix}").fingerprint() != b.fingerprint()
@@ -266,7 +267,7 @@ def test_unreadable_video(tmp_path: Path) -> None:
         open_sequence(file)
 
 
-def test_video_cut_short_is_told(tmp_path: Path) -> None:
+def test_video_cut_short_is_a_warning(tmp_path: Path) -> None:
     file = tmp_path / "cut.avi"
     make_video(file, frames=40, size=(64, 48))
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])

@@ -8,23 +8,23 @@ import numpy as np
 import pytest
 import torch
 
-from distilvo.clips import FrameStore, motion_scale, open_store
-from distilvo.evaluation import constant_motion, evaluate, network_motions
-from distilvo.export import export_onnx
-from distilvo.models.files import load_model
+from distilvo.data import FrameCache, motion_scale, open_cache
+from distilvo.models.model_folder import load_model
+from distilvo.models.onnx_export import export_onnx
 from distilvo.models.teacher import DEMO, SHIPPED_TEACHER
+from distilvo.pipeline.evaluation import constant_motion, evaluate, network_motions
+from distilvo.pipeline.tracking import track
 from distilvo.sequences import open_dataset, open_sequence
-from distilvo.tracking import track
 from distilvo.world.dataset import render_streets
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 @pytest.fixture(scope="module")
-def streets(tmp_path_factory: pytest.TempPathFactory) -> FrameStore:
+def streets(tmp_path_factory: pytest.TempPathFactory) -> FrameCache:
     root = tmp_path_factory.mktemp("streets")
     render_streets(root, range(20_000, 20_003), 60, DEMO.size, workers=1)
-    return open_store(open_dataset(root), DEMO.frame_format, root / "cache")
+    return open_cache(open_dataset(root), DEMO.preprocessing, root / "cache")
 
 
 def test_size_and_shape() -> None:
@@ -35,12 +35,12 @@ def test_size_and_shape() -> None:
     assert (SHIPPED_TEACHER / "README.md").exists()
 
 
-def test_beats_the_mean_motion_by_far(streets: FrameStore) -> None:
+def test_beats_the_mean_motion_by_far(streets: FrameCache) -> None:
     network, _ = load_model(SHIPPED_TEACHER)
     found = evaluate(network_motions(network), streets)
     mean = evaluate(constant_motion(motion_scale(streets)[0].numpy()), streets)
-    assert found.rms_rpe_t_m < 0.4 * mean.rms_rpe_t_m
-    assert found.rms_rpe_r_deg < 0.4 * mean.rms_rpe_r_deg
+    assert found.total.rms_rpe_t_m < 0.4 * mean.total.rms_rpe_t_m
+    assert found.total.rms_rpe_r_deg < 0.4 * mean.total.rms_rpe_r_deg
 
 
 @pytest.mark.skipif(not (DATA / "kitti_odometry").is_dir(), reason="no KITTI frames in shared/data")

@@ -1,4 +1,4 @@
-"""Bags of ROS 1 and ROS 2 and MCAP files: topics, encodings, times, lenses."""
+"""Bags of ROS 1 and ROS 2 and MCAP files: topics, encodings, times, intrinsics."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from distilvo.errors import DistilvoError
-from distilvo.sequences import Camera, open_sequence
+from distilvo.geometry.camera import Camera
+from distilvo.sequences import open_sequence
 
 pytest.importorskip("rosbags", reason="the extra 'bags' is not installed")
 
@@ -40,9 +41,9 @@ class Types:
         extra = {"seq": 0} if self.is1 else {}
         return self.types["std_msgs/msg/Header"](stamp=time, frame_id="camera", **extra)
 
-    def image(self, stamp: float, picture: np.ndarray, encoding: str, padding: int = 0) -> Any:
-        height, width = picture.shape[:2]
-        rows = np.pad(picture.reshape(height, -1), ((0, 0), (0, padding)), constant_values=77)
+    def image(self, stamp: float, image: np.ndarray, encoding: str, padding: int = 0) -> Any:
+        height, width = image.shape[:2]
+        rows = np.pad(image.reshape(height, -1), ((0, 0), (0, padding)), constant_values=77)
         return self.types["sensor_msgs/msg/Image"](
             header=self.header(stamp), height=height, width=width, encoding=encoding, is_bigendian=0,
             step=rows.shape[1], data=rows.ravel(),
@@ -136,19 +137,19 @@ def test_encodings(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_compressed_pictures(kind: str, tmp_path: Path) -> None:
+def test_compressed_images(kind: str, tmp_path: Path) -> None:
     types = Types(kind)
     png = cv2.imencode(".png", RGB[..., ::-1])[1].tobytes()
     path = write_bag(tmp_path / "b", kind, [("/cam/compressed", types.jpeg(1 + k, png), k) for k in range(2)])
     np.testing.assert_array_equal(list(open_sequence(path).frames()), [RGB, RGB])
 
 
-def test_several_topics_ask_for_one(tmp_path: Path) -> None:
+def test_several_topics_need_a_choice(tmp_path: Path) -> None:
     types = Types("ros1")
     path = write_bag(tmp_path / "b", "ros1", [*images(types, "/left"), *images(types, "/right", (7.0,))])
-    with pytest.raises(DistilvoError, match=r"pictures at 2 topics; expected --topic with one of /left, /right"):
+    with pytest.raises(DistilvoError, match=r"images at 2 topics; expected --topic with one of /left, /right"):
         open_sequence(path)
-    with pytest.raises(DistilvoError, match=r"no pictures at /middle; expected --topic with one of /left, /right"):
+    with pytest.raises(DistilvoError, match=r"no images at /middle; expected --topic with one of /left, /right"):
         open_sequence(path, topic="/middle")
     np.testing.assert_allclose(open_sequence(path, topic="/right").times, [7.0])
     with pytest.raises(DistilvoError, match="--topic /left is for bags, and this is taken for: folder"):
@@ -156,7 +157,7 @@ def test_several_topics_ask_for_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_lens_from_the_camera_info_beside(kind: str, tmp_path: Path) -> None:
+def test_intrinsics_from_the_camera_info_beside(kind: str, tmp_path: Path) -> None:
     types = Types(kind)
     messages = [*images(types), ("/cam/camera_info", types.info([0.0] * 5), 1)]
     sequence = open_sequence(write_bag(tmp_path / "plain", kind, messages))
@@ -166,13 +167,13 @@ def test_lens_from_the_camera_info_beside(kind: str, tmp_path: Path) -> None:
     assert sequence.camera == Camera(19, 20, 4, 3, 10, 6)
 
 
-def test_distortion_is_taken_out_and_strange_lenses_are_told(tmp_path: Path) -> None:
+def test_distortion_is_taken_out_and_strange_cameras_are_a_warning(tmp_path: Path) -> None:
     types = Types("mcap")
     edge = np.zeros((6, 10), np.uint8)
     edge[:, -1] = 255
-    picture = ("/cam/image_raw", types.image(1, edge, "mono8"), 1)
+    image = ("/cam/image_raw", types.image(1, edge, "mono8"), 1)
     bent = ("/cam/camera_info", types.info([-0.5, 0, 0, 0, 0]), 1)
-    sequence = open_sequence(write_bag(tmp_path / "sound", "mcap", [picture, bent]))
+    sequence = open_sequence(write_bag(tmp_path / "sound", "mcap", [image, bent]))
     assert next(sequence.frames())[2, -1] < 250
     strange = {
         "equi": types.info([0.1] * 4, "equidistant"),
@@ -182,7 +183,7 @@ def test_distortion_is_taken_out_and_strange_lenses_are_told(tmp_path: Path) -> 
     }
     for name, info in strange.items():
         with pytest.warns(UserWarning, match="/cam/camera_info is not used: i.*--intrinsics"):
-            sequence = open_sequence(write_bag(tmp_path / name, "mcap", [picture, ("/cam/camera_info", info, 1)]))
+            sequence = open_sequence(write_bag(tmp_path / name, "mcap", [image, ("/cam/camera_info", info, 1)]))
         assert sequence.camera is None
 
 
@@ -199,7 +200,7 @@ def test_headers_without_times(stamps: tuple[float, ...], tmp_path: Path) -> Non
     ("encoding", "message"),
     [("bayer_rggb8", "the encoding is 'bayer_rggb8', expected one of mono8"), ("rgb8", "18 bytes in rows of 3")],
 )
-def test_pictures_that_are_not_understood(encoding: str, message: str, tmp_path: Path) -> None:
+def test_images_that_are_not_understood(encoding: str, message: str, tmp_path: Path) -> None:
     types = Types("ros1")
     broken = types.image(1.0, RGB[..., 0], encoding)
     if encoding == "rgb8":
@@ -211,16 +212,16 @@ def test_pictures_that_are_not_understood(encoding: str, message: str, tmp_path:
 def test_size_that_changes_and_jpeg_that_is_none(tmp_path: Path) -> None:
     types = Types("ros1")
     messages = [("/i", types.image(1, RGB, "rgb8"), 1), ("/i", types.image(2, RGB[:4], "rgb8"), 2)]
-    with pytest.raises(DistilvoError, match=r"/i, picture 1: its shape is \(4, 10, 3\), expected \(6, 10, 3\)"):
+    with pytest.raises(DistilvoError, match=r"/i, image 1: its shape is \(4, 10, 3\), expected \(6, 10, 3\)"):
         list(open_sequence(write_bag(tmp_path / "a", "ros1", messages)).frames())
     with pytest.raises(DistilvoError, match="cannot be decoded"):
-        open_sequence(write_bag(tmp_path / "b", "ros1", [("/i", types.jpeg(1, b"no picture"), 1)]))
+        open_sequence(write_bag(tmp_path / "b", "ros1", [("/i", types.jpeg(1, b"no image"), 1)]))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_bag_without_pictures(kind: str, tmp_path: Path) -> None:
+def test_bag_without_images(kind: str, tmp_path: Path) -> None:
     path = write_bag(tmp_path / "b", kind, [("/chatter", Types(kind).text(), 1)])
-    with pytest.raises(DistilvoError, match=r"no topic with pictures .*it has /chatter \(std_msgs/msg/String\)"):
+    with pytest.raises(DistilvoError, match=r"no topic with images .*it has /chatter \(std_msgs/msg/String\)"):
         open_sequence(path)
 
 
@@ -230,7 +231,7 @@ def test_truncated_bag(kind: str, kept: float, tmp_path: Path) -> None:
     path = write_bag(tmp_path / "b", kind, images(Types(kind)) * 20)
     file = path if kind == "ros1" else next(f for f in path.iterdir() if f.suffix in (".db3", ".mcap"))
     file.write_bytes(file.read_bytes()[: int(kept * file.stat().st_size)])
-    with pytest.raises(DistilvoError, match=r"not a bag that can be read|no topic with pictures") as caught:
+    with pytest.raises(DistilvoError, match=r"not a bag that can be read|no topic with images") as caught:
         list(open_sequence(path).frames())
     assert "\n" not in str(caught.value)
 

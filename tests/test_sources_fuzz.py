@@ -9,10 +9,10 @@ import pytest
 
 from conftest import make_kitti
 from damage import TEXT, assert_poses, assert_sound, damage
-from distilvo import poses
+from distilvo.geometry import se3
 from distilvo.sequences import open_sequence
-from distilvo.study.plan import PRESETS, read_plan
-from distilvo.trajectories import read_trajectory, write_kitti, write_tum
+from distilvo.study.plan_file import PRESETS, read_plan
+from distilvo.trajectory.formats import read_trajectory, write_kitti, write_tum
 from test_sources_kitti_raw import make_drive
 from test_sources_malaga import gps_row, make_extract, stamps
 from test_sources_tum_euroc import make_euroc, make_tum
@@ -47,7 +47,7 @@ def test_damaged_file(kind: str, name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["kitti", "numbered", "tum"])
 def test_damaged_trajectory(kind: str, tmp_path: Path) -> None:
     steps = np.random.default_rng(0).normal(0, 0.1, (4, 6))
-    truth, file = poses.trajectory(steps), tmp_path / "trajectory.txt"
+    truth, file = se3.trajectory(steps), tmp_path / "trajectory.txt"
     if kind == "tum":
         write_tum(file, truth, 100 + np.arange(5) / 10)
     else:
@@ -57,14 +57,14 @@ def test_damaged_trajectory(kind: str, tmp_path: Path) -> None:
         file.write_text("".join(f"{2 * k} {row}\n" for k, row in enumerate(rows)))
 
     def read() -> None:
-        found = read_trajectory(file)
-        assert_poses(found.poses)
-        rows = [line for line in file.read_text(encoding="utf-8-sig").splitlines() if line.split()]
-        assert len(found.poses) == sum(not row.split()[0].startswith("#") for row in rows)
-        if found.times is not None:
-            assert np.isfinite(found.times).all() and (np.diff(found.times) >= 0).all()
-        if found.frames is not None:
-            assert (found.frames >= 0).all() and (np.diff(found.frames) > 0).all()
+        trajectory = read_trajectory(file)
+        assert_poses(trajectory.poses)
+        lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").split("\n")]
+        assert len(trajectory.poses) == sum(line != "" and line[0] not in "#%" for line in lines)
+        if trajectory.times is not None:
+            assert np.isfinite(trajectory.times).all() and (np.diff(trajectory.times) >= 0).all()
+        if trajectory.frames is not None:
+            assert (trajectory.frames >= 0).all() and (np.diff(trajectory.frames) > 0).all()
 
     damage(file, read, TEXT)
 

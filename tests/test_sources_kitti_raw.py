@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from distilvo.errors import DistilvoError
-from distilvo.sequences import Camera, open_dataset, open_sequence
+from distilvo.geometry.camera import Camera
+from distilvo.sequences import open_dataset, open_sequence
 from distilvo.sequences.kitti_raw import poses_from_oxts
 
 RADIUS = 6378137.0
@@ -46,7 +47,7 @@ def make_drive(root: Path, cameras: tuple[str, ...] = ("image_02",)) -> Path:
     return drive
 
 
-def test_camera_poses_times_and_lens(tmp_path: Path) -> None:
+def test_intrinsics_poses_and_times(tmp_path: Path) -> None:
     """Camera 2 sits 6 cm left of the inertial unit, so turning on the spot moves it back by 6 cm, and right by 6 cm."""
     sequence = open_sequence(make_drive(tmp_path))
     assert (sequence.name, len(sequence)) == ("2011_09_26_drive_0001_sync", 3)
@@ -104,10 +105,10 @@ def test_a_day_is_a_data_set_and_not_a_sequence(tmp_path: Path) -> None:
         open_sequence(drive.parent)
 
 
-def test_missing_pictures_go_by_their_numbers(tmp_path: Path) -> None:
+def test_missing_images_go_by_their_numbers(tmp_path: Path) -> None:
     drive = make_drive(tmp_path)
     (drive / "image_02" / "data" / "0000000001.png").unlink()
-    with pytest.warns(UserWarning, match="2 of 3 pictures are there"):
+    with pytest.warns(UserWarning, match="2 of 3 images are there"):
         sequence = open_sequence(drive)
     np.testing.assert_allclose(sequence.times, [0, 0.2], atol=1e-12)
     assert sequence.poses is not None
@@ -120,13 +121,17 @@ def test_missing_pictures_go_by_their_numbers(tmp_path: Path) -> None:
         ("../calib_cam_to_cam.txt", None, r"calib_cam_to_cam.txt: cannot be read .*DATE_calib.zip"),
         ("../calib_cam_to_cam.txt", "P_rect_02: 1 2\n", "P_rect_02 has 2 numbers, expected 'P_rect_02: 12"),
         ("../calib_cam_to_cam.txt", "P_rect_00: 1 2\n", "P_rect_02 has 0 numbers"),
-        ("../calib_cam_to_cam.txt", "P_rect_02: " + "0 " * 12, "no positive focal lengths"),
+        ("../calib_cam_to_cam.txt", "P_rect_02: " + "0 " * 12, "P_rect_02: focal lengths 0 and 0, expected positive"),
         (
             "../calib_velo_to_cam.txt",
             f"R: {CAMERA_AXES.replace('-1', '1', 1)}\nT: 0 0 0\n",
             "line 1: R is not a rotation",
         ),
-        ("../calib_velo_to_cam.txt", f"R: {CAMERA_AXES}\nT: 0 0 nan\n", "line 2: 'nan', expected a finite number"),
+        (
+            "../calib_velo_to_cam.txt",
+            f"R: {CAMERA_AXES}\nT: 0 0 nan\n",
+            "line 2: number 3 is 'nan', expected a finite number",
+        ),
         ("oxts/data/0000000002.txt", None, "0000000002.txt: cannot be read"),
         ("oxts/data/0000000002.txt", "1 2 3\n", "found 3 columns, expected 30"),
         ("oxts/data/0000000002.txt", "91" + " 0" * 29, "begins with latitude and longitude"),
@@ -134,8 +139,8 @@ def test_missing_pictures_go_by_their_numbers(tmp_path: Path) -> None:
         ("oxts/data/0000000002.txt", "49 8 100 0 0 90" + " 0" * 24, "expected altitude in metres, then roll"),
         ("../calib_velo_to_cam.txt", f"R: {CAMERA_AXES}\nT: 0 0 1e300\n", r"line 2: T has the number 1e\+300"),
         ("../calib_cam_to_cam.txt", "P_rect_02: 12 3 6 0 0 12 4 0 0 0 1 0", "line 1: P_rect_02: no projection matrix"),
-        ("oxts/data/0000000002.txt", "", "the file has no rows"),
-        ("image_02/timestamps.txt", "2011-09-26 13:02:25.1\n", "1 times, but a picture has number 2"),
+        ("oxts/data/0000000002.txt", "", "the file is empty"),
+        ("image_02/timestamps.txt", "2011-09-26 13:02:25.1\n", "1 times, but an image has number 2"),
         ("image_02/timestamps.txt", "13:02\n" * 3, "line 1: '13:02', expected one date and time"),
         ("image_02/timestamps.txt", "2011-13-26 13:02:25.1\n" * 3, "line 1: .* is no date and time"),
         (
@@ -143,8 +148,8 @@ def test_missing_pictures_go_by_their_numbers(tmp_path: Path) -> None:
             "".join(f"2011-09-26 13:02:25.{k}\n" for k in (1, 3, 2)),
             "line 3: the time goes b",
         ),
-        ("image_02/data/0000000002.png", "", "0000000002.png: the picture ends too early"),
-        ("image_02/data/frame.png", "", "frame.png: expected pictures named by their number"),
+        ("image_02/data/0000000002.png", "", "0000000002.png: the image ends too early"),
+        ("image_02/data/frame.png", "", "frame.png: expected images named by their number"),
     ],
 )
 def test_broken_drive(file: str, text: str | None, message: str, tmp_path: Path) -> None:
@@ -162,11 +167,11 @@ def test_empty_and_unsynchronised_drives(tmp_path: Path) -> None:
     drive = make_drive(tmp_path)
     for file in (drive / "image_02" / "data").iterdir():
         file.unlink()
-    with pytest.raises(DistilvoError, match="no picture there"):
+    with pytest.raises(DistilvoError, match="no image there"):
         open_sequence(drive)
     drive.rename(drive.with_name("2011_09_26_drive_0001_extract"))
     with pytest.raises(DistilvoError, match="expected the drive that ends with _sync"):
         open_sequence(drive.with_name("2011_09_26_drive_0001_extract"))
     (tmp_path / "nothing").mkdir()
-    with pytest.raises(DistilvoError, match="no pictures, expected"):
+    with pytest.raises(DistilvoError, match="no images, expected"):
         open_sequence(tmp_path / "nothing", kind="kitti-raw")

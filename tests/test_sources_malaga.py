@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distilvo.errors import DistilvoError
-from distilvo.sequences import Camera, open_sequence
+from distilvo.geometry.camera import Camera
+from distilvo.sequences import open_sequence
 from distilvo.sequences.malaga import at_rate
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "malaga_format"
@@ -28,7 +29,7 @@ def gps_row(time: float, east: float, north: float, up: float = 0.0, fix: int = 
 
 
 def make_extract(root: Path, stamps: list[str], size: tuple[int, int] = (800, 600), gps: str | None = None) -> Path:
-    """An extract with both cameras' pictures at these times."""
+    """An extract with both cameras' images at these times."""
     extract = root / NAME
     folder = extract / f"{NAME}_rectified_{size[0]}x{size[1]}_Images"
     folder.mkdir(parents=True)
@@ -46,7 +47,7 @@ def stamps(count: int) -> list[str]:
     return [f"{START + 0.05 * k:.6f}" for k in range(count)]
 
 
-def test_every_second_picture_of_the_left_camera(tmp_path: Path) -> None:
+def test_every_second_image_of_the_left_camera(tmp_path: Path) -> None:
     sequence = open_sequence(make_extract(tmp_path, stamps(7)))
     assert (sequence.name, len(sequence)) == (NAME, 4)
     assert sequence.camera == Camera(621.18428, 621.18428, 404.0076, 309.05989, 800, 600)
@@ -55,7 +56,7 @@ def test_every_second_picture_of_the_left_camera(tmp_path: Path) -> None:
     assert next(sequence.frames()).shape == (600, 800, 3)
 
 
-def test_large_pictures_have_their_own_lens(tmp_path: Path) -> None:
+def test_large_images_have_their_own_intrinsics(tmp_path: Path) -> None:
     extract = make_extract(tmp_path, stamps(2), size=(1024, 768))
     assert open_sequence(extract).camera == Camera(795.11588, 795.11588, 517.12973, 395.59665, 1024, 768)
     make_extract(tmp_path / "b", stamps(2))
@@ -67,15 +68,15 @@ def test_large_pictures_have_their_own_lens(tmp_path: Path) -> None:
 
 
 def test_reference_between_and_outside_of_fixes(tmp_path: Path) -> None:
-    """Fixes at 0.05 s (0, 0) and 0.25 s (2, 4) after the first picture, one without a fix between them."""
+    """Fixes at 0.05 s (0, 0) and 0.25 s (2, 4) after the first image, one without a fix between them."""
     gps = gps_row(START + 0.05, 0, 0) + gps_row(START + 0.1, 900, 900, fix=0) + gps_row(START + 0.25, 2, 4, 1)
-    with pytest.warns(UserWarning, match=r"2 of 4 pictures lie outside its time.*; 1 of 3 rows have no fix"):
+    with pytest.warns(UserWarning, match=r"2 of 4 images lie outside its time.*; 1 of 3 rows have no fix"):
         sequence = open_sequence(make_extract(tmp_path, stamps(7), gps=gps))
     expected = [[0, 0, 0], [0.5, 1, 0.25], [1.5, 3, 0.75], [2, 4, 1]]
     np.testing.assert_allclose(sequence.reference, expected, atol=1e-5)
 
 
-def test_long_gaps_of_the_gps_are_told(tmp_path: Path) -> None:
+def test_long_gaps_of_the_gps_are_a_warning(tmp_path: Path) -> None:
     gps = gps_row(START - 1, 0, 0) + gps_row(START + 29, 30, 0)
     with pytest.warns(UserWarning, match="the longest gap is 30 s and is filled by a straight line"):
         open_sequence(make_extract(tmp_path, stamps(3), gps=gps))
@@ -84,9 +85,9 @@ def test_long_gaps_of_the_gps_are_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("gps", "message"),
     [
-        ("", "GPS.txt: the file has no rows"),
+        ("", "GPS.txt: the file is empty"),
         (gps_row(START, 0, 0) + "1261228750 1 2\n", "GPS.txt, line 3: found 3 columns, expected 25"),
-        (gps_row(START, 0, 0).replace("0.64", "north"), "line 2: 'north.*', expected a finite number"),
+        (gps_row(START, 0, 0).replace("0.64", "north"), "line 2: column 2 is 'north.*', expected a finite number"),
         (gps_row(START, 0, 0) + gps_row(START - 1, 0, 0), "line 3: time .* after"),
         (gps_row(START, 0, 0) + gps_row(START + 1, 1e300, 0), r"line 3: 1e\+300 m from the origin"),
         (gps_row(START, 0, 0).replace("0.64", "0.6\u0663"), "line 2: .*, expected a finite number"),
@@ -103,23 +104,23 @@ def test_broken_gps(gps: str, message: str, tmp_path: Path) -> None:
 def test_folders_that_are_not_what_is_needed(tmp_path: Path) -> None:
     extract = make_extract(tmp_path, stamps(2), size=(320, 240))
     folder = extract / f"{NAME}_rectified_320x240_Images"
-    with pytest.raises(DistilvoError, match="the picture is 320x240, expected rectified 800x600 or 1024x768"):
+    with pytest.raises(DistilvoError, match="the image is 320x240, expected rectified 800x600 or 1024x768"):
         open_sequence(extract)
     for file in folder.glob("*_left.jpg"):
         file.unlink()
-    with pytest.raises(DistilvoError, match="no picture of the left camera"):
+    with pytest.raises(DistilvoError, match="no image of the left camera"):
         open_sequence(extract)
     shutil.rmtree(folder)
     (extract / f"{NAME}_all-sensors_GPS.txt").write_text(GPS_HEADER)
-    with pytest.raises(DistilvoError, match=r"no folder of rectified pictures.*raw pictures in Images are distorted"):
+    with pytest.raises(DistilvoError, match=r"no folder of rectified images.*raw images in Images are distorted"):
         open_sequence(extract)
 
 
-def test_pictures_that_the_list_has_and_the_folder_has_not(tmp_path: Path) -> None:
+def test_images_that_the_list_has_and_the_folder_has_not(tmp_path: Path) -> None:
     extract = make_extract(tmp_path, stamps(4))
     listed = "".join(f"img_CAMERA1_{s}_left.jpg\nimg_CAMERA1_{s}_right.jpg\n" for s in stamps(6))
     (extract / f"{NAME}_all-sensors_IMAGES.txt").write_text(listed)
-    with pytest.warns(UserWarning, match="2 of 6 left pictures that it lists are missing"):
+    with pytest.warns(UserWarning, match="2 of 6 left images that it lists are missing"):
         open_sequence(extract)
 
 
@@ -142,7 +143,7 @@ def test_a_jittering_camera_keeps_ten_hertz(jitter: list[float]) -> None:
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the real data are not at hand")
 def test_real_texts(tmp_path: Path) -> None:
-    """The first 203 stereo pairs and the GPS: the first picture is 81 ms before the first fix."""
+    """The first 203 stereo pairs and the GPS: the first image is 81 ms before the first fix."""
     names = (DATA / f"{NAME}_all-sensors_IMAGES.head.txt").read_text().split()
     extract = make_extract(tmp_path, [name.split("_")[2] for name in names if name.endswith("left.jpg")])
     shutil.copy(DATA / f"{NAME}_all-sensors_GPS.txt", extract)
@@ -151,7 +152,7 @@ def test_real_texts(tmp_path: Path) -> None:
         warnings.simplefilter("always")
         sequence = open_sequence(extract)
     assert [str(note.message).partition("GPS.txt: ")[2] for note in caught] == [
-        f"1 of {len(sequence)} pictures lie outside its time and take its first or last position"
+        f"1 of {len(sequence)} images lie outside its time and take its first or last position"
     ]
     assert len(sequence) == 102
     steps = np.diff(sequence.times)

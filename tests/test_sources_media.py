@@ -1,4 +1,4 @@
-"""Patterns of pictures, videos as phones make them, live cameras, and the guess by path."""
+"""Patterns of images, videos as phones make them, live cameras, and the guess by path."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def write_grey(file: Path, value: int, size: tuple[int, int] = (8, 12)) -> None:
     cv2.imwrite(str(file), np.full(size, value, np.uint8))
 
 
-def test_pattern_of_pictures(tmp_path: Path) -> None:
+def test_pattern_of_images(tmp_path: Path) -> None:
     for k in (10, 9, 1):
         write_grey(tmp_path / "drive" / f"{k}_left.png", k)
         write_grey(tmp_path / "drive" / f"{k}_right.png", 200, (9, 9))
@@ -31,9 +31,9 @@ def test_pattern_of_pictures(tmp_path: Path) -> None:
     assert len(open_sequence(str(tmp_path / "**" / "?_left.*"))) == 2
 
 
-def test_pattern_without_pictures(tmp_path: Path) -> None:
+def test_pattern_without_images(tmp_path: Path) -> None:
     (tmp_path / "a.txt").touch()
-    with pytest.raises(DistilvoError, match=r"\*.txt: 1 files match this pattern, none of them a picture"):
+    with pytest.raises(DistilvoError, match=r"\*.txt: 1 files match this pattern, none of them an image"):
         open_sequence(tmp_path / "*.txt")
     with pytest.raises(DistilvoError, match=r"\*.png: 0 files match"):
         open_sequence(tmp_path / "*.png")
@@ -87,7 +87,7 @@ def test_video_of_variable_frame_rate(tmp_path: Path) -> None:
 
 
 class FakeDevice:
-    """A camera that gives five pictures each time it is opened; Ctrl-C comes after ``interrupt_after``."""
+    """A camera that gives five images each time it is opened; Ctrl-C comes after ``interrupt_after``."""
 
     there = True
     interrupt_after: int | None = None

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from distilvo.errors import DistilvoError
-from distilvo.sequences import Camera, open_dataset, open_sequence
-from distilvo.sequences.association import match
-from distilvo.sequences.distortion import Undistortion
+from distilvo.geometry.camera import Camera
+from distilvo.geometry.distortion import Undistortion
+from distilvo.sequences import open_dataset, open_sequence
+from distilvo.trajectory.association import poses_of_images
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "tum_fr2_desk"
 HALF = 0.5**0.5
@@ -20,7 +21,7 @@ GREY = np.zeros((480, 640), np.uint8)
 
 
 def make_tum(root: Path, name: str = "rgbd_dataset_freiburg3_walk") -> Path:
-    """Pictures at 10.0, 10.1, 10.2; poses at 10.015 and 10.19, with a quarter turn about z."""
+    """Images at 10.0, 10.1, 10.2; poses at 10.015 and 10.19, with a quarter turn about z."""
     folder = root / name
     (folder / "rgb").mkdir(parents=True)
     for k in range(3):
@@ -33,7 +34,7 @@ def make_tum(root: Path, name: str = "rgbd_dataset_freiburg3_walk") -> Path:
 
 
 def test_tum(tmp_path: Path) -> None:
-    with pytest.warns(UserWarning, match=r"1 of 3 pictures have no pose within 0.02 s and are left out"):
+    with pytest.warns(UserWarning, match=r"1 of 3 images have no pose within 0.02 s and are left out"):
         sequence = open_sequence(make_tum(tmp_path))
     assert (sequence.name, len(sequence)) == ("rgbd_dataset_freiburg3_walk", 2)
     assert sequence.camera == Camera(535.4, 539.2, 320.1, 247.6, 640, 480)
@@ -47,7 +48,7 @@ def test_tum(tmp_path: Path) -> None:
 def test_tum_without_truth_and_without_a_known_camera(tmp_path: Path) -> None:
     folder = make_tum(tmp_path, "my_desk")
     (folder / "groundtruth.txt").unlink()
-    with pytest.warns(UserWarning, match="does not tell which camera.*--intrinsics"):
+    with pytest.warns(UserWarning, match="does not name the camera.*--intrinsics"):
         sequence = open_sequence(folder)
     assert (sequence.camera, sequence.poses, len(sequence)) == (None, None, 3)
 
@@ -69,12 +70,12 @@ def test_tum_freiburg1_is_undistorted(tmp_path: Path) -> None:
     ("file", "text", "message"),
     [
         ("rgb.txt", None, "rgb.txt: cannot be read"),
-        ("rgb.txt", "# nothing\n", "rgb.txt: the file has no rows"),
+        ("rgb.txt", "# nothing\n", "rgb.txt: the file is empty"),
         ("rgb.txt", "10.0\n", "line 1: found 1 columns, expected 'timestamp filename'"),
-        ("rgb.txt", "1_0.0 rgb/0.png\n", "line 1: '1_0.0', expected a finite number"),
+        ("rgb.txt", "1_0.0 rgb/0.png\n", "line 1: column 1 is '1_0.0', expected a finite number"),
         ("rgb.txt", "10.1 rgb/1.png\n10.0 rgb/0.png\n", "line 2: time 10.0.* after 10.1"),
-        ("rgb.txt", "10.0 rgb/0.png\n10.01 rgb/8.png\n10.02 rgb/9.png\n", "8.png: no such picture; 2 of 3 are missing"),
-        ("rgb.txt", "20.0 rgb/0.png\n", "no picture within 0.02 s of a pose; pictures span 20.000 to 20.000 s, ground"),
+        ("rgb.txt", "10.0 rgb/0.png\n10.01 rgb/8.png\n10.02 rgb/9.png\n", "8.png: no such image; 2 of 3 are missing"),
+        ("rgb.txt", "20.0 rgb/0.png\n", "no image within 0.02 s of a pose; images span 20.000 to 20.000 s, ground"),
         ("groundtruth.txt", "10 1 2 3 0 0 0\n", "groundtruth.txt, line 1: found 7 columns"),
         ("groundtruth.txt", "10 1 2 3 0 0 0 2\n", "quaternion has length 2"),
         ("groundtruth.txt", "", "groundtruth.txt: the file is empty"),
@@ -93,7 +94,7 @@ def test_broken_tum(file: str, text: str | None, message: str, tmp_path: Path) -
     assert "\n" not in str(caught.value)
 
 
-def test_tum_pictures_of_another_size_do_not_get_its_lens(tmp_path: Path) -> None:
+def test_tum_images_of_another_size_do_not_get_its_intrinsics(tmp_path: Path) -> None:
     folder = make_tum(tmp_path)
     cv2.imwrite(str(folder / "rgb" / "0.png"), GREY[::2, ::2])
     with pytest.warns(UserWarning), pytest.raises(DistilvoError, match=r"320x240, but .* calibrated for 640x480"):
@@ -102,7 +103,7 @@ def test_tum_pictures_of_another_size_do_not_get_its_lens(tmp_path: Path) -> Non
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the real data are not at hand")
 def test_real_tum() -> None:
-    """The first picture's nearest row, and its quaternion as SciPy reads it."""
+    """The first image's nearest row, and its quaternion as SciPy reads it."""
     sequence = open_sequence(DATA)
     assert (len(sequence), next(sequence.frames()).shape) == (20, (480, 640, 3))
     assert sequence.camera == Camera(520.9, 521.0, 325.1, 249.7, 640, 480)
@@ -113,7 +114,7 @@ def test_real_tum() -> None:
 
 
 def make_euroc(root: Path) -> Path:
-    """Pictures at 0, 50, 100 ms; the body turned by a quarter about z at 50 ms; camera looking along the body's x."""
+    """Images at 0, 50, 100 ms; the body turned by a quarter about z at 50 ms; camera looking along the body's x."""
     mav = root / "V1_01_easy" / "mav0"
     (mav / "cam0" / "data").mkdir(parents=True)
     (mav / "state_groundtruth_estimate0").mkdir()
@@ -153,7 +154,7 @@ distortion_coefficients: [-0.16, 0.0, 0.0, 1.0e-05]
 
 def test_euroc(tmp_path: Path) -> None:
     """At 50 ms the camera is at (1, 2, 3) + Rz(90) (0.1, 0.2, 0.3) and looks along the world's y."""
-    with pytest.warns(UserWarning, match="1 of 3 pictures have no pose within 0.02 s"):
+    with pytest.warns(UserWarning, match="1 of 3 images have no pose within 0.02 s"):
         sequence = open_sequence(make_euroc(tmp_path))
     assert (sequence.name, len(sequence)) == ("V1_01_easy", 2)
     assert sequence.camera == Camera(100, 110, 80, 60, 160, 120)
@@ -181,18 +182,18 @@ def test_euroc_opens_by_any_of_its_folders(tmp_path: Path) -> None:
     [
         ("cam0/data.csv", "1403715273262142976,", "1.4e9,", "line 2: '1.4e9', expected a time in whole nanoseconds"),
         ("cam0/data.csv", ".png", ".png,x", "line 2: found 3 columns"),
-        ("cam0/data.csv", ",14", ",15", "no such picture; 2 of 2 are missing"),
+        ("cam0/data.csv", ",14", ",15", "no such image; 2 of 2 are missing"),
         ("cam0/sensor.yaml", SENSOR, "a: [", "sensor.yaml: not YAML"),
         ("cam0/sensor.yaml", SENSOR, "hello", "sensor.yaml: expected keys"),
         ("cam0/sensor.yaml", "radial-tangential", "equidistant", "with distortion equidistant, expected pinhole with"),
-        ("cam0/sensor.yaml", "[160, 120]", "[752, 480]", "the picture is 160x120, but .* 752x480"),
+        ("cam0/sensor.yaml", "[160, 120]", "[752, 480]", "the image is 160x120, but .* 752x480"),
         ("cam0/sensor.yaml", "[100.0,", "[-100.0,", "expected positive focal lengths"),
         ("cam0/sensor.yaml", "intrinsics", "numbers", "intrinsics is None, expected a list of 4 numbers"),
-        ("cam0/sensor.yaml", "-0.16", ".nan", "distortion_coefficients: 'nan', expected a finite number"),
+        ("cam0/sensor.yaml", "-0.16", ".nan", "distortion_coefficients: number 1 is 'nan', expected a finite number"),
         ("cam0/sensor.yaml", "1.0, 0.1", "-1.0, 0.1", "T_BS is not a rigid transform"),
-        ("cam0/sensor.yaml", "-0.16", "1e300", r"distortion_coefficients \[.*\] are those of no lens"),
+        ("cam0/sensor.yaml", "-0.16", "1e300", r"distortion_coefficients \[.*\] are those of no camera"),
         ("cam0/sensor.yaml", "[160, 120]", "[160.5, 120]", "resolution 160.5 120.0, expected whole pixels"),
-        ("cam0/sensor.yaml", "[100.0,", "[1e5,", "intrinsics 100000 .* for pictures of 160x120"),
+        ("cam0/sensor.yaml", "[100.0,", "[1e5,", "intrinsics 100000 .* for images of 160x120"),
         ("state_groundtruth_estimate0/data.csv", " 1,2,3,", " 1,2,1e300,", r"line 3: 1e\+300 m from the origin"),
         ("state_groundtruth_estimate0/data.csv", f"{HALF},0,0,", "1e200,0,0,", "line 3: the quaternion has length inf"),
         ("state_groundtruth_estimate0/data.csv", ", 0\n", "\n", None),
@@ -230,7 +231,7 @@ def test_nearest_pose_of_all() -> None:
     rng = np.random.default_rng(1)
     times, truth = np.sort(rng.uniform(0, 3, 200)), np.sort(rng.uniform(0, 3, 60))
     with pytest.warns(UserWarning):
-        kept, nearest = match("a", times, truth)
+        kept, nearest = poses_of_images("a", times, truth)
     distance = np.abs(times[:, None] - truth)
     np.testing.assert_array_equal(kept, np.flatnonzero(distance.min(axis=1) <= 0.02))
     np.testing.assert_array_equal(nearest, distance.argmin(axis=1)[kept])

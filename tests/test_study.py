@@ -10,16 +10,19 @@ import pytest
 import torch
 
 from conftest import make_kitti
-from distilvo.clips import motion_scale, open_store
+from distilvo.commands.study import Study
+from distilvo.data import motion_scale, open_cache
 from distilvo.errors import DistilvoError
-from distilvo.models.files import save_model
+from distilvo.files import claim_folder
+from distilvo.models.model_folder import save_model
 from distilvo.models.network import PoseNetwork
 from distilvo.models.teacher import DEMO
 from distilvo.sequences import open_dataset
-from distilvo.settings import Method
-from distilvo.study import run
-from distilvo.study.plan import Plan, Streets, read_plan
-from distilvo.study.run import run_study
+from distilvo.settings import PAPER, Method
+from distilvo.study import runner
+from distilvo.study.plan import Plan, Streets, plan_key
+from distilvo.study.plan_file import read_plan
+from distilvo.study.runner import run_study
 
 TINY = replace(
     DEMO,
@@ -55,7 +58,7 @@ blends = ["gt"]
 def teacher(kitti_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     network = PoseNetwork(TINY)
-    store = open_store(open_dataset(kitti_root), TINY.frame_format, tmp_path_factory.mktemp("cache"))
+    store = open_cache(open_dataset(kitti_root), TINY.preprocessing, tmp_path_factory.mktemp("cache"))
     network.set_motion_scale(*motion_scale(store))
     return save_model(network, tmp_path_factory.mktemp("teacher"), {})
 
@@ -78,44 +81,68 @@ def test_presets_are_what_the_paper_asks_for() -> None:
     blends = {builtin.rows[name].method.blend for name in builtin.tables["blends"]}
     assert len(blends) == len(builtin.tables["blends"]) == 8
     assert [builtin.rows[name].rate for name in builtin.tables["rates"]] == [65, 73, 80, 86, 92.95, 95, 97]
-    assert builtin.rows["aht-ail"].method == Method()
+    assert builtin.rows["aht-ail"].method == PAPER and builtin.rows["best"].method == Method()
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
-        ('title = "small"', 'title = "small', "plan.toml: .*line 2"),
+        ('title = "small"', 'title = "small', "line 2"),
+        ('title = "small"', "title = 3", "title is 3, expected to be a valid string"),
+        ('title = "small"', 'title = "small"\nworkers = 3', "workers is unknown"),
         ("rate = 60\n", "", "'rate' is missing"),
-        ('blend = "ground-truth"', 'blend = "truth"', "blend: is truth, expected one of"),
-        ('shape = "slim"', 'shape = "thin"', "row 'ours': shape is thin, expected cut or slim or nano"),
-        ("inherit = true", "inherits = true", "row 'ours': inherits is unknown"),
+        ('blend = "ground-truth"', 'blend = "truth"', "rows: gt: blend is 'truth', expected to be 'ground-truth', "),
+        ('shape = "slim"', 'shape = "thin"', "rows: ours: shape is 'thin', expected to be 'cut', 'slim', 'nano'"),
+        ("inherit = true", "inherits = true", "rows: ours: inherits is unknown"),
+        ("inherit = true", 'name = "theirs"', "rows: ours: name is unknown"),
+        ("inherit = true", "folds = 1", "row 'ours': folds is 1, expected 0, or 2 and more"),
+        ("inherit = true", "folds = true", "rows: ours: folds is True, expected to be a valid integer"),
+        ("[rows.gt]", "[rows]\nrow = 3\n[rows.gt]", "rows: row is 3, expected to be a table"),
         ('blends = ["gt"]', 'blends = ["gt", "ail"]', "nowhere described: ail"),
-        ('blends = ["gt"]', 'mixes = ["gt"]', "table 'mixes' is unknown; expected one of blends"),
+        ('blends = ["gt"]', 'mixes = ["gt"]', "tables: mixes is 'mixes', expected to be 'blends', 'hints'"),
         ("epochs = 1", "epochs = 0", "epochs: is 0, expected at least 1"),
-        ("epochs = 1", "epochs = 1.5", "recipe: epochs is 1.5, expected a whole number"),
-        ("epochs = 1", "learning_rate = nan", "recipe: learning_rate is nan, expected a number"),
+        ("epochs = 1", "epochs = 1.5", "recipe: epochs is 1.5, expected to be a valid integer"),
+        ("epochs = 1", "learning_rate = nan", "recipe: learning_rate is nan, expected to be a finite number"),
         ("epochs = 1", "epoch = 1", "recipe: epoch is unknown"),
-        ("inherit = true", 'inherit = "no"', "row 'ours': inherit is 'no', expected true or false"),
-        ("rate = 60\n", "rate = 100\n", "rate is 100, expected more than 0 and less than 100"),
+        ("inherit = true", 'inherit = "no"', "rows: ours: inherit is 'no', expected to be a valid boolean"),
+        ("rate = 60\n", "rate = 100\n", "rate: is 100, expected at least 1 and less than 100"),
+        ("rate = 60\n", 'rate = "60"\n', "rate is '60', expected to be a valid number"),
+        ("rate = 60\n", "rate = true\n", "rate is True, expected to be a valid number"),
+        ("rate = 60\n", "rate = 0.9295\n", r"is 0\.9295, .* rates are per cent; did you mean 92\.95\?"),
+        ("inherit = true", "rate = 0.6", r"row 'ours': rate: is 0\.6, .* did you mean 60\?"),
+        ("[tables]", '[curve]\nrow = "gt"\nrates = [70, 0.8]\n[tables]', r"is 0\.8, .* did you mean 80\?"),
         ("seeds = [0, 1]", "seeds = [0, -1]", r"seeds: is \[0, -1\], expected different numbers"),
         ("seeds = [0, 1]", "seeds = [1, 1]", r"seeds: is \[1, 1\], expected different numbers"),
-        ("seeds = [0, 1]", "seeds = []", r"seeds: is \[\], expected a list of numbers"),
-        ("seeds = [0, 1]", "seeds = [0, 1]\ndropout = 1.5", "dropout: is 1.5, expected 0 or more"),
-        ('test = ["03"]', 'test = "03"', "sequences: test: is '03', expected a list of names"),
+        ("seeds = [0, 1]", "seeds = [0, true]", "seeds: 1 is True, expected to be a valid integer"),
+        ("seeds = [0, 1]", "seeds = []", r"seeds is \[\], expected to have at least 1 item; see"),
+        ("seeds = [0, 1]", "seeds = [0, 1]\ndropout = 1.5", "dropout is 1.5, expected to be less than 1"),
+        ('test = ["03"]', 'test = "03"', "sequences: test is '03', expected to be a list"),
+        ('test = ["03"]', "test = [3]", "sequences: test: 0 is 3, expected to be a valid string"),
         ('test = ["03"]', 'test = ["02"]', "sequences: 02 is in train and in test; expected others"),
+        ('[sequences]\ntrain = ["00", "01", "02"]\ntest = ["03"]', "", r"expected either \[streets\] or \[sequences\]"),
+        ("[sequences]", "[streets]\ntrain = 1\ntest = 1\nframes = 9\n[sequences]", "expected either"),
         (
             "[sequences]",
             "[streets]\ntrain = 0\ntest = 1\nframes = 9\n[sequences]",
-            "streets: train 0, test 1, frames 9",
+            "streets: train is 0, expected to be",
+        ),
+        (
+            "[sequences]",
+            "[streets]\ntrain = 1\ntest = 1\nframes = 1\n[sequences]",
+            "streets: frames is 1, expected to be",
         ),
         ("[tables]", '[curve]\nrow = "ail"\nrates = [70]\n[tables]', "curve has a row that is nowhere described: ail"),
         ('title = "small"', 'like = "\\u0000"', "is no preset"),
         ('title = "small"', 'like = "paper"', "'paper' is no preset"),
+        ('title = "small"', "like = " + "[" * 300 + "]" * 300, "is no preset"),
+        ('title = "small"', "title = " + "[" * 300 + "]" * 300, "recursion limit exceeded"),
+        ('title = "small"', "title = 0x" + "f" * 5000, "Exceeds the limit"),
     ],
 )
-def test_a_wrong_plan_is_one_clear_line(old: str, new: str, said: str, tmp_path: Path) -> None:
-    with pytest.raises(DistilvoError, match=said):
+def test_a_wrong_plan_is_one_clear_line(old: str, new: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(DistilvoError, match=rf"plan\.toml: .*{message}") as error:
         plan(tmp_path, SMALL.replace(old, new))
+    assert "\n" not in str(error.value) and "see docs/study.md" in str(error.value)
 
 
 def test_a_study_of_nothing() -> None:
@@ -145,17 +172,31 @@ def test_study_goes_on_cell_by_cell(
     assert again | {"train_s": 0} == before | {"train_s": 0}  # made again, as it was
     assert all(path.stat().st_mtime_ns == time for path, time in kept.items() if path != first)
     with pytest.raises(DistilvoError, match="row 'ours' was made with other settings"):
-        run_study(plan(tmp_path, SMALL.replace("inherit = true", "")), out, kitti_root, teacher)
+        run_study(plan(tmp_path, SMALL.replace("inherit = true", "")), out, kitti_root, teacher, workers=1)
 
 
-def test_study_says_what_data_it_wants(kitti_root: Path, teacher: Path, tmp_path: Path) -> None:
+def test_data_that_do_not_fit_the_plan(kitti_root: Path, teacher: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (tmp_path / "small.toml").write_text(SMALL)
     with pytest.raises(DistilvoError, match="names sequences; expected --data"):
-        run_study(plan(tmp_path), tmp_path / "out", None, teacher)
+        Study(plan=str(tmp_path / "small.toml"), out=out, teacher=teacher).run()
     with pytest.raises(DistilvoError, match="renders its own streets; leave --data out"):
-        run_study(read_plan("builtin"), tmp_path / "out", kitti_root, teacher)
+        Study(plan="builtin", out=out, data=kitti_root, teacher=teacher).run()
+    assert not out.exists()  # it is free for another try
     absent = plan(tmp_path, SMALL.replace('"02"]', '"12"]'))
     with pytest.raises(DistilvoError, match="has no sequence 12"):
-        run_study(absent, tmp_path / "out", kitti_root, teacher)
+        run_study(absent, out, kitti_root, teacher, workers=1)
+
+
+def test_a_study_goes_on_with_the_same_settings_only(kitti_root: Path, teacher: Path, tmp_path: Path) -> None:
+    path, out = tmp_path / "plan.toml", tmp_path / "out"
+    path.write_text(SMALL)
+    settings = {"plan": plan_key(read_plan(str(path))), "data": str(kitti_root), "teacher": str(teacher)}
+    claim_folder(out, "study", settings)
+    claim_folder(out, "study", settings | {"plan": plan_key(plan(tmp_path, SMALL.replace("[0, 1]", "[0, 1, 2]")))})
+    path.write_text(SMALL.replace("epochs = 1", "epochs = 2"))
+    with pytest.raises(DistilvoError, match=r"a run with other settings \(plan: "):
+        Study(plan=str(path), out=out, data=kitti_root, teacher=teacher).run()
 
 
 def test_kitti_preset_in_miniature(teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +209,7 @@ def test_kitti_preset_in_miniature(teacher: Path, tmp_path: Path, monkeypatch: p
     rows = {name: replace(preset.rows[name], rate=50 + 5 * i) for i, name in enumerate(names)}
     tables = {"blends": ("ground-truth", "laplace"), "literature": ("ground-truth", "fitnets", "aht-ail")}
     made = replace(preset, recipe=short, teacher=short, fold_teacher=short, rows=rows, tables=tables, seeds=(0,))
-    monkeypatch.setattr(run, "latencies_ms", lambda files: [1.0 + index for index in range(len(files))])
+    monkeypatch.setattr(runner, "latencies_ms", lambda files: [1.0 + index for index in range(len(files))])
     run_study(made, tmp_path / "out", tmp_path / "kitti", teacher, workers=1)
     cells = json.loads((tmp_path / "out" / "study.json").read_text())
     assert [cell["row"] for cell in cells] == list(names)

@@ -15,11 +15,11 @@ import sys
 class Missing:
     def find_spec(self, name, path=None, target=None):
         if name in (
-            "torch", "accelerate", "matplotlib", "numba", "onnx", "onnxscript", "plotly", "rerun", "safetensors"
+            "jinja2", "torch", "matplotlib", "numba", "onnx", "onnxscript", "plotly", "rerun", "safetensors"
         ):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Missing())
-from distilvo.cli import main
+from distilvo.commands.main import main
 sys.argv = ["distilvo", *sys.argv[1:]]
 main()
 """
@@ -32,8 +32,8 @@ def without_extras(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    folder = tmp_path / "pictures"
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
     folder.mkdir()
     for index in range(4):
         grey = np.random.default_rng(index).integers(0, 256, (60, 180), dtype=np.uint8)
@@ -41,11 +41,11 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_source_is_tracked_and_checked(pictures: Path, tmp_path: Path) -> None:
-    done = without_extras("track", pictures, "--model", MODEL, "--out", tmp_path / "out")
+def test_a_source_is_tracked_and_checked(images: Path, tmp_path: Path) -> None:
+    done = without_extras("track", images, "--model", MODEL, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert len((tmp_path / "out" / "trajectory.tum").read_text().splitlines()) == 4
-    done = without_extras("check", pictures, "--model", MODEL)
+    done = without_extras("check", images, "--model", MODEL)
     assert "4" in done.stdout and "Traceback" not in done.stderr
 
 
@@ -65,8 +65,8 @@ def test_other_verbs_say_what_to_install(verb: tuple[str, ...], tmp_path: Path) 
 
 
 @pytest.mark.parametrize("how", [("--view",), ("--record", "run.rrd")])
-def test_watching_says_what_to_install(how: tuple[str, ...], pictures: Path, tmp_path: Path) -> None:
-    done = without_extras("track", pictures, "--model", MODEL, "--out", tmp_path / "out", *how)
+def test_watching_says_what_to_install(how: tuple[str, ...], images: Path, tmp_path: Path) -> None:
+    done = without_extras("track", images, "--model", MODEL, "--out", tmp_path / "out", *how)
     assert done.returncode == 2
     assert done.stderr == "distilvo: --view and --record need rerun: pip install 'distilvo[view]'\n"
     assert not (tmp_path / "out").exists()

@@ -9,17 +9,19 @@ import numpy as np
 import pytest
 import torch
 
-from distilvo import training
-from distilvo.clips import Clips, FrameStore, motion_scale, open_store
+from distilvo.data import Clips, FrameCache, motion_scale, open_cache
+from distilvo.data.augmentation import exposed
+from distilvo.distill import checkpoint, trainer
+from distilvo.distill.batches import Batches
 from distilvo.distill.task import Supervised
+from distilvo.distill.trainer import TrainingSettings, train
 from distilvo.errors import DistilvoError
+from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.models.network import PoseNetwork
 from distilvo.models.teacher import DEMO
-from distilvo.recipes import train_supervised
+from distilvo.pipeline.recipes import train_supervised
 from distilvo.sequences import open_dataset
-from distilvo.sequences.frame_format import FrameFormat
 from distilvo.settings import Recipe
-from distilvo.training import TrainingSettings, train
 
 TINY = replace(
     DEMO,
@@ -33,11 +35,11 @@ RECIPE = Recipe(epochs=2, clip_length=3, batch_size=4)
 
 
 @pytest.fixture(scope="module")
-def store(kitti_root: Path, tmp_path_factory: pytest.TempPathFactory) -> FrameStore:
-    return open_store(open_dataset(kitti_root), FrameFormat((48, 160), 1), tmp_path_factory.mktemp("cache"))
+def store(kitti_root: Path, tmp_path_factory: pytest.TempPathFactory) -> FrameCache:
+    return open_cache(open_dataset(kitti_root), Preprocessing((48, 160), 1), tmp_path_factory.mktemp("cache"))
 
 
-def make(store: FrameStore) -> PoseNetwork:
+def make(store: FrameCache) -> PoseNetwork:
     torch.manual_seed(0)
     network = PoseNetwork(TINY)
     network.set_motion_scale(*motion_scale(store))
@@ -53,12 +55,12 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 
 def test_store_is_decoded_once(kitti_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    form = FrameFormat((48, 160), 1)
-    first = open_store(open_dataset(kitti_root), form, tmp_path)
+    form = Preprocessing((48, 160), 1)
+    first = open_cache(open_dataset(kitti_root), form, tmp_path)
     assert first.frames.shape == (80, 1, 48, 160)
     assert first.motions.shape == (76, 6)
-    monkeypatch.setattr(FrameFormat, "apply", None)  # decoding again would fail
-    again = open_store(open_dataset(kitti_root), form, tmp_path)
+    monkeypatch.setattr(Preprocessing, "apply", None)  # decoding again would fail
+    again = open_cache(open_dataset(kitti_root), form, tmp_path)
     assert np.array_equal(first.frames, again.frames)
 
 
@@ -66,15 +68,15 @@ def test_store_needs_poses(kitti_root: Path, tmp_path: Path) -> None:
     sequences = open_dataset(kitti_root)
     sequences[1].poses = None
     with pytest.raises(DistilvoError, match="01: no ground-truth poses"):
-        open_store(sequences, FrameFormat((48, 160), 1), tmp_path)
+        open_cache(sequences, Preprocessing((48, 160), 1), tmp_path)
     with pytest.raises(DistilvoError, match="no sequences"):
-        open_store([], FrameFormat((48, 160), 1), tmp_path)
+        open_cache([], Preprocessing((48, 160), 1), tmp_path)
 
 
 def test_interrupted_decoding_leaves_nothing_that_looks_whole(
     kitti_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    form, apply, calls = FrameFormat((48, 160), 1), FrameFormat.apply, []
+    form, apply, calls = Preprocessing((48, 160), 1), Preprocessing.apply, []
 
     def interrupted(*arguments: object) -> object:
         calls.append(1)
@@ -82,37 +84,40 @@ def test_interrupted_decoding_leaves_nothing_that_looks_whole(
             raise KeyboardInterrupt
         return apply(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(FrameFormat, "apply", interrupted)
+    monkeypatch.setattr(Preprocessing, "apply", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        open_store(open_dataset(kitti_root), form, tmp_path)
+        open_cache(open_dataset(kitti_root), form, tmp_path)
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".lock"]
-    monkeypatch.setattr(FrameFormat, "apply", apply)
-    assert len(open_store(open_dataset(kitti_root), form, tmp_path).frames) == 80
+    monkeypatch.setattr(Preprocessing, "apply", apply)
+    assert len(open_cache(open_dataset(kitti_root), form, tmp_path).frames) == 80
 
 
-def test_clips_pair_frames_with_their_motions(store: FrameStore) -> None:
-    clips = Clips(store, 3, 4, seed=0)
+def test_clips_pair_frames_with_their_motions(store: FrameCache) -> None:
+    clips = Clips(store, RECIPE)
     true = {drive.first: store.drive_motions(index) for index, drive in enumerate(store.drives)}
-    found = 0
+    count = 0
     for batch in clips.epoch(5):
         assert batch.inputs.shape == (4, 4, 1, 48, 160)
         for target in batch.targets:  # each clip's motions stand side by side in exactly one drive
             hits = [(m[k : k + 3] == target.numpy()).all() for m in true.values() for k in range(len(m) - 2)]
-            found += sum(hits)
+            count += sum(hits)
             assert sum(hits) == 1
-    assert found == 4 * len(clips)
+    assert count == 4 * len(clips)
 
 
-def test_epochs_are_repeatable_and_differ(store: FrameStore) -> None:
-    clips = Clips(store, 3, 4, seed=0)
+def test_epochs_are_repeatable_and_differ(store: FrameCache) -> None:
+    clips = Clips(store, RECIPE)
     first, again, later = (next(clips.epoch(number)) for number in (0, 0, 1))
     assert torch.equal(first.inputs, again.inputs)
     assert not torch.equal(first.targets, later.targets)
     assert torch.equal(list(clips.epoch(0))[2].inputs, next(clips.epoch(0, start=2)).inputs)
 
 
-def test_mirrored_clips_turn_the_other_way(store: FrameStore) -> None:
-    plain, mirrored = Clips(store, 3, 24, seed=0), Clips(store, 3, 24, seed=0, mirror=True)
+def test_mirrored_clips_turn_the_other_way(store: FrameCache) -> None:
+    plain, mirrored = (
+        Clips(store, replace(RECIPE, batch_size=24)),
+        Clips(store, replace(RECIPE, batch_size=24, mirror=True)),
+    )
     a, b = next(plain.epoch(0)), next(mirrored.epoch(0))
     flipped = [not torch.equal(x, y) for x, y in zip(a.targets, b.targets, strict=True)]
     assert 0 < sum(flipped) < 24
@@ -122,7 +127,7 @@ def test_mirrored_clips_turn_the_other_way(store: FrameStore) -> None:
         assert torch.equal(b.targets[k, :, 2], a.targets[k, :, 2])
 
 
-def test_motion_scale_by_hand(store: FrameStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_motion_scale_by_hand(store: FrameCache, monkeypatch: pytest.MonkeyPatch) -> None:
     motions = np.zeros((4, 6), np.float32)
     motions[:, 2] = [0, 2, 0, 2]  # mean 1, distance from it 1
     motions[:, 4] = [0.04, -0.04, 0.04, -0.04]
@@ -133,24 +138,22 @@ def test_motion_scale_by_hand(store: FrameStore, monkeypatch: pytest.MonkeyPatch
     assert scale.tolist() == pytest.approx([1, 1, 1, 0.05, 0.05, 0.05])  # sqrt(0.03^2 + 0.04^2)
 
 
-def test_training_from_given_weights(store: FrameStore, tmp_path: Path) -> None:
-    first, _ = train_supervised(TINY, store, RECIPE, tmp_path / "a", "first")
+def test_training_from_given_weights(store: FrameCache, tmp_path: Path) -> None:
+    first, _ = train_supervised(TINY, store, RECIPE, tmp_path / "a")
     recipe = replace(RECIPE, epochs=1, learning_rate=1e-9, seed=7)
-    again, _ = train_supervised(TINY, store, recipe, tmp_path / "b", "again", init=first)
+    again, _ = train_supervised(TINY, store, recipe, tmp_path / "b", init=first)
     names = [name for name, _ in first.named_parameters()]
     assert all(torch.allclose(first.get_parameter(n), again.get_parameter(n), atol=1e-5) for n in names)
 
 
-def test_too_little_data_is_said(store: FrameStore) -> None:
+def test_too_little_data_is_said(store: FrameCache) -> None:
     with pytest.raises(DistilvoError, match="24 clips of 4 frames in 4 sequences; expected at least one batch of 25"):
-        Clips(store, 3, 25, seed=0)
+        Clips(store, replace(RECIPE, batch_size=25))
 
 
-def test_training_learns(store: FrameStore, tmp_path: Path) -> None:
+def test_training_learns(store: FrameCache, tmp_path: Path) -> None:
     architecture = replace(TINY, lstm=(), dropout=0.0)
-    network, curve = train_supervised(
-        architecture, store, replace(RECIPE, epochs=30, learning_rate=5e-3), tmp_path, "t"
-    )
+    network, curve = train_supervised(architecture, store, replace(RECIPE, epochs=30, learning_rate=5e-3), tmp_path)
     losses = [loss for _, loss in curve]
     assert sum(losses[-10:]) < 0.5 * sum(losses[:10])
     assert torch.tensor([1e-39]).mul(1).item() > 0  # denormal numbers are as they were
@@ -158,14 +161,14 @@ def test_training_learns(store: FrameStore, tmp_path: Path) -> None:
 
 
 def test_resumed_training_is_the_same_training(
-    store: FrameStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: FrameCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = TrainingSettings(steps=8, warmup=2)
-    clips = Clips(store, 3, 4, seed=0)
+    batches = Batches(Clips(store, RECIPE))
     whole = make(store)
-    curve = train(Supervised(whole, whole.scale), clips, settings, tmp_path / "a", "whole")
+    curve = train(Supervised(whole, whole.scale), batches, settings, tmp_path / "a", "whole")
 
-    real_step, steps = training._step, []
+    real_step, steps = trainer._step, []
 
     def step(*arguments: object) -> float:
         if len(steps) == 5:
@@ -173,50 +176,73 @@ def test_resumed_training_is_the_same_training(
         steps.append(1)
         return real_step(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(training, "CHECKPOINT_EVERY_S", 0.0)
-    monkeypatch.setattr(training, "_step", step)
+    monkeypatch.setattr(checkpoint, "EVERY_S", 0.0)
+    monkeypatch.setattr(trainer, "_step", step)
     with pytest.raises(KeyboardInterrupt):
-        train(Supervised(network := make(store), network.scale), clips, settings, tmp_path / "b", "killed")
-    monkeypatch.setattr(training, "_step", real_step)
+        train(Supervised(network := make(store), network.scale), batches, settings, tmp_path / "b", "killed")
+    monkeypatch.setattr(trainer, "_step", real_step)
     resumed = make(store)
-    assert train(Supervised(resumed, resumed.scale), clips, settings, tmp_path / "b", "resumed") == curve
+    assert train(Supervised(resumed, resumed.scale), batches, settings, tmp_path / "b", "resumed") == curve
     assert same(weights(resumed), weights(whole))
 
 
-def test_precisions_can_follow_each_other(store: FrameStore, tmp_path: Path) -> None:
+def test_precisions_can_follow_each_other(store: FrameCache, tmp_path: Path) -> None:
     for precision in ("bf16", "no"):
-        network, _ = train_supervised(
-            TINY, store, replace(RECIPE, precision=precision), tmp_path / precision, precision
-        )
+        network, _ = train_supervised(TINY, store, replace(RECIPE, precision=precision), tmp_path / precision)
         assert all(parameter.dtype == torch.float32 for parameter in network.parameters())
 
 
 def test_finished_training_is_only_read_back(
-    store: FrameStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: FrameCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, _ = train_supervised(TINY, store, RECIPE, tmp_path, "first")
-    monkeypatch.setattr(training, "_step", None)  # a further step would fail
-    again, _ = train_supervised(TINY, store, RECIPE, tmp_path, "again")
+    first, _ = train_supervised(TINY, store, RECIPE, tmp_path)
+    monkeypatch.setattr(trainer, "_step", None)  # a further step would fail
+    again, _ = train_supervised(TINY, store, RECIPE, tmp_path)
     assert same(weights(first), weights(again))
 
 
-def test_broken_and_foreign_checkpoints(store: FrameStore, tmp_path: Path) -> None:
-    train_supervised(TINY, store, RECIPE, tmp_path, "t")
-    for recipe in (replace(RECIPE, learning_rate=1.0), replace(RECIPE, seed=3), replace(RECIPE, mirror=True)):
+def test_broken_and_foreign_checkpoints(store: FrameCache, tmp_path: Path) -> None:
+    train_supervised(TINY, store, RECIPE, tmp_path)
+    for recipe in (
+        replace(RECIPE, learning_rate=1.0),
+        replace(RECIPE, seed=3),
+        replace(RECIPE, mirror=True),
+        replace(RECIPE, exposure_gain=0.1),
+    ):
         with pytest.raises(DistilvoError, match="other settings"):
-            train_supervised(TINY, store, recipe, tmp_path, "t")
+            train_supervised(TINY, store, recipe, tmp_path)
     with pytest.raises(DistilvoError, match="other settings, data or network"):
-        train_supervised(replace(TINY, fc=(9,)), store, RECIPE, tmp_path, "t")
+        train_supervised(replace(TINY, fc=(9,)), store, RECIPE, tmp_path)
     path = tmp_path / "supervised.safetensors"
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(DistilvoError, match="not a whole checkpoint"):
-        train_supervised(TINY, store, RECIPE, tmp_path, "t")
+        train_supervised(TINY, store, RECIPE, tmp_path)
 
 
-def test_diverging_training_is_said(store: FrameStore, tmp_path: Path) -> None:
+def test_diverging_training_is_said(store: FrameCache, tmp_path: Path) -> None:
     network = make(store)
     with torch.no_grad():
         network.fc[0][0].bias.fill_(float("nan"))
     with pytest.raises(DistilvoError, match="loss became nan"):
-        train(Supervised(network, network.scale), Clips(store, 3, 4, 0), TrainingSettings(2), tmp_path / "c", "t")
+        train(
+            Supervised(network, network.scale), Batches(Clips(store, RECIPE)), TrainingSettings(2), tmp_path / "c", "t"
+        )
     assert not (tmp_path / "c").exists()
+
+
+def test_every_augmentation_is_a_setting(store: FrameCache) -> None:
+    """With none of them clips are the frames of the cache; each of them gives another key."""
+    off = replace(RECIPE, exposure_gain=0.0, exposure_offset=0.0)
+    for batch in Clips(store, off).epoch(0):
+        for clip, pairs in zip(batch.inputs, batch.index, strict=True):
+            drive = int(pairs[0]) // 19  # of 20 frames each
+            first = int(pairs[0]) + drive
+            assert np.array_equal(clip.numpy(), store.frames[first : first + 4])
+    recipes = (off, RECIPE, *(replace(off, **{name: 1}) for name in ("mirror", "exposure_gain", "exposure_offset")))
+    assert len({Clips(store, recipe).key for recipe in recipes}) == 5
+
+
+def test_exposure_by_hand() -> None:
+    light = torch.tensor([1.0, -2.0]).reshape(2, 1, 1, 1, 1, 1)  # n = 1, m = -2
+    exposed_clip = exposed(torch.tensor([0.0, 100.0, 250.0]).reshape(1, 1, 1, 1, 3), light, gain=0.2, offset=15.0)
+    assert exposed_clip.flatten().tolist() == pytest.approx([0.0, 90.0, 255.0])  # 1.2 x - 30, within 0 to 255

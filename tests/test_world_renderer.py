@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from distilvo.errors import DistilvoError
-from distilvo.world.lens import Lens, sample_lens, shutter_flow
 from distilvo.world.lighting import Light, sample_light
 from distilvo.world.mesh import TEXTURES, Mesh
 from distilvo.world.renderer import Renderer
+from distilvo.world.sensor import SensorModel, sample_sensor, shutter_flow
 from distilvo.world.textures import CUTOUT, TEXTURE_VARIANTS, TextureSet, pack, texture_set
 
 SIZE = (48, 64)
@@ -27,19 +27,19 @@ LIGHT = Light(
 )  # fmt: skip
 
 
-def picture(rgb: tuple[int, int, int], alpha: int = 255) -> NDArray[np.uint8]:
+def image(rgb: tuple[int, int, int], alpha: int = 255) -> NDArray[np.uint8]:
     return np.full((16, 16, 4), (*rgb, alpha), np.uint8)
 
 
 @pytest.fixture(scope="module")
 def textures() -> TextureSet:
     """Flat colours: road is red over green, sign has a transparent left half, gravel a fine checkerboard."""
-    pictures = {name: picture((200, 200, 200)) for name in TEXTURES}
-    pictures["road"][:8, :, :3], pictures["road"][8:, :, :3] = (200, 0, 0), (0, 200, 0)
-    pictures["sign"][:, :8, 3] = 0
-    pictures["gravel"][..., :3] = 255 * (np.indices((16, 16)).sum(0) % 2)[..., None]
-    pictures["shop"], pictures["roof"] = picture((200, 0, 0)), picture((0, 0, 200))
-    return pack(pictures)
+    images = {name: image((200, 200, 200)) for name in TEXTURES}
+    images["road"][:8, :, :3], images["road"][8:, :, :3] = (200, 0, 0), (0, 200, 0)
+    images["sign"][:, :8, 3] = 0
+    images["gravel"][..., :3] = 255 * (np.indices((16, 16)).sum(0) % 2)[..., None]
+    images["shop"], images["roof"] = image((200, 0, 0)), image((0, 0, 200))
+    return pack(images)
 
 
 def quads(corners: object, texture: str = "white", uv: object = ((0, 1), (1, 1), (1, 0), (0, 0))) -> Mesh:
@@ -274,9 +274,9 @@ def test_texture_sets_are_complete_kept_and_differ() -> None:
 
 
 def test_pyramid_ends_in_the_mean_and_keeps_foliage_colour() -> None:
-    leaf = picture((40, 120, 40))
+    leaf = image((40, 120, 40))
     leaf[:, ::2] = 0  # transparent black must not darken the leaves that remain
-    packed = pack({"tree0": leaf, "roof": picture((10, 20, 30))})
+    packed = pack({"tree0": leaf, "roof": image((10, 20, 30))})
     last = packed.texels[packed.offsets[0, packed.sizes[0, 2]]]
     assert abs(int(last) & 0xFFFF - 40) <= 1 and abs((int(last) >> 48) - 128) <= 1
     assert packed.sizes.tolist() == [[4, 4, 4], [4, 4, 4]]
@@ -298,27 +298,27 @@ def test_impossible_light_is_refused() -> None:
         replace(LIGHT, saturation=1.5)
 
 
-PLAIN = Lens(
+PLAIN = SensorModel(
     seed=1, gain=(), tint=(1.0, 1.0, 1.0), vignetting=0.0, defocus=0.0, shutter=0.0, read_noise=0.0, shot_noise=0.0
 )
 GREY = np.full((96, 320, 3), 100, np.uint8)
 
 
-def test_perfect_lens_changes_nothing() -> None:
+def test_perfect_sensor_changes_nothing() -> None:
     frame = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     np.testing.assert_array_equal(PLAIN.apply(frame, 3), frame)
-    with pytest.raises(DistilvoError, match="lens"):
+    with pytest.raises(DistilvoError, match="sensor"):
         PLAIN.apply(frame[..., 0], 3)
 
 
 def test_noise_has_the_stated_strength_and_repeats_per_index() -> None:
-    lens = replace(PLAIN, read_noise=3.0, shot_noise=0.16)  # sqrt(9 + 16) = 5 at brightness 100
-    first = lens.apply(GREY, 0)
+    sensor = replace(PLAIN, read_noise=3.0, shot_noise=0.16)  # sqrt(9 + 16) = 5 at brightness 100
+    first = sensor.apply(GREY, 0)
     assert first.astype(float).std() == pytest.approx(5.0, rel=0.03)
     assert first.astype(float).mean() == pytest.approx(100.0, abs=0.1)
-    np.testing.assert_array_equal(lens.apply(GREY, 0), first)
-    assert (lens.apply(GREY, 1) != first).mean() > 0.8
-    assert (replace(lens, seed=2).apply(GREY, 0) != first).mean() > 0.8
+    np.testing.assert_array_equal(sensor.apply(GREY, 0), first)
+    assert (sensor.apply(GREY, 1) != first).mean() > 0.8
+    assert (replace(sensor, seed=2).apply(GREY, 0) != first).mean() > 0.8
 
 
 def test_vignetting_and_exposure() -> None:
@@ -352,8 +352,8 @@ def test_shutter_flow_of_known_motions() -> None:
 
 
 @given(st.integers(0, 2**32))
-def test_sampled_lens_is_sound(seed: int) -> None:
-    lens = sample_lens(np.random.default_rng(seed))
-    assert lens == sample_lens(np.random.default_rng(seed))
-    assert all(0.8 < lens.brightness(k) < 1.25 for k in range(0, 200, 7))
-    assert 60 < lens.apply(GREY, 0).mean() < 130
+def test_sampled_sensor_is_sound(seed: int) -> None:
+    sensor = sample_sensor(np.random.default_rng(seed))
+    assert sensor == sample_sensor(np.random.default_rng(seed))
+    assert all(0.8 < sensor.brightness(k) < 1.25 for k in range(0, 200, 7))
+    assert 60 < sensor.apply(GREY, 0).mean() < 130

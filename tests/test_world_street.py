@@ -1,4 +1,4 @@
-"""The built-in street: is the drive plausible, and do the pictures show the motion that is stated?"""
+"""The built-in street: is the drive plausible, and do the images show the motion that is stated?"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from distilvo.errors import DistilvoError
 from distilvo.world.street import Street, make_street, make_street_along
-from distilvo.world.write import write_street
+from distilvo.world.street_writer import write_street
 
 SMALL = (48, 160)
 MEDIUM = (96, 320)
@@ -85,7 +85,7 @@ def test_some_drives_stop_and_go_and_some_turn_a_corner() -> None:
     assert min(crawls) < 6.0 < 10.0 < max(crawls)
 
 
-def test_intrinsics_are_about_those_of_kitti_and_scale_with_the_picture() -> None:
+def test_intrinsics_are_about_those_of_kitti_and_scale_with_the_image() -> None:
     small, medium = drive(3).intrinsics, drive(3, MEDIUM).intrinsics
     np.testing.assert_allclose(medium[0, 0], 2 * small[0, 0])
     np.testing.assert_allclose(medium[1, 1], 2 * small[1, 1])
@@ -95,7 +95,7 @@ def test_intrinsics_are_about_those_of_kitti_and_scale_with_the_picture() -> Non
     np.testing.assert_array_equal(drive(3).poses, drive(3, MEDIUM).poses)
 
 
-# --- the pictures ------------------------------------------------------------------------------------------------
+# --- the images ------------------------------------------------------------------------------------------------
 
 
 def test_the_same_seed_gives_the_same_bytes_in_any_order() -> None:
@@ -108,7 +108,7 @@ def test_the_same_seed_gives_the_same_bytes_in_any_order() -> None:
 
 
 def assert_way_is_free(street: Street, frames: range, ahead: int = 4) -> None:
-    """From each picture the camera's place a little later must be in plain sight."""
+    """From each image the camera's place a little later must be in plain sight."""
     height, width = street.size
     checked = 0
     for index in frames:
@@ -130,7 +130,7 @@ def test_nothing_stands_in_the_way(seed: int) -> None:
 
 
 def test_the_road_lies_under_the_camera() -> None:
-    """The lowest picture row looks at ground that is as far below the camera as cameras are mounted: 1.5 to 1.8 m."""
+    """The lowest image row looks at ground that is as far below the camera as cameras are mounted: 1.5 to 1.8 m."""
     heights = []
     for seed in range(8):
         street = drive(seed)
@@ -146,7 +146,7 @@ def test_the_road_lies_under_the_camera() -> None:
 
 
 def estimated_motion(street: Street, index: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """Rotation and direction of travel between two pictures, from tracked corners and the essential matrix."""
+    """Rotation and direction of travel between two images, from tracked corners and the essential matrix."""
     first, second = (cv2.cvtColor(street.render(i), cv2.COLOR_RGB2GRAY) for i in (index, index + 1))
     points = cv2.goodFeaturesToTrack(first, 500, 0.005, 5)
     if points is None or len(points) < 30:
@@ -170,16 +170,16 @@ def tracking_errors(street: Street, frames: range) -> tuple[np.ndarray, np.ndarr
     for index in frames:
         truth = np.linalg.inv(street.poses[index]) @ street.poses[index + 1]
         distance = float(np.linalg.norm(truth[:3, 3]))
-        found = estimated_motion(street, index) if distance > 0.2 else None
-        if found is not None:
-            rotation, direction = found
+        motion = estimated_motion(street, index) if distance > 0.2 else None
+        if motion is not None:
+            rotation, direction = motion
             off = np.degrees(np.arccos(np.clip(direction @ truth[:3, 3] / distance, -1.0, 1.0)))
             rows.append((angle(rotation.T @ truth[:3, :3]), off, angle(truth[:3, :3])))
     return tuple(np.array(rows).T)  # type: ignore[return-value]
 
 
 def test_corner_tracking_finds_the_stated_motion() -> None:
-    """An independent tool sees in the pictures the motion that the poses state, in bends as well."""
+    """An independent tool sees in the images the motion that the poses state, in bends as well."""
     rows = [tracking_errors(drive(seed, MEDIUM), range(0, 98, 5)) for seed in (0, 3, 7, 9)]
     rotation, direction, turned = (np.concatenate(column) for column in zip(*rows, strict=True))
     assert len(rotation) > 50 and (turned > 1.5).sum() >= 5
@@ -231,8 +231,8 @@ def test_a_written_street_reads_back(tmp_path: Path) -> None:
     folder = write_street(street, tmp_path, "07", lambda: ticks.append(1))
     assert folder == tmp_path / "sequences" / "07" and len(ticks) == 6
     assert sorted(p.name for p in (folder / "image_2").iterdir()) == [f"{i:06d}.png" for i in range(6)]
-    picture = cv2.cvtColor(cv2.imread(str(folder / "image_2" / "000003.png")), cv2.COLOR_BGR2RGB)
-    np.testing.assert_array_equal(picture, street.render(3))
+    image = cv2.cvtColor(cv2.imread(str(folder / "image_2" / "000003.png")), cv2.COLOR_BGR2RGB)
+    np.testing.assert_array_equal(image, street.render(3))
     rows = np.loadtxt(tmp_path / "poses" / "07.txt").reshape(6, 3, 4)
     np.testing.assert_allclose(rows, street.poses[:, :3], atol=1e-9)
     np.testing.assert_allclose(np.loadtxt(folder / "times.txt"), street.times)
@@ -265,7 +265,7 @@ def test_a_sequence_name_must_be_a_plain_folder(tmp_path: Path, name: str) -> No
         write_street(drive(0), tmp_path, name)
 
 
-def test_impossible_wishes_are_refused() -> None:
+def test_impossible_arguments_are_refused() -> None:
     with pytest.raises(DistilvoError, match="at least 2"):
         make_street(0, 1)
     with pytest.raises(DistilvoError, match="at least two"):

@@ -9,44 +9,50 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from distilvo.clips import open_store as open_store
+    from distilvo.data import open_cache as open_cache
     from distilvo.errors import DistilvoError as DistilvoError
-    from distilvo.evaluation import evaluate as evaluate
-    from distilvo.evaluation import network_motions as network_motions
-    from distilvo.export import export_onnx as export_onnx
-    from distilvo.models.files import load_model as load_model
-    from distilvo.models.files import save_model as save_model
+    from distilvo.geometry.camera import Camera as Camera
+    from distilvo.geometry.preprocessing import Preprocessing as Preprocessing
+    from distilvo.models.model_folder import load_model as load_model
+    from distilvo.models.model_folder import save_model as save_model
+    from distilvo.models.onnx_export import export_onnx as export_onnx
     from distilvo.models.student import student_architecture as student_architecture
     from distilvo.models.teacher import SHIPPED_TEACHER as SHIPPED_TEACHER
     from distilvo.models.teacher import teacher_architecture as teacher_architecture
-    from distilvo.recipes import distil as distil
-    from distilvo.recipes import train_supervised as train_supervised
+    from distilvo.pipeline.evaluation import evaluate as evaluate
+    from distilvo.pipeline.evaluation import network_motions as network_motions
+    from distilvo.pipeline.recipes import distill_student as distill_student
+    from distilvo.pipeline.recipes import train_supervised as train_supervised
     from distilvo.runtime import Tracker as Tracker
     from distilvo.sequences import open_dataset as open_dataset
     from distilvo.sequences import open_sequence as open_sequence
-    from distilvo.sequences.frame_format import FrameFormat as FrameFormat
+    from distilvo.settings import PAPER as PAPER
+    from distilvo.settings import Method as Method
     from distilvo.settings import Recipe as Recipe
 
 __version__ = "0.2.0.dev0"
 
 _HOME = {
+    "Camera": "geometry.camera",
     "DistilvoError": "errors",
-    "FrameFormat": "sequences.frame_format",
+    "Method": "settings",
+    "PAPER": "settings",
+    "Preprocessing": "geometry.preprocessing",
     "Recipe": "settings",
     "SHIPPED_TEACHER": "models.teacher",
     "Tracker": "runtime",
-    "distil": "recipes",
-    "evaluate": "evaluation",
-    "export_onnx": "export",
-    "load_model": "models.files",
-    "network_motions": "evaluation",
+    "distill_student": "pipeline.recipes",
+    "evaluate": "pipeline.evaluation",
+    "export_onnx": "models.onnx_export",
+    "load_model": "models.model_folder",
+    "network_motions": "pipeline.evaluation",
+    "open_cache": "data",
     "open_dataset": "sequences",
     "open_sequence": "sequences",
-    "open_store": "clips",
-    "save_model": "models.files",
+    "save_model": "models.model_folder",
     "student_architecture": "models.student",
     "teacher_architecture": "models.teacher",
-    "train_supervised": "recipes",
+    "train_supervised": "pipeline.recipes",
 }
 
 __all__ = list(_HOME)
@@ -56,3 +62,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'distilvo' has no attribute {name!r}")
     return getattr(import_module(f"distilvo.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,5 +1,5 @@
 """``python -m distilvo``."""
 
-from distilvo.cli import main
+from distilvo.commands.main import main
 
 main()

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder; on success it takes the name ``path``, on failure it is removed.
 
-    What processes that were killed have left of ``path`` is removed first.
+    Temporary files of ``path`` that killed processes left behind are removed first.
 
     Raises:
         DistilvoError: the disk is full or the folder cannot be written.
@@ -37,44 +37,42 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise _cannot_write(path, error) from error
     finally:
-        with suppress(OSError):  # it would hide what went wrong
+        with suppress(OSError):  # a second error would hide the first
             temporary.unlink(missing_ok=True)
 
 
-def _cannot_write(path: Path, error: OSError) -> DistilvoError:
-    return DistilvoError(
-        f"{path}: cannot be written ({error.strerror or error}); free some space or choose another --out"
-    )
+def _cannot_write(path: Path, error: Exception) -> DistilvoError:
+    reason = getattr(error, "strerror", None) or error
+    return DistilvoError(f"{path}: cannot be written ({reason}); free some space or choose another --out")
 
 
 @contextmanager
 def exclusive(path: Path, while_waiting: str) -> Iterator[None]:
-    """Hold a lock that other processes wait for; the system gives it back when its owner ends, however it ends.
-
-    Where there are no such locks (Windows, some network file systems) several may go in at once.
+    """Hold a lock that other processes wait for; it is free again when its owner ends, however it ends.
 
     Args:
-        path: of the lock's file, which stays behind, empty.
-        while_waiting: what to tell the user where another process holds it.
+        path: of the lock's file, an empty one that may stay behind.
+        while_waiting: note for the user where another process holds it.
 
     Raises:
         DistilvoError: the file cannot be written.
     """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("ab")
-    except OSError as error:
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            warnings.warn(while_waiting, stacklevel=3)
+            lock.acquire()
+    except (OSError, NotImplementedError) as error:  # the latter where a file system has no locks
         raise _cannot_write(path, error) from error
-    with file:
-        with suppress(ImportError, OSError):
-            import fcntl
-
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                warnings.warn(while_waiting, stacklevel=3)
-                fcntl.flock(file, fcntl.LOCK_EX)
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def reserve(path: Path) -> None:
@@ -99,7 +97,7 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: object) -> None:
     """Write JSON that people can read, in one piece; NaN is refused, since JSON has none."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
@@ -132,11 +130,11 @@ def read_json(path: Path) -> Any:
         raise DistilvoError(f"{path}: not JSON ({error}); expected a file that distilvo wrote") from None
 
 
-def claim_folder(folder: Path, kind: str, settings: dict[str, Any]) -> Path:
-    """Make an output folder ours, or come back to it; a folder of other content is never written into.
+def claim_folder(folder: Path, kind: str, settings: Mapping[str, object]) -> Path:
+    """Claim an output folder: a new one, or that of an interrupted run with the same settings, which then goes on.
 
-    A file ``distilvo.json`` inside names what the folder is and the settings it was begun with: the same settings go on
-    where an interrupted run stopped. Of several processes one claims it for all.
+    The file ``distilvo.json`` in it holds the kind of the run and its settings. Nothing is ever written into a folder
+    with other content. Of several processes one claims the folder for all.
 
     Raises:
         DistilvoError: the folder holds something else, or a run with other settings.
@@ -145,14 +143,14 @@ def claim_folder(folder: Path, kind: str, settings: dict[str, Any]) -> Path:
     return folder
 
 
-def _claim(folder: Path, kind: str, settings: dict[str, Any]) -> None:
+def _claim(folder: Path, kind: str, settings: Mapping[str, object]) -> None:
     marker = folder / "distilvo.json"
     claim = json.loads(json.dumps({"kind": kind, "settings": settings}))
     if marker.exists():
-        found = read_json(marker)
-        if found != claim:
+        owner = read_json(marker)
+        if owner != claim:
             raise DistilvoError(
-                f"{folder}: holds {_difference(found, claim)}; choose another --out or remove the folder"
+                f"{folder}: holds {_difference(owner, claim)}; choose another --out or remove the folder"
             )
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DistilvoError(f"{folder}: exists and was not made by 'distilvo {kind}'; choose another --out")
@@ -160,11 +158,11 @@ def _claim(folder: Path, kind: str, settings: dict[str, Any]) -> None:
         write_json(marker, claim)
 
 
-def _difference(found: Any, claim: dict[str, Any]) -> str:
-    if not isinstance(found, dict) or found.get("kind") != claim["kind"]:
-        kind = found.get("kind") if isinstance(found, dict) else None
+def _difference(owner: Any, claim: dict[str, Any]) -> str:
+    if not isinstance(owner, dict) or owner.get("kind") != claim["kind"]:
+        kind = owner.get("kind") if isinstance(owner, dict) else None
         return f"a run of '{kind}', not of '{claim['kind']}'"
-    before, now = found.get("settings", {}), claim["settings"]
+    before, now = owner.get("settings", {}), claim["settings"]
     changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     return (
         "a run with other settings ("
@@ -175,14 +173,14 @@ def _difference(found: Any, claim: dict[str, Any]) -> str:
 
 def _remove_litter(path: Path) -> None:
     name = re.compile(rf"\.{re.escape(path.name)}\.(\d+)\.part")
-    with suppress(OSError):  # it is a courtesy: whether the folder can be used shows when it is written to
+    with suppress(OSError):  # tidying only: a folder that cannot be used is an error when it is written to
         for file in path.parent.iterdir():
-            if (found := name.fullmatch(file.name)) and not _lives(int(found[1])):
+            if (litter := name.fullmatch(file.name)) and not _lives(int(litter[1])):
                 file.unlink()
 
 
 def _lives(process: int) -> bool:
-    if os.name != "posix":  # elsewhere signal 0 does not just ask
+    if os.name != "posix":  # on Windows signal 0 is Ctrl-C
         return True
     try:
         os.kill(process, 0)

@@ -1,6 +1,6 @@
-"""Several processes that train as one, as ``torchrun`` or ``accelerate launch`` start them; alone, all of this is free.
+"""Several processes that train as one, as ``torchrun`` starts them; alone, all of this is free.
 
-A process is known by its rank. Rank 0 does what is done once, writes every file and shows every line. Short exchanges
+Each process has a rank. Rank 0 does what is done once, writes every file and prints every line. Short exchanges
 in the middle of a training have a limit of ``TIMEOUT``; waiting for rank 0 to decode frames, or for the last one in a
 teacher pass, has none. Torch is imported when processes meet, not before.
 """
@@ -186,7 +186,7 @@ def part() -> None:
 
 @contextmanager
 def team() -> Iterator[None]:
-    """Meet, work, and part; where another process is lost, or all are told to end (SIGTERM), say so in one line.
+    """Meet, work, and part; where another process is lost, or all get SIGTERM, that is one line.
 
     Raises:
         DistilvoError: it happened.
@@ -208,7 +208,7 @@ def team() -> Iterator[None]:
 
 
 def speaks() -> bool:
-    """Whether this process is the one to show why all of them end: the first that asks."""
+    """Whether this process shows why all of them end: the first one that calls this."""
     if size() == 1:
         return True
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # this process ends anyway
@@ -240,7 +240,7 @@ def _tells_of_loss(error: RuntimeError) -> bool:
 
 def _lost() -> DistilvoError:
     return DistilvoError(
-        f"rank {rank()} of {size()}: another process was lost (out of memory?), or all were told to end; "
+        f"rank {rank()} of {size()}: another process was lost (out of memory?), or all got SIGTERM; "
         "the same command goes on from the last checkpoint, with fewer or more processes too"
     )
 

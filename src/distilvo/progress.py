@@ -28,13 +28,13 @@ _silent = False
 
 
 def silence() -> None:
-    """Show nothing from this process: another one tells how far the whole is."""
+    """Show nothing from this process: another one shows the progress of the whole."""
     global _silent
     _silent = True
 
 
 class Bar(Protocol):
-    """What a running task tells of itself."""
+    """Progress of a running task."""
 
     def advance(self, count: int = 1, note: str = "") -> None:
         """``count`` more are done; ``note`` is shown behind them."""
@@ -42,7 +42,7 @@ class Bar(Protocol):
 
 @contextmanager
 def progress(label: str, total: int, done: int = 0) -> Iterator[Bar]:
-    """Show how far a task of ``total`` parts is; 0 where nobody knows, as with a live camera."""
+    """Show how far a task of ``total`` parts is; 0 where the number is not known, as with a live camera."""
     if _silent or console.quiet:
         yield _NoBar()
         return

@@ -1,4 +1,4 @@
-"""What a run can be told. Plain data, so that the command line need not wait for torch."""
+"""Settings of a run, as plain data: the command line shows its help without torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Blend = Literal[
 ]
 Hint = Literal["none", "plain", "attentive"]
 Schedule = Literal["two-stage", "joint"]
-Trusting = Literal["paper", "clipped", "quantile", "rank"]
+Trusting = Literal["paper", "quantile", "rank"]
 Shape = Literal["cut", "slim", "nano", "small", "base"]
 """Of a student: its teacher with layers taken away, with narrow layers, or one of those made for speed."""
 
@@ -24,6 +24,11 @@ SourceKind = Literal["kitti", "kitti-raw", "malaga", "tum", "euroc", "folder", "
 Alignment = Literal["none", "first", "scale", "se3", "sim3", "scale_of_sim3"]
 Aligning = Literal["paper", "none", "first", "scale", "se3", "sim3", "scale_of_sim3"]
 RpeUnit = Literal["frames", "m", "s"]
+
+
+def _expect(right: bool, name: str, value: object, expected: str) -> None:
+    if not right:
+        raise DistilvoError(f"{name.replace('_', '-')}: is {value}, expected {expected}")
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,9 @@ class Recipe:
         learning_rate: of Adam, at its highest.
         precision: ``no`` for 32-bit floats, ``bf16`` for mixed precision.
         seed: of weights, order of clips and dropout.
-        mirror: flip half of the clips left to right; a teacher is asked about the flipped frames too.
+        mirror: flip half of the clips left to right; a teacher is run on the flipped frames too.
+        exposure_gain: clips get another brightness, by a normal factor of this standard deviation about 1.
+        exposure_offset: and are shifted by a normal number of grey levels of this standard deviation.
     """
 
     epochs: int = 3
@@ -47,8 +54,12 @@ class Recipe:
     precision: Precision = "no"
     seed: int = 0
     mirror: bool = False
+    exposure_gain: float = 0.2
+    exposure_offset: float = 15.0
 
     def __post_init__(self) -> None:
+        for name in ("exposure_gain", "exposure_offset"):
+            _expect(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "0 or more")
         for name in ("epochs", "clip_length", "batch_size"):
             _expect(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         _expect(0 < self.learning_rate < math.inf, "learning_rate", self.learning_rate, "a positive number")
@@ -58,19 +69,16 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Method:
-    """How a student is distilled; the defaults are the paper's own method.
+    """How a student is distilled; the defaults did best in ``distilvo study``, ``PAPER`` is the paper's method.
 
     Attributes:
         blend: how ground truth and imitation of the output are blended (Section 3.2).
         hint: imitation of a hidden layer: none, plain (HT) or attentive (AHT, Section 3.3).
-        schedule: first the hints, then the output with what the hints trained frozen; or both at once.
-        trust: how the teacher's error becomes trust: as in the paper, or with a robust eta.
+        schedule: both at once (joint); or first the hints, then the output with what the hints trained frozen.
+        trust: how the teacher's error becomes trust: as in the paper, with a robust eta (quantile), or by rank.
         separate: trust translation and rotation each by its own error.
-        folds: measure the teacher's error with so many teachers, each on data that it was not trained on; 0 for the
-            teacher's own error.
         alpha: weight of the ground truth, the rest is imitation.
-        freeze: leave what the hints trained as it is when the output is trained after them, as the paper does.
-        hint_share: share of the steps that go to the hints, where they come first.
+        freeze: leave what the hints trained as it is when the output is trained after them (two-stage).
         hint_weight: weight of the hints, where both are trained at once.
         hint_layer: the teacher's, by module path; its last FC layer in front of the branches where not given.
         guided_layer: the student's, by module path; its last FC layer in front of the branches where not given.
@@ -79,26 +87,26 @@ class Method:
 
     blend: Blend = "attentive"
     hint: Hint = "attentive"
-    schedule: Schedule = "two-stage"
-    trust: Trusting = "paper"
-    separate: bool = False
-    folds: int = 0
+    schedule: Schedule = "joint"
+    trust: Trusting = "quantile"
+    separate: bool = True
     alpha: float = 0.5
     freeze: bool = True
-    hint_share: float = 0.5
     hint_weight: float = 0.1
     hint_layer: str | None = None
     guided_layer: str | None = None
-    inherit: bool = False
+    inherit: bool = True
 
     def __post_init__(self) -> None:
         for name, kind in (("blend", Blend), ("hint", Hint), ("schedule", Schedule), ("trust", Trusting)):
             value = getattr(self, name)
             _expect(value in get_args(kind), name, value, "one of " + ", ".join(get_args(kind)))
         _expect(0 <= self.alpha <= 1, "alpha", self.alpha, "0 to 1")
-        _expect(0 < self.hint_share < 1, "hint_share", self.hint_share, "more than 0 and less than 1")
         _expect(self.hint_weight > 0, "hint_weight", self.hint_weight, "more than 0")
-        _expect(self.folds == 0 or self.folds >= 2, "folds", self.folds, "0, or 2 and more")
+
+
+PAPER = Method(schedule="two-stage", trust="paper", separate=False, inherit=False)
+"""The paper's own: attentive hints, then attentive imitation with what the hints trained frozen (Section 3.3)."""
 
 
 @dataclass(frozen=True)
@@ -142,24 +150,19 @@ class Scoring:
         return "1 frame" if (self.delta, self.unit) == (1, "frames") else f"{self.delta:g} {self.unit}"
 
 
-def _expect(right: bool, name: str, found: object, expected: str) -> None:
-    if not right:
-        raise DistilvoError(f"{name.replace('_', '-')}: is {found}, expected {expected}")
-
-
 @dataclass(frozen=True)
 class DemoSettings:
     """What the demo does; the defaults take about 10 minutes on two cores.
 
     Attributes:
         from_scratch: train the teacher too, instead of taking the shipped one (at most 40 minutes more).
-        train_streets: streets to distil on.
+        train_streets: streets to distill on.
         train_frames: frames in each of them.
         test_streets: held-out streets.
         test_frames: frames in each of them.
         rate: at least so many per cent of the teacher's parameters go.
         student: how both students are trained.
-        method: how one of them is distilled; by default what did best in ``distilvo study``, not the paper's own.
+        method: how one of them is distilled.
         teacher_streets: streets that a teacher from scratch is trained on, beside those of the student.
         teacher: how a teacher from scratch is trained.
     """
@@ -171,8 +174,6 @@ class DemoSettings:
     test_frames: int = 200
     rate: float = 92.95
     student: Recipe = field(default_factory=Recipe)
-    method: Method = field(
-        default_factory=lambda: Method(schedule="joint", trust="quantile", separate=True, inherit=True)
-    )
+    method: Method = field(default_factory=Method)
     teacher_streets: int = 400
     teacher: Recipe = field(default_factory=lambda: Recipe(epochs=8, batch_size=16, mirror=True))

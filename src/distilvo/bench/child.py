@@ -2,8 +2,8 @@
 
     python -m distilvo.bench.child KIND PATH THREADS
 
-imports what the model needs, loads it, takes a picture to its first pose and says so on a line; then follows a few more
-pictures and prints its peak of resident memory, bytes. Interpreter and imports count in both.
+imports what the model needs, loads it, computes the first pose and prints a line; then it runs on a few more images and
+prints its peak of resident memory, bytes. Interpreter and imports count in both.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from pathlib import Path
 from distilvo.errors import DistilvoError
 
 MORE_STEPS = 5
-PICTURE = (376, 1241)
+IMAGE = (376, 1241)
 
 
 def start(kind: str, path: Path, threads: int) -> tuple[float, float | None]:
     """Seconds from a process's start to its first pose, and its peak of resident memory in bytes.
 
-    The memory is None where the system does not tell.
+    The memory is None where the system does not measure it.
 
     Raises:
         DistilvoError: the process failed.
@@ -33,33 +33,33 @@ def start(kind: str, path: Path, threads: int) -> tuple[float, float | None]:
         assert process.stdout is not None
         first = process.stdout.readline()
         seconds = time.perf_counter() - begin
-        rest, said = process.communicate()
+        output, errors = process.communicate()
     if process.returncode or not first:
-        reason = said.strip().splitlines()[-1] if said.strip() else "out of memory?"
+        reason = errors.strip().splitlines()[-1] if errors.strip() else "out of memory?"
         raise DistilvoError(f"{path}: a process that loads it ended with status {process.returncode} ({reason})")
-    return seconds, float(rest) if rest.strip() else None
+    return seconds, float(output) if output.strip() else None
 
 
 def main() -> None:
-    """Of the child."""
-    from distilvo.bench.engines import noise
-    from distilvo.bench.kinds import open_engine
+    """What the process does that ``start`` starts."""
+    from distilvo.bench.engine_kinds import open_engine
+    from distilvo.bench.latency import noise
 
     kind, path, threads = sys.argv[1:]
     track = open_engine(kind, Path(path)).tracker(int(threads), None)
-    picture = noise(PICTURE)
-    track(picture)
+    image = noise(IMAGE)
+    track(image)
     print("first pose", flush=True)
     for _ in range(MORE_STEPS):
-        track(picture)
+        track(image)
     print(_peak_bytes() or "")
 
 
 def _peak_bytes() -> int | None:
     status = Path("/proc/self/status")
     if status.exists():  # Linux; there ru_maxrss would count the parent's memory too
-        found = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
-        return 1024 * int(found[0].split()[1]) if found else None
+        peaks = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
+        return 1024 * int(peaks[0].split()[1]) if peaks else None
     try:
         import resource
     except ImportError:  # Windows

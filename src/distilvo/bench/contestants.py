@@ -1,4 +1,4 @@
-"""Which models take part, and what is known of each without running a clock."""
+"""Which models take part in a benchmark, and the properties of each that need no clock."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
+from distilvo.bench.engine_kinds import open_engine
 from distilvo.bench.engines import Engine
-from distilvo.bench.kinds import open_engine
 from distilvo.bench.macs import onnx_macs, torch_macs
-from distilvo.bench.onnx_file import read_weights
 from distilvo.errors import DistilvoError
 
 TEACHERS = {"teacher": "paper", "paper": "paper", "demo": "demo"}
@@ -23,12 +22,12 @@ class Contestant:
     Attributes:
         name: of the model, for people.
         runtime: onnxruntime, torch eager or OpenCV.
-        kind: of engine, with ``path`` what ``open_engine`` takes.
+        kind: of engine; ``open_engine`` takes it together with ``path``.
         path: the file or folder that is loaded.
-        parameters: trained values.
+        parameters: number of trained parameters; None where the ONNX file does not say it.
         macs: of one step; None where there is no such count.
-        file_bytes: of the weights' file.
-        precision: fp32, fp16 or int8; empty where there are no weights.
+        file_bytes: size of the file that holds the weights.
+        precision: fp32 or int8; None where the ONNX file does not say it, empty where there are no weights.
         note: what else a reader must know.
     """
 
@@ -36,10 +35,10 @@ class Contestant:
     runtime: str
     kind: str
     path: Path
-    parameters: int
+    parameters: int | None
     macs: int | None
     file_bytes: int
-    precision: str = "fp32"
+    precision: str | None = "fp32"
     note: str = ""
 
     @property
@@ -48,11 +47,17 @@ class Contestant:
         return open_engine(self.kind, self.path)
 
 
-def gather(models: tuple[Path, ...], against: str | None, rivals: bool, scratch: Path) -> list[list[Contestant]]:
-    """Each model's contestants, the reference's first; ``scratch`` takes what has to be exported.
+def gather(models: tuple[Path, ...], against: str | None, baselines: bool, scratch: Path) -> list[list[Contestant]]:
+    """The contestants of each model, those of the reference first.
+
+    Args:
+        models: model folders and ONNX files.
+        against: the reference: a model, or a teacher by name; the first model where not given.
+        baselines: add a classical tracker and DeepVO.
+        scratch: folder for exported files.
 
     Raises:
-        DistilvoError: nothing is given, or something is no model.
+        DistilvoError: there are no models, or one cannot be loaded.
     """
     if not models:
         raise DistilvoError("bench: nothing to measure; give one or more model folders or ONNX files")
@@ -64,7 +69,7 @@ def gather(models: tuple[Path, ...], against: str | None, rivals: bool, scratch:
     groups += [_open(model, scratch) for model in models]
     keys = ([] if len(groups) == len(models) else [str(against)]) + [str(model) for model in models]
     groups = _apart(groups, keys)
-    return groups + ([[_klt()], [_deepvo()]] if rivals else [])
+    return groups + ([[_klt()], [_deepvo()]] if baselines else [])
 
 
 def _open(model: Path, scratch: Path) -> list[Contestant]:
@@ -72,7 +77,7 @@ def _open(model: Path, scratch: Path) -> list[Contestant]:
 
 
 def _reference(against: str, scratch: Path) -> list[Contestant]:
-    """A model, or a teacher by name: the shipped one for demo, else one with random weights."""
+    """A model, or a teacher by name: ``demo`` is the shipped one, ``paper`` has random weights."""
     if Path(against).exists() or against not in TEACHERS:
         if not Path(against).exists():
             raise DistilvoError(f"--against {against}: no such model; expected a folder, an ONNX file, paper or demo")
@@ -80,7 +85,7 @@ def _reference(against: str, scratch: Path) -> list[Contestant]:
     _need_torch(f"--against {against}")
     import torch
 
-    from distilvo.models.files import save_model
+    from distilvo.models.model_folder import save_model
     from distilvo.models.teacher import SHIPPED_TEACHER, teacher
 
     if TEACHERS[against] == "demo":
@@ -92,49 +97,80 @@ def _reference(against: str, scratch: Path) -> list[Contestant]:
 
 
 def _onnx(path: Path, name: str) -> Contestant:
-    from distilvo.runtime import StepModel
+    from distilvo.models.step_model import StepModel
 
     if not path.is_file():
         raise DistilvoError(f"{path}: no such file; expected an ONNX file that 'distilvo export' wrote")
-    StepModel(path)  # a clear line where it is none
-    weights = read_weights(path)
-    size = path.stat().st_size
-    return Contestant(name, "onnxruntime", "onnx", path, weights.parameters, onnx_macs(path), size, weights.precision)
+    model = StepModel(path)
+    return Contestant(
+        name=name,
+        runtime="onnxruntime",
+        kind="onnx",
+        path=path,
+        parameters=model.parameters,
+        macs=onnx_macs(path),
+        file_bytes=path.stat().st_size,
+        precision=model.precision,
+    )
 
 
 def _folder(model: Path, scratch: Path) -> list[Contestant]:
-    """In ONNX Runtime, exported anew since the model may have been trained on, and in eager PyTorch."""
+    """A model folder in ONNX Runtime and in eager PyTorch.
+
+    It is exported again: the ONNX file in the folder may be older than the weights.
+    """
     _need_torch(str(model))
     import torch
 
-    from distilvo.export import export_onnx
-    from distilvo.models.files import load_model
+    from distilvo.models.model_folder import load_model
+    from distilvo.models.onnx_export import export_onnx
 
     network, config = load_model(model)
-    form = network.architecture.frame_format
-    frames = torch.randint(0, 256, (3, form.channels, *form.size), dtype=torch.uint8)
+    frames = torch.randint(0, 256, (3, network.preprocessing.channels, *network.preprocessing.size), dtype=torch.uint8)
     path = scratch / f"{len(list(scratch.iterdir()))}.onnx"
     export_onnx(network, config, path, frames)
-    name, parameters = model.resolve().name, sum(p.numel() for p in network.parameters())
-    size = (model / "model.safetensors").stat().st_size
-    eager = Contestant(name, "torch eager", "torch", model, parameters, torch_macs(network), size)
-    return [replace(_onnx(path, name), parameters=parameters), eager]
+    name = model.resolve().name
+    eager = Contestant(
+        name=name,
+        runtime="torch eager",
+        kind="torch",
+        path=model,
+        parameters=sum(p.numel() for p in network.parameters()),
+        macs=torch_macs(network),
+        file_bytes=(model / "model.safetensors").stat().st_size,
+    )
+    return [_onnx(path, name), eager]
 
 
 def _klt() -> Contestant:
-    note = "from the decoded picture, unscaled; step lengths are not known to it"
-    return Contestant("KLT + essential matrix (OpenCV)", "OpenCV", "klt", Path(), 0, None, 0, "", note)
+    return Contestant(
+        name="KLT + essential matrix (OpenCV)",
+        runtime="OpenCV",
+        kind="klt",
+        path=Path(),
+        parameters=0,
+        macs=None,
+        file_bytes=0,
+        precision="",
+        note="from the decoded image, unscaled; it does not measure the length of a step",
+    )
 
 
 def _deepvo() -> Contestant:
-    _need_torch("--rivals")
-    from distilvo.bench.rivals import full_deepvo
+    _need_torch("--baselines")
+    from distilvo.bench.deepvo import full_deepvo
 
     network = full_deepvo()
     parameters = sum(p.numel() for p in network.parameters())
-    note = "random weights, drawn rather than read; file size is that of float32"
     return Contestant(
-        "DeepVO", "torch eager", "deepvo", Path(), parameters, torch_macs(network), 4 * parameters, note=note
+        name="DeepVO",
+        runtime="torch eager",
+        kind="deepvo",
+        path=Path(),
+        parameters=parameters,
+        macs=torch_macs(network),
+        file_bytes=4 * parameters,
+        note="random weights, made in memory rather than read; the file size is that of float32",
     )
 
 
@@ -149,13 +185,13 @@ def _file_name(path: Path) -> str:
 
 
 def _apart(groups: list[list[Contestant]], keys: list[str]) -> list[list[Contestant]]:
-    """Names that occur twice give way to what was typed, numbered where that too is the same."""
+    """Make names unique: a name that occurs twice becomes what the user typed, numbered where that occurs twice too."""
     names = Counter(rows[0].name for rows in groups)
     typed = [key if names[rows[0].name] > 1 else rows[0].name for rows, key in zip(groups, keys, strict=True)]
-    seen: Counter[str] = Counter()
+    uses: Counter[str] = Counter()
     result = []
     for rows, name in zip(groups, typed, strict=True):
-        seen[name] += 1
-        unique = name if seen[name] == 1 else f"{name} ({seen[name]})"
+        uses[name] += 1
+        unique = name if uses[name] == 1 else f"{name} ({uses[name]})"
         result.append([replace(row, name=unique) for row in rows])
     return result

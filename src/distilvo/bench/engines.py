@@ -1,31 +1,48 @@
-"""The ways in which a model is run: what is timed, and what the child processes of ``bench.child`` do."""
+"""The ways to run a model: what is timed, here and in the processes of ``bench.child``."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from distilvo.bench.timing import Step
+from distilvo.bench.latency import Step, noise, onnx_step
 
 if TYPE_CHECKING:
-    from distilvo.sequences.base import Camera, Frame
+    from torch import Tensor
 
-Track = Callable[["Frame"], object]
-"""Takes a camera's picture, (H, W) uint8, to the pose."""
+    from distilvo.geometry.camera import Camera, Frame
+    from distilvo.geometry.preprocessing import Preprocessing
+
+FrameToPose = Callable[["Frame"], object]
+"""Takes a camera's image, (H, W) uint8, and computes the pose."""
+
+
+class StepNetwork(Protocol):
+    """A torch network that runs frame by frame, as ``models.network.PoseNetwork`` does."""
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Size and channels of its frames."""
+
+    def start(self, frame: Tensor) -> tuple[Tensor, ...]:
+        """The state after the first frame, (1, C, H, W) of 0..255."""
+
+    def step(self, frame: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The motion since the last frame, (1, 6), and the next state."""
 
 
 class Engine(Protocol):
-    """A model in a runtime; loaded anew by each call."""
+    """A model in a runtime; each call loads it anew."""
 
     def stepper(self, threads: int) -> Step:
-        """One step from a frame that is decoded and scaled already."""
+        """One step, from a decoded and scaled frame to the motion."""
 
-    def tracker(self, threads: int, camera: Camera | None) -> Track:
-        """From a camera's picture to the pose."""
+    def tracker(self, threads: int, camera: Camera | None) -> FrameToPose:
+        """From a camera's image to the pose."""
 
 
 class OnnxEngine:
@@ -35,28 +52,24 @@ class OnnxEngine:
         self._path = path
 
     def stepper(self, threads: int) -> Step:
-        from distilvo.runtime import StepModel
+        return onnx_step(self._path, threads)
 
-        model = StepModel(self._path, threads)
-        frame = noise((model.channels, *model.size))
-        return lambda: model.step(frame)
-
-    def tracker(self, threads: int, camera: Camera | None) -> Track:
+    def tracker(self, threads: int, camera: Camera | None) -> FrameToPose:
         from distilvo.runtime import Tracker
 
         tracker, clock = Tracker(self._path, camera, threads), itertools.count()
-        return lambda picture: tracker.step(picture, next(clock))
+        return lambda image: tracker.step(image, next(clock))
 
 
 class TorchEngine:
-    """A model folder in eager PyTorch; ``torch.set_num_threads`` holds for the whole process."""
+    """A model folder in eager PyTorch. ``torch.set_num_threads`` applies to the whole process."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def load(self) -> Any:
-        """A network with ``architecture``, ``start(frame)`` and ``step(frame, state)``."""
-        from distilvo.models.files import load_model
+    def load(self) -> StepNetwork:
+        """The network."""
+        from distilvo.models.model_folder import load_model
 
         return load_model(self._path)[0]
 
@@ -64,38 +77,37 @@ class TorchEngine:
         import torch
 
         network = self.load()
-        form = network.architecture.frame_format
-        frame = torch.from_numpy(noise((form.channels, *form.size)))[None]
+        frame = torch.from_numpy(noise((network.preprocessing.channels, *network.preprocessing.size)))[None]
         run = _stream(network, threads)
         return lambda: run(frame)
 
-    def tracker(self, threads: int, camera: Camera | None) -> Track:
+    def tracker(self, threads: int, camera: Camera | None) -> FrameToPose:
         import torch
 
-        from distilvo import poses
+        from distilvo.geometry import se3
 
         network = self.load()
-        form, run = network.architecture.frame_format, _stream(network, threads)
+        preprocessing, run = network.preprocessing, _stream(network, threads)
         pose = np.eye(4)
 
-        def track(picture: Frame) -> object:
+        def track(image: Frame) -> object:
             nonlocal pose
-            motion = run(torch.from_numpy(form.apply(picture, camera))[None])
-            pose = pose @ poses.matrices_from_motions(motion.numpy()[0])
+            motion = run(torch.from_numpy(preprocessing.apply(image, camera))[None])
+            pose = pose @ se3.matrices_from_motions(motion.numpy()[0])
             return pose
 
         return track
 
 
-def _stream(network: Any, threads: int) -> Callable[[Any], Any]:
-    """Steps a network through frames, and keeps its state."""
+def _stream(network: StepNetwork, threads: int) -> Callable[[Tensor], Tensor]:
+    """A function that runs the network on one frame after the other, and keeps its state."""
     import torch
 
     torch.set_num_threads(threads)
-    state: Any = None
+    state: tuple[Tensor, ...] | None = None
 
     @torch.inference_mode()
-    def run(frame: Any) -> Any:
+    def run(frame: Tensor) -> Tensor:
         nonlocal state
         if state is None:
             state = network.start(frame)
@@ -103,9 +115,3 @@ def _stream(network: Any, threads: int) -> Callable[[Any], Any]:
         return motion
 
     return run
-
-
-def noise(shape: tuple[int, ...]) -> Frame:
-    """Grey values without order, uint8, always the same; from arithmetic alone, so that a child imports no more."""
-    count = np.arange(int(np.prod(shape)), dtype=np.uint64)
-    return (count * np.uint64(2654435761) >> np.uint64(13)).astype(np.uint8).reshape(shape)

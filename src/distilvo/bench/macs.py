@@ -1,7 +1,7 @@
 """Multiply-accumulate operations (MACs) of one step: of convolutions, matrix products and LSTM layers.
 
-Counted where they run: from the shapes that ONNX Runtime's profile tells, or from torch's own counter. What is added,
-compared or averaged elsewhere does not count; batch norm, activations and biases neither, as is the custom.
+They are counted while the model runs: from the shapes in ONNX Runtime's profile, or by torch's own counter. As is
+usual, nothing else counts: no sums, comparisons, averages, batch norm, activations or biases.
 """
 
 from __future__ import annotations
@@ -11,10 +11,14 @@ import tempfile
 import warnings
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from distilvo.bench.engines import StepNetwork
 
 Shape = list[int]
 
@@ -33,7 +37,7 @@ def onnx_macs(path: Path) -> int:
     """MACs of one run of an ONNX file; free dimensions are taken as 1. The ``onnx`` package is not needed."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 3
-    # As written: fused and prepacked nodes hide their shapes.
+    # The graph runs as it is in the file: fused and prepacked nodes hide their shapes.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.add_session_config_entry("session.disable_prepacking", "1")
     with tempfile.TemporaryDirectory() as folder:
@@ -48,16 +52,15 @@ def onnx_macs(path: Path) -> int:
     )
 
 
-def torch_macs(network: Any) -> int:
-    """MACs of one step of a network with ``architecture``, ``start(frame)`` and ``step(frame, state)``."""
+def torch_macs(network: StepNetwork) -> int:
+    """MACs of one step of a torch network."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    form = network.architecture.frame_format
-    frame = torch.zeros(1, form.channels, *form.size)
+    frame = torch.zeros(1, network.preprocessing.channels, *network.preprocessing.size)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the switch warns about GPUs
-        # oneDNN has an LSTM in one piece, which the counter does not know.
+        # oneDNN runs an LSTM as one operation, which the counter does not count.
         with torch.backends.mkldnn.flags(enabled=False):
             state = network.start(frame)
             with FlopCounterMode(display=False) as counter:
@@ -65,7 +68,7 @@ def torch_macs(network: Any) -> int:
     return int(counter.get_total_flops()) // 2  # it counts a multiplication and an addition as two
 
 
-def _zeros(value: Any) -> np.ndarray[Any, Any]:
+def _zeros(value: onnxruntime.NodeArg) -> NDArray[Any]:
     shape = [size if isinstance(size, int) else 1 for size in value.shape]
     return np.zeros(shape, _DTYPES.get(value.type, np.int64))
 

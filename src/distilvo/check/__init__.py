@@ -1,7 +1,7 @@
-"""What a source of frames holds, and whether it can be used."""
+"""Checks of a source of frames: what it holds, and whether it can be used."""
 
-from distilvo.check.poses import PoseCheck
-from distilvo.check.result import CheckResult, Finding
-from distilvo.check.run import check, check_source, run_check
+from distilvo.check.check_result import CheckFinding, CheckResult
+from distilvo.check.pose_check import PoseCheck
+from distilvo.check.source_check import check, check_source
 
-__all__ = ["CheckResult", "Finding", "PoseCheck", "check", "check_source", "run_check"]
+__all__ = ["CheckFinding", "CheckResult", "PoseCheck", "check", "check_source"]

@@ -1,5 +1,6 @@
-"""How the camera turned between two pictures: KLT tracks, then the essential matrix, or a turn alone where nearly all
-corners follow one.
+"""The rotation of the camera between two images, from corners that are tracked by KLT.
+
+Where nearly all corners follow a rotation without translation, it is fitted to them; else the essential matrix is used.
 """
 
 from __future__ import annotations
@@ -9,17 +10,17 @@ import math
 import cv2
 import numpy as np
 
-from distilvo.poses import Floats, rotation_angle
-from distilvo.sequences import Camera, Frame
+from distilvo.geometry.camera import Camera, Frame
+from distilvo.geometry.se3 import Floats, rotation_angle
 
 _FEWEST_CORNERS = 30
 _RESIDUAL_PX = 0.5
-# Where so many corners follow a turn alone there is no parallax to speak of, and no essential matrix.
+# If this share of the corners follows a rotation alone, there is hardly any parallax and no essential matrix.
 _TURN_ALONE = 0.9
 
 
-def picture_rotation(first: Frame, second: Frame, camera: Camera) -> Floats | None:
-    """Rotation (3, 3) of ``inv(T_1) @ T_2``, camera-to-world, from two frames; None where they do not tell."""
+def image_rotation(first: Frame, second: Frame, camera: Camera) -> Floats | None:
+    """Rotation (3, 3) of ``inv(T_1) @ T_2``, camera-to-world, from two frames; None where it cannot be measured."""
     tracks = _tracks(_grey(first), _grey(second))
     if tracks is None:
         return None
@@ -32,19 +33,20 @@ def picture_rotation(first: Frame, second: Frame, camera: Camera) -> Floats | No
     essential, mask = cv2.findEssentialMat(p, q, np.eye(3), cv2.RANSAC, 0.9999, _RESIDUAL_PX * pixel)
     if essential is None or essential.shape != (3, 3) or mask.sum() < max(_FEWEST_CORNERS, len(p) / 2):
         return None
-    # The other solution is this one twisted by half a turn: no camera does that between two frames.
+    # The other solution differs by half a turn, which no camera makes between two frames.
     candidates = np.stack(cv2.decomposeEssentialMat(essential)[:2])
     return candidates[int(np.argmin(rotation_angle(candidates)))].T
 
 
 def _tracks(first: Frame, second: Frame) -> tuple[Floats, Floats] | None:
-    """Corners (K, 2) of the first picture and where they are in the second, px; None where there are too few."""
+    """Corners (K, 2) of the first image and where they are in the second, px; None where there are too few."""
     corners = cv2.goodFeaturesToTrack(first, 500, 0.005, 6)
     if corners is None or len(corners) < _FEWEST_CORNERS:
         return None
-    forth, found, _ = cv2.calcOpticalFlowPyrLK(first, second, corners, None, winSize=(15, 15), maxLevel=4)
-    back, found_back, _ = cv2.calcOpticalFlowPyrLK(second, first, forth, None, winSize=(15, 15), maxLevel=4)
-    kept = (found.ravel() > 0) & (found_back.ravel() > 0) & (np.abs(back - corners).reshape(-1, 2).max(axis=1) < 0.5)
+    forth, tracked, _ = cv2.calcOpticalFlowPyrLK(first, second, corners, None, winSize=(15, 15), maxLevel=4)
+    back, tracked_back, _ = cv2.calcOpticalFlowPyrLK(second, first, forth, None, winSize=(15, 15), maxLevel=4)
+    returned = np.abs(back - corners).reshape(-1, 2).max(axis=1) < 0.5
+    kept = (tracked.ravel() > 0) & (tracked_back.ravel() > 0) & returned
     if kept.sum() < _FEWEST_CORNERS:
         return None
     p, q = (points.reshape(-1, 2)[kept].astype(np.float64) for points in (corners, forth))

@@ -1,8 +1,8 @@
-"""Ways to blend ground truth and a teacher's answers into one loss (paper, Section 3.2).
+"""Ways to blend ground truth and a teacher's outputs into one loss (paper, Section 3.2).
 
 Pure functions on predictions (..., D), e.g. (batch, time, 6), that give one loss per sample (...). Notation: ``p_gt``
 ground truth, ``p_T`` teacher, ``p_S`` student, ``a`` alpha. ``scale`` (D,) is the unit of each component: it brings
-quantities together that have no sum, such as metres and radians.
+quantities together that cannot be added, such as metres and radians.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def ground_truth_only(student: Tensor, truth: Tensor, scale: Scale = 1.0) -> Ten
 
 
 def teacher_only(student: Tensor, teacher: Tensor, scale: Scale = 1.0) -> Tensor:
-    """The imitation loss alone: ``||p_S - p_T||^2``; no ground truth is asked for."""
+    """The imitation loss alone: ``||p_S - p_T||^2``; it needs no ground truth."""
     return squared_error(student, teacher, scale)
 
 

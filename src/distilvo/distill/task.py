@@ -11,8 +11,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from distilvo.clips import Batch
 from distilvo.distill import imitation
+from distilvo.distill.batches import Batch
 from distilvo.distill.hints import Tap, attentive_hint, per_sample, plain_hint
 from distilvo.errors import DistilvoError
 from distilvo.settings import Blend
@@ -30,7 +30,7 @@ class Task(nn.Module):
 
     @property
     def key(self) -> str:
-        """What is learnt: a checkpoint of another task is not gone on from."""
+        """What is learned: a checkpoint of another task is not gone on from."""
         return type(self).__name__
 
     def forward(self, batch: Batch) -> Losses:
@@ -66,13 +66,13 @@ class HintLoss(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Mean loss of the network's last forward pass, which was over this batch."""
-        hints = _asked(batch.hints, "hints")
-        found = self.projection(per_sample(self.tap.value, batch.targets.shape[:-1]))
+        hints = _needed(batch.hints, "hints")
+        guided = self.projection(per_sample(self.tap.value, batch.targets.shape[:-1]))
         if not self.attentive:
-            return plain_hint(found, hints).mean()
-        trust = _asked(batch.trust, "trust")
+            return plain_hint(guided, hints).mean()
+        trust = _needed(batch.trust, "trust")
         of_sample = trust if trust.ndim == hints.ndim - 1 else trust.mean(-1)
-        return attentive_hint(found, hints, of_sample).mean()
+        return attentive_hint(guided, hints, of_sample).mean()
 
 
 class ImitationLoss(nn.Module):
@@ -104,7 +104,7 @@ class ImitationLoss(nn.Module):
         truth, scale = batch.targets, self.scale
         if self.blend == "ground-truth":
             return imitation.ground_truth_only(prediction, truth, scale).mean()
-        teacher = _asked(batch.teacher, "teacher")
+        teacher = _needed(batch.teacher, "teacher")
         match self.blend:
             case "teacher-only":
                 return imitation.teacher_only(prediction, teacher, scale).mean()
@@ -115,7 +115,7 @@ class ImitationLoss(nn.Module):
             case "upper-bound":
                 return imitation.upper_bound(prediction, truth, teacher, self.alpha, scale).mean()
             case "attentive":
-                trust = _asked(batch.trust, "trust")
+                trust = _needed(batch.trust, "trust")
                 return imitation.attentive_imitation(prediction, truth, teacher, trust, self.alpha, scale).mean()
             case "laplace" | "gaussian":
                 blend = imitation.laplace if self.blend == "laplace" else imitation.gaussian
@@ -161,7 +161,7 @@ class Distillation(Task):
         return self
 
     def forward(self, batch: Batch) -> Losses:
-        """``hint`` and ``imitation``, where they are asked for, and their weighted sum ``total``."""
+        """``hint`` and ``imitation``, where the task has them, and their weighted sum ``total``."""
         prediction = self.network(batch.inputs)
         losses: Losses = {}
         if self.hint is not None:
@@ -202,7 +202,7 @@ def layer_size(network: nn.Module, path: str, batch: Batch) -> int:
     return size
 
 
-def _asked(value: Tensor | None, name: str) -> Tensor:
+def _needed(value: Tensor | None, name: str) -> Tensor:
     if value is None:
         raise DistilvoError(f"batch: has no {name}; run the teacher over the training set first (teacher_pass)")
     return value

@@ -1,14 +1,15 @@
 """Trust in the teacher, sample by sample (paper, Section 3.2.5), and variants that one outlier does not rule.
 
-The teacher's own error on the training set says where it can be believed: ``Phi_i = 1 - e_i / eta`` with
-``eta = max(e) - min(e)`` over the whole training set. A teacher that knows its training set by heart shows no error
-there: give ``fit`` answers of teachers that were not trained on the samples (cross-fitting) to see where it fails.
+The teacher's own error on the training set measures where it can be trusted: ``Phi_i = 1 - e_i / eta`` with
+``eta = max(e) - min(e)`` over the whole training set. A teacher that has memorised its training set has no error
+there: give ``fit`` outputs of teachers that were not trained on the samples (cross-fitting) to see where it fails.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -18,7 +19,6 @@ from distilvo.errors import DistilvoError
 from distilvo.settings import Trusting
 
 QUANTILE = 0.95
-TRANSLATION, ROTATION = (0, 1, 2), (3, 4, 5)
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,17 @@ class Trust:
             teacher: p_T, (N, D).
             truth: p_gt, (N, D).
             scale: unit of each component, (D,).
-            kind: ``paper``: ``1 - e / eta``, which can fall slightly below 0 for the worst sample; ``clipped``: the
-                same, not below 0; ``quantile``: eta is the 95 % quantile of e, not below 0; ``rank``:
-                ``1 - rank / (N - 1)``, from 1 for the smallest error to 0 for the largest.
-            parts: components to be trusted by their own error, e.g. ``(TRANSLATION, ROTATION)``; all by one where not
+            kind: ``paper``: ``1 - e / eta``, which can fall slightly below 0 for the worst sample; ``quantile``: eta is
+                the 95 % quantile of e, not below 0; ``rank``: ``1 - rank / (N - 1)``, from 1 for the smallest error to
+                0 for the largest.
+            parts: components to be trusted by their own error, e.g. ``((0, 1, 2), (3, 4, 5))``; all by one where not
                 given.
 
         Raises:
-            DistilvoError: an error is not finite, or all are the same, so that eta is 0.
+            DistilvoError: an error is not finite, all are the same, so that eta is 0, or there is no such kind.
         """
+        if kind not in get_args(Trusting):
+            raise DistilvoError(f"trust: is {kind}, expected {' or '.join(get_args(Trusting))}")
         squares = ((teacher - truth) / scale).square()
         if not torch.isfinite(squares).all():
             raise DistilvoError(

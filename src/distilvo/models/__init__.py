@@ -1,6 +1,1 @@
-"""Teachers, and the students made from them."""
-
-from distilvo.models.student import student
-from distilvo.models.teacher import teacher
-
-__all__ = ["student", "teacher"]
+"""The networks, their files, ONNX export and quantisation. Import what you need from the room's files."""

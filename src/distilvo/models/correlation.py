@@ -23,8 +23,8 @@ class Correlation(nn.Module):
     def forward(self, before: Tensor, after: Tensor) -> Tensor:
         """Maps (N, C, H, W) -> (N, D, H, W): sum over C of before(y, x) * after(y + dy, x + dx) / sqrt(C); 0 outside.
 
-        FlowNetC takes the mean; divided by sqrt(C) instead the products are as large as the features beside them, and
-        are learnt from far sooner.
+        FlowNetC takes the mean. Divided by sqrt(C) instead, the products are as large as the features beside them, and
+        the network learns from them far sooner.
         """
         channels, rows = before.shape[1:3]
         down, right = self.reach
@@ -35,6 +35,9 @@ class Correlation(nn.Module):
 
 
 def _diagonals(products: Tensor, count: int) -> Tensor:
-    """(..., W, W - 1 + count) -> (..., W, count), taking (x, x + d) to (x, d): rows one longer shift by one each."""
+    """(..., W, W - 1 + count) -> (..., W, count): the value at (x, x + d) moves to (x, d).
+
+    One more column at the end of the flattened rows shifts each row by one against the row before.
+    """
     width, longer = products.shape[-2:]
     return pad(products.flatten(-2), (0, width)).unflatten(-1, (width, longer + 1))[..., :count]

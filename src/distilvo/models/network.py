@@ -12,33 +12,33 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.models.correlation import Correlation
-from distilvo.sequences.frame_format import FrameFormat
 
 State = tuple[Tensor, ...]
-"""What a network carries from frame to frame: the last frame's features, then (hidden, cell) of each LSTM layer."""
+"""The state between two frames: features of the last frame, then (hidden, cell) of each LSTM layer."""
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Everything that fixes a network's shape; saved as JSON beside the weights.
+    """The shape of a network; saved as JSON beside the weights.
 
     Attributes:
-        name: what the network is, for tables ("teacher-paper", "student-92.95").
+        name: for tables ("teacher-paper", "student-92.95").
         size: height and width of the frames, pixels.
         channels: 1 for luminance, 3 for RGB.
         convolutions: (output channels, kernel, stride) of each convolution.
-        shared: so many convolutions see each frame alone with the same weights, and their features meet in a
-            correlation layer (as in FlowNetC); 0 stacks the two frames before the first one (as in FlowNetS).
+        shared: so many convolutions see each frame alone with the same weights, and a correlation layer compares
+            their features (as in FlowNetC); 0 stacks the two frames before the first one (as in FlowNetS).
         reach: the correlation's largest displacement, (rows, columns) of the feature map.
         grid: the feature map is averaged to this many (rows, columns) before the vector part.
         lstm: hidden size of each LSTM layer, empty for none.
         fc: width of each FC layer; the last one is the hint of a teacher and the guided layer of a student.
-        branch: width of the one hidden FC layer that translation and rotation have each of their own.
+        branch: width of the hidden FC layer in each of the two branches, translation and rotation.
         dropout: share of the activations dropped after LSTM and FC layers in training.
         batch_norm: normalise after each convolution: training from scratch needs far fewer steps.
-        patch: blocks of so many pixels squared become channels before the first convolution (space to depth), which
-            then costs little at a large picture.
+        patch: blocks of so many pixels squared become channels before the first convolution (space-to-depth), which
+            then costs little on a large image.
     """
 
     name: str
@@ -56,9 +56,9 @@ class Architecture:
     patch: int = 1
 
     @property
-    def frame_format(self) -> FrameFormat:
-        """What the network wants to be shown of a frame."""
-        return FrameFormat(self.size, self.channels)
+    def preprocessing(self) -> Preprocessing:
+        """How a camera's image becomes a frame of this network."""
+        return Preprocessing(self.size, self.channels)
 
     @property
     def displacements(self) -> int:
@@ -77,7 +77,7 @@ class Architecture:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Architecture:
-        """Undo ``to_dict``: JSON has lists where we have tuples."""
+        """Undo ``to_dict``; JSON has lists instead of tuples."""
 
         def freeze(value: Any) -> Any:
             return tuple(freeze(v) for v in value) if isinstance(value, list) else value
@@ -88,8 +88,9 @@ class Architecture:
 class PoseNetwork(nn.Module):
     """Regresses the camera's motion between consecutive frames.
 
-    Frames hold 0..255 (any dtype), motions are ``[tx, ty, tz (m), rx, ry, rz (rad)]`` as ``distilvo.poses`` defines
-    them. The network works in units of ``scale`` around ``mean``, both set by ``set_motion_scale``.
+    Frames hold 0..255 (any dtype), motions are ``[tx, ty, tz (m), rx, ry, rz (rad)]`` as
+    ``distilvo.geometry.se3`` defines them. The network works in units of ``scale`` around ``mean``, both set by
+    ``set_motion_scale``.
     """
 
     mean: Tensor
@@ -98,7 +99,7 @@ class PoseNetwork(nn.Module):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
-        self.fold = _Fold(architecture.patch)
+        self.space_to_depth = _SpaceToDepth(architecture.patch)
         self.convolutions = nn.ModuleList(_convolutions(architecture))
         self.correlation = Correlation(architecture.reach) if architecture.shared else None
         self.pool = _GridPool(architecture)
@@ -116,8 +117,13 @@ class PoseNetwork(nn.Module):
         self.register_buffer("mean", torch.zeros(6))
         self.register_buffer("scale", torch.ones(6))
 
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Size and channels of the frames."""
+        return self.architecture.preprocessing
+
     def set_motion_scale(self, mean: Tensor, scale: Tensor) -> None:
-        """Set the output's origin and unit, (6,) each; see ``distilvo.clips.motion_scale``."""
+        """Set the output's origin and unit, (6,) each; see ``distilvo.data.motion_scale``."""
         self.mean.copy_(mean)
         self.scale.copy_(scale)
 
@@ -133,7 +139,7 @@ class PoseNetwork(nn.Module):
         self.set_motion_scale(mean, scale)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Motions of whole clips, LSTM starting from zero.
+        """Motions of whole clips; the LSTM layers start from zero.
 
         Args:
             frames: (B, T + 1, C, H, W), values 0..255.
@@ -150,7 +156,7 @@ class PoseNetwork(nn.Module):
         return self.regress(vectors)
 
     def step(self, frame: Tensor, state: State) -> tuple[Tensor, State]:
-        """One frame of a live stream; each frame is encoded once.
+        """The motion of one frame of a live stream; each frame is encoded once.
 
         Args:
             frame: (B, C, H, W), values 0..255.
@@ -178,11 +184,11 @@ class PoseNetwork(nn.Module):
 
     @torch.no_grad()
     def predict(self, frames: Tensor, chunk: int = 32) -> Tensor:
-        """Motions of one whole drive, (N, C, H, W) -> (N - 1, 6); pictures are encoded ``chunk`` at a time."""
+        """Motions of one whole drive, (N, C, H, W) -> (N - 1, 6); images are encoded ``chunk`` at a time."""
         related = []
         features = self.encode(frames[:1])
         for part in frames[1:].split(chunk):
-            features = torch.cat([features[-1:], self.encode(part)])  # never a whole drive's: it can be gigabytes
+            features = torch.cat([features[-1:], self.encode(part)])  # not of the whole drive at once: gigabytes
             related.append(self.relate(features[:-1], features[1:]))
         vectors = torch.cat(related)[None]
         for layer in self.lstm:
@@ -190,8 +196,8 @@ class PoseNetwork(nn.Module):
         return self.regress(vectors)[0]
 
     def encode(self, frames: Tensor) -> Tensor:
-        """Frames (N, C, H, W) -> features of each alone (N, C', H', W'); its scaled pixels where no layer is shared."""
-        features = self.fold(frames.to(self.mean.dtype) / 127.5 - 1)
+        """Frames (N, C, H, W) -> features of each alone (N, C', H', W'); the scaled pixels where no layer is shared."""
+        features = self.space_to_depth(frames.to(self.mean.dtype) / 127.5 - 1)
         for layer in self.convolutions[: self.architecture.shared]:
             features = layer(features)
         return features
@@ -234,10 +240,10 @@ def _branch(inputs: int, width: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, width), nn.LeakyReLU(0.1), nn.Linear(width, 3))
 
 
-class _Fold(nn.Module):
-    """Blocks of ``patch`` pixels squared become channels (space to depth), in the order of ``nn.PixelUnshuffle``.
+class _SpaceToDepth(nn.Module):
+    """Space-to-depth: blocks of ``patch`` pixels squared become channels, in the order of ``nn.PixelUnshuffle``.
 
-    Rows, then columns: one transpose of all axes at once, as that module exports, takes ONNX Runtime far longer.
+    First rows, then columns: that module exports one transpose of all axes, which is far slower in ONNX Runtime.
     """
 
     def __init__(self, patch: int) -> None:

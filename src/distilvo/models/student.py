@@ -2,7 +2,7 @@
 
 The last convolutions and all LSTM layers go; one fully connected (FC) layer is added in their place where the rate is
 below 75 %, two where it is larger. The paper leaves the widths open: here the added layers take what the budget leaves.
-Students have no dropout: so small a network does not learn its training set by heart.
+Students have no dropout: a network so small does not overfit its training set.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 
 from distilvo.errors import DistilvoError
-from distilvo.models.fast import fast_architecture
+from distilvo.models.fast_student import fast_architecture
 from distilvo.models.network import Architecture, PoseNetwork
 from distilvo.models.teacher import teacher_architecture
 from distilvo.settings import Shape
@@ -25,12 +25,12 @@ def student(kind: float | str, teacher: str | Architecture = "paper") -> PoseNet
     """A student with random weights, for its teacher's frames.
 
     Args:
-        kind: distillation rate d_rate, 0 to 100: at least so many per cent of the teacher's parameters are gone; or
-            ``nano``, ``small``, ``base``: one of those made for speed.
+        kind: distillation rate d_rate in per cent, from 1 to less than 100: the student has at least so many per cent
+            fewer parameters than its teacher; or ``nano``, ``small``, ``base``: one of those made for speed.
         teacher: a teacher's name or architecture.
 
     Raises:
-        DistilvoError: no student of this teacher is that small, or none has this name.
+        DistilvoError: the rate is no percentage, no student of this teacher is that small, or none has this name.
     """
     architecture = teacher_architecture(teacher) if isinstance(teacher, str) else teacher
     if isinstance(kind, str):
@@ -38,11 +38,24 @@ def student(kind: float | str, teacher: str | Architecture = "paper") -> PoseNet
     return PoseNetwork(student_architecture(kind, architecture))
 
 
-def shaped_architecture(shape: Shape, rate: float, teacher: Architecture) -> Architecture:
-    """The student of a shape; ``rate`` is not asked for by those made for speed.
+def check_rate(rate: float, name: str = "distillation rate") -> float:
+    """Return a distillation rate in per cent as it is; ``name`` says in the message which rate it is.
 
     Raises:
-        DistilvoError: no student of this teacher is that small, or its frames cannot be folded.
+        DistilvoError: the rate is below 1, as a share such as 0.9295 is, or not below 100.
+    """
+    if not 1 <= rate < 100:
+        advice = f"; did you mean {100 * rate:g}?" if 0.01 <= rate < 1 else ""
+        raise DistilvoError(f"{name}: is {rate:g}, expected at least 1 and less than 100: rates are per cent{advice}")
+    return rate
+
+
+def shaped_architecture(shape: Shape, rate: float, teacher: Architecture) -> Architecture:
+    """The student of a shape; students made for speed have one size each, whatever ``rate`` is.
+
+    Raises:
+        DistilvoError: the rate is no percentage, no student of this teacher is that small, or space-to-depth does not
+            fit the size of its frames.
     """
     if shape == "cut":
         return student_architecture(rate, teacher)
@@ -52,12 +65,12 @@ def shaped_architecture(shape: Shape, rate: float, teacher: Architecture) -> Arc
 
 
 def distillation_rate(student: Architecture, teacher: Architecture) -> float:
-    """Share of the teacher's parameters that is gone, per cent."""
+    """How many per cent fewer parameters the student has than its teacher."""
     return 100 * (1 - count_parameters(student) / count_parameters(teacher))
 
 
 def count_parameters(architecture: Architecture) -> int:
-    """Number of trainable values, without making them."""
+    """Number of trained parameters of a network; no memory is taken for them."""
     with torch.device("meta"):
         return sum(p.numel() for p in PoseNetwork(architecture).parameters())
 
@@ -66,11 +79,9 @@ def student_architecture(rate: float, teacher: Architecture) -> Architecture:
     """Keep as many convolutions as fit, then widen the added FC layers to fill the budget.
 
     Raises:
-        DistilvoError: no student of this teacher is that small.
+        DistilvoError: the rate is no percentage, or no student of this teacher is that small.
     """
-    if not 0 < rate < 100:
-        raise DistilvoError(f"distillation rate {rate} is not between 0 and 100 per cent")
-    budget = int(count_parameters(teacher) * (1 - rate / 100))
+    budget = _budget(rate, teacher)
     fewest = max(1, teacher.shared)
     for kept in range(len(teacher.convolutions) - 1, fewest - 1, -1):
         narrowest = _shrink(teacher, kept, NARROWEST, rate)
@@ -89,17 +100,20 @@ def slim_architecture(rate: float, teacher: Architecture) -> Architecture:
     weights, and can be handed over as they are.
 
     Raises:
-        DistilvoError: no such student of this teacher is that small.
+        DistilvoError: the rate is no percentage, or no such student of this teacher is that small.
     """
-    if not 0 < rate < 100:
-        raise DistilvoError(f"distillation rate {rate} is not between 0 and 100 per cent")
-    budget = int(count_parameters(teacher) * (1 - rate / 100))
+    budget = _budget(rate, teacher)
     for percent in range(99, 1, -1):
-        found = _slim(teacher, percent / 100, rate)
-        if count_parameters(found) <= budget:
-            return found
+        architecture = _slim(teacher, percent / 100, rate)
+        if count_parameters(architecture) <= budget:
+            return architecture
     smallest = distillation_rate(_slim(teacher, 0.02, rate), teacher)
     raise DistilvoError(f"rate {rate} is out of reach for {teacher.name}: its slimmest student has {smallest:.2f}")
+
+
+def _budget(rate: float, teacher: Architecture) -> int:
+    """How many parameters a student of this rate may have."""
+    return int(count_parameters(teacher) * (1 - check_rate(rate) / 100))
 
 
 def _slim(teacher: Architecture, share: float, rate: float) -> Architecture:

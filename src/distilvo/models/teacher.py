@@ -27,7 +27,7 @@ DEMO = Architecture(
     name="teacher-demo",
     size=(48, 160),
     channels=1,
-    # Siamese convolutions and a correlation layer, as in FlowNetC: motion is learnt from far fewer clips.
+    # Siamese convolutions and a correlation layer, as in FlowNetC, learn motion from far fewer clips.
     convolutions=((16, 5, 2), (32, 3, 2), (64, 3, 2), (96, 3, 1), (128, 3, 2), (160, 3, 1)),
     shared=2,
     reach=(3, 4),
@@ -46,7 +46,7 @@ SHIPPED_TEACHER = Path(__file__).parent / "weights" / "teacher-demo"
 
 
 def teacher_architecture(name: str) -> Architecture:
-    """The shape of a teacher, by name.
+    """The architecture of a teacher, by name.
 
     Raises:
         DistilvoError: no such teacher.

@@ -1,9 +1,12 @@
-"""The report of a run: a table, pictures and one HTML page.
+"""The report of a run: tables, plots and one HTML page.
 
-``results`` says what a report is made of; ``table``, ``plots`` and ``page`` make it, ``write`` both files of a folder.
-Nothing here imports torch but ``trust``, and the plotting libraries load only when ``write_report`` is asked for.
+``results`` has the data of a report. ``run_plots`` defines each plot once, as plain data of ``plot_specs``; a renderer
+each for matplotlib and plotly draws it. ``page`` fills the template of the page. Only ``trust_report`` imports torch;
+``write_report`` loads the plotting libraries when it is called.
 """
 
+from distilvo.report.model_table import markdown_table, model_table, results_table, verdict
+from distilvo.report.report_files import write_report
 from distilvo.report.results import (
     Curves,
     DriveResult,
@@ -14,8 +17,6 @@ from distilvo.report.results import (
     TrustSample,
     frames_to_show,
 )
-from distilvo.report.table import markdown_table, model_table, results_table, verdict
-from distilvo.report.write import write_report
 
 __all__ = [
     "Curves",

@@ -8,18 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distilvo.alignment import align
-from distilvo.metrics import Deviations, deviations
-from distilvo.pairs import Indices
+from distilvo.report.thinning import evenly_spread
 from distilvo.settings import Scoring
+from distilvo.trajectory.alignment import align
+from distilvo.trajectory.metrics import Deviations, deviations
+from distilvo.trajectory.segments import Indices
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 """(H, W) grey or (H, W, 3) RGB."""
 
 Curves = dict[str, list[tuple[int, float]]]
 """(step, loss) along each training."""
 
-_MOST_PICTURES, _MOST_OF_A_DRIVE, _FEWEST_OF_A_DRIVE = 160, 40, 6
+_MOST_IMAGES, _MOST_OF_A_DRIVE, _FEWEST_OF_A_DRIVE = 160, 40, 6
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class ModelRow:
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """What stands in one place of a table; ``best``: it stands out."""
 
     text: str
@@ -62,7 +63,7 @@ class ReportTable:
     """A table of a page; the first cell of each row is the name of a model, as the drives have it."""
 
     headers: tuple[str, ...]
-    rows: list[list[Cell]]
+    rows: list[list[TableCell]]
     note: str = ""
 
 
@@ -78,7 +79,7 @@ class TrustSample:
         label: sequence and frame.
     """
 
-    frame: Picture
+    frame: Image
     phi: float
     error_m: float
     error_deg: float
@@ -127,21 +128,21 @@ class DriveResult:
         name: of the drive.
         truth: (N, 4, 4) camera-to-world poses, m; x right, y down, z forward. None where it is not known.
         estimates: by model; the names are those of the table's rows.
-        pictures: a few along the way, by frame.
+        images: a few along the way, by frame.
         times: (N,) of the frames, s, where they are known.
-        reference: what ``truth`` is, where it tells positions alone, such as a GPS; None for true poses.
+        reference: what ``truth`` is, where it has positions alone, as a GPS does; None for true poses.
     """
 
     name: str
     truth: NDArray[np.float64] | None
     estimates: dict[str, Estimate]
-    pictures: dict[int, Picture] = field(default_factory=dict)
+    images: dict[int, Image] = field(default_factory=dict)
     times: NDArray[np.float64] | None = None
     reference: str | None = None
 
     @property
     def has_poses(self) -> bool:
-        """Whether relative errors can be told."""
+        """Whether relative errors can be measured: they need true poses."""
         return self.truth is not None and self.reference is None
 
     @property
@@ -173,11 +174,11 @@ class RunResults:
     Attributes:
         title: of the page.
         headline: what came out, in a sentence or two.
-        tables: the figures.
+        tables: of numbers.
         rows: errors of each model over all drives, to draw.
         drives: that the models were run on.
         curves: along each training: teacher, supervised, and the stages hint, imitation and joint.
-        trust: None where no teacher was asked.
+        trust: None where no teacher was run.
         settings: that the run was begun with, anything JSON can hold.
         notes: plain sentences about what the numbers mean: what the timer holds, which data, which alignment.
         how: the alignment and the pairs that errors are drawn with.
@@ -196,6 +197,6 @@ class RunResults:
 
 
 def frames_to_show(frames: int, drives: int) -> Indices:
-    """Which of a drive's frames a page of so many drives has pictures of: evenly spread, with both ends."""
-    count = int(np.clip(_MOST_PICTURES // max(1, drives), _FEWEST_OF_A_DRIVE, _MOST_OF_A_DRIVE))
-    return np.unique(np.linspace(0, frames - 1, min(frames, count)).round().astype(np.intp))
+    """Which of a drive's frames a page of so many drives has images of: evenly spread, with both ends."""
+    count = int(np.clip(_MOST_IMAGES // max(1, drives), _FEWEST_OF_A_DRIVE, _MOST_OF_A_DRIVE))
+    return evenly_spread(frames, count)

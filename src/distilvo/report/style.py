@@ -1,4 +1,4 @@
-"""How each model looks and is called, the same in every picture of a run."""
+"""How each model looks and is called, the same in every plot of a run."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from distilvo.settings import Alignment, Scoring
 Dash = Literal["solid", "dash", "dot", "dashdot"]
 Look = tuple[str, Dash]
 
-# Okabe and Ito's colours, told apart by people of every colour vision; the dashes tell them apart in grey.
-_KNOWN: dict[str, Look] = {
+# Okabe and Ito's colours, which people of every colour vision can tell apart; in grey the dashes differ.
+_LOOKS: dict[str, Look] = {
     "mean_motion": ("#8a8a8a", "dot"),
     "teacher": ("#0072b2", "dashdot"),
     "student_supervised": ("#e69f00", "dash"),
@@ -40,9 +40,9 @@ class Palette:
 
     def __init__(self, names: Iterable[str]) -> None:
         names = list(dict.fromkeys(names))
-        taken = {_KNOWN[_part_of(name)][0] for name in names if _part_of(name) in _KNOWN}
+        taken = {_LOOKS[_part_of(name)][0] for name in names if _part_of(name) in _LOOKS}
         free = cycle((colour, dash) for dash, colour in product(_DASHES, [c for c in _FREE if c not in taken]))
-        self._looks = {name: _KNOWN.get(_part_of(name)) or next(free) for name in names}
+        self._looks = {name: _LOOKS.get(_part_of(name)) or next(free) for name in names}
 
     def colour(self, name: str) -> str:
         """#rrggbb of a model, or of a training of it."""
@@ -57,8 +57,8 @@ def label(model: str) -> str:
     """What people read for the name of a model, or of a training."""
     if model in _STAGES:
         return f"student distilled, {model} stage"
-    known = _part_of(model)
-    return known.replace("_", " ") if known in _KNOWN else model
+    part = _part_of(model)
+    return part.replace("_", " ") if part in _LOOKS else model
 
 
 def over(how: Scoring) -> str:

@@ -6,7 +6,7 @@ V1_01_easy/mav0/cam0/sensor.yaml                          T_BS (camera to body),
 V1_01_easy/mav0/state_groundtruth_estimate0/data.csv      ns, position, quaternion w first, ... (optional: no poses)
 
 The ground truth is the pose of the body; ours is that of the camera, ``T_world_body @ T_BS``: x right, y down, z
-forward. The world is the file's own, z up; times are the data set's own, s. Distortion is taken out of the pictures.
+forward. The world is the file's own, z up; times are the data set's own, s. Distortion is taken out of the images.
 """
 
 from __future__ import annotations
@@ -16,16 +16,14 @@ from typing import Any
 
 import numpy as np
 import yaml
-from numpy.typing import NDArray
 
 from distilvo.errors import DistilvoError
-from distilvo.poses import FURTHEST_M, Floats
-from distilvo.sequences.association import match
-from distilvo.sequences.base import Camera
-from distilvo.sequences.distortion import LARGEST_COEFFICIENT
-from distilvo.sequences.pictures import PictureSequence
-from distilvo.sequences.tables import (
-    check_positions,
+from distilvo.geometry.camera import Camera
+from distilvo.geometry.distortion import LARGEST_COEFFICIENT
+from distilvo.geometry.quaternions import rotations_from_quaternions
+from distilvo.geometry.se3 import FURTHEST_M, Floats, assemble, is_rotation
+from distilvo.sequences.image_files import ImageSequence
+from distilvo.textfile import (
     check_times,
     nanoseconds,
     numbers,
@@ -33,15 +31,17 @@ from distilvo.sequences.tables import (
     read_table,
     read_text,
 )
+from distilvo.trajectory.association import poses_of_images
+from distilvo.trajectory.formats import check_positions, unit_quaternions
 
 _RADTAN = ("radial-tangential", "radtan", "plumb_bob")
 _CAMERAS = ("cam0", "cam1")
 
 
-def open_euroc(path: Path) -> PictureSequence:
+def open_euroc(path: Path) -> ImageSequence:
     """A sequence, seen by its left camera cam0, or by the one named: ``.../mav0/cam1``.
 
-    Each picture has the nearest pose within 0.02 s; those without one (ground truth begins late) are left out with a
+    Each image has the nearest pose within 0.02 s; those without one (ground truth begins late) are left out with a
     warning. Raises DistilvoError where a file is missing or broken.
     """
     path = path.absolute()
@@ -61,65 +61,78 @@ def open_euroc(path: Path) -> PictureSequence:
     poses = None
     if truth_file.exists():
         truth_times, bodies = _read_truth(truth_file)
-        kept, nearest = match(name, times, truth_times)
+        kept, nearest = poses_of_images(name, times, truth_times)
         files, times, poses = [files[k] for k in kept], times[kept], bodies[nearest] @ sensor.body_from_camera
-    return PictureSequence(name, files, times, sensor.camera, poses, distortion=sensor.distortion)
+    return ImageSequence(name, files, times, sensor.camera, poses, distortion=sensor.distortion)
 
 
 class _Sensor:
-    """What sensor.yaml tells about a camera."""
+    """The camera of a sensor.yaml: its intrinsics, its distortion, and where it sits on the body."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        # Some tools write OpenCV's header, which is no YAML.
-        lines = [line for line in read_text(path, "the camera's sensor.yaml").splitlines() if line[:5] != "%YAML"]
-        try:
-            self._values = yaml.safe_load("\n".join(lines))
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise DistilvoError(f"{path}: not YAML ({str(error).splitlines()[0]}); restore the file") from None
-        if not isinstance(self._values, dict):
-            raise DistilvoError(f"{path}: expected keys such as T_BS and intrinsics; restore the file")
+        self._values = _read_yaml(path)
+        self.distortion = self._read_distortion()
+        self.camera = self._read_camera()
+        self.body_from_camera = self._read_body_from_camera()
+
+    def _read_distortion(self) -> list[float]:
+        """OpenCV's coefficients; none where the file names no model of distortion."""
         model = str(self._values.get("distortion_model", "radtan"))
-        lens = str(self._values.get("camera_model", "pinhole"))
-        if lens != "pinhole" or model not in _RADTAN:
+        projection = str(self._values.get("camera_model", "pinhole"))
+        if projection != "pinhole" or model not in _RADTAN:
             raise DistilvoError(
-                f"{path}: camera model {lens} with distortion {model}, expected pinhole with {' or '.join(_RADTAN)}; "
-                "undistort the pictures first"
+                f"{self._path}: camera model {projection} with distortion {model}, expected pinhole with "
+                f"{' or '.join(_RADTAN)}; undistort the images first"
             )
-        self.distortion = (
-            self._numbers("distortion_coefficients", 4, 5, 8) if "distortion_model" in self._values else []
-        )
-        if any(abs(coefficient) > LARGEST_COEFFICIENT for coefficient in self.distortion):
+        if "distortion_model" not in self._values:
+            return []
+        coefficients = self._numbers("distortion_coefficients", 4, 5, 8)
+        if any(abs(coefficient) > LARGEST_COEFFICIENT for coefficient in coefficients):
             raise DistilvoError(
-                f"{path}: distortion_coefficients {self.distortion} are those of no lens; restore the file"
+                f"{self._path}: distortion_coefficients {coefficients} are those of no camera; restore the file"
             )
+        return coefficients
+
+    def _read_camera(self) -> Camera:
         fx, fy, cx, cy = self._numbers("intrinsics", 4)
         width, height = self._numbers("resolution", 2)
         if fx <= 0 or fy <= 0:
-            raise DistilvoError(f"{path}: intrinsics {fx} {fy}, expected positive focal lengths: fu fv cu cv")
+            raise DistilvoError(f"{self._path}: intrinsics {fx} {fy}, expected positive focal lengths: fu fv cu cv")
         if not (width.is_integer() and height.is_integer()):
-            raise DistilvoError(f"{path}: resolution {width} {height}, expected whole pixels")
+            raise DistilvoError(f"{self._path}: resolution {width} {height}, expected whole pixels")
         try:
-            self.camera = Camera(fx, fy, cx, cy, int(width), int(height))
+            return Camera(fx, fy, cx, cy, int(width), int(height))
         except DistilvoError as error:
-            raise DistilvoError(f"{path}: {error}") from None
-        self.body_from_camera: Floats = np.array(self._numbers("T_BS", 16)).reshape(4, 4)
-        rotation = self.body_from_camera[:3, :3]
-        if (
-            np.abs(rotation @ rotation.T - np.eye(3)).max() > 5e-3
-            or np.linalg.det(rotation) < 0
-            or np.abs(self.body_from_camera[:3, 3]).max() > FURTHEST_M
-            or not np.array_equal(self.body_from_camera[3], [0, 0, 0, 1])
-        ):
-            raise DistilvoError(f"{path}: T_BS is not a rigid transform (4x4, row by row); restore the file")
+            raise DistilvoError(f"{self._path}: {error}") from None
+
+    def _read_body_from_camera(self) -> Floats:
+        """(4, 4): points of the camera in the axes of the body."""
+        pose = np.array(self._numbers("T_BS", 16)).reshape(4, 4)
+        near = np.abs(pose[:3, 3]).max() <= FURTHEST_M
+        if not (near and is_rotation(pose[:3, :3]) and np.array_equal(pose[3], [0, 0, 0, 1])):
+            raise DistilvoError(f"{self._path}: T_BS is not a rigid transform (4x4, row by row); restore the file")
+        return pose
 
     def _numbers(self, key: str, *counts: int) -> list[float]:
         value = self._values.get(key)
         value = value.get("data") if isinstance(value, dict) else value
         if not isinstance(value, list) or len(value) not in counts:
-            wanted = " or ".join(map(str, counts))
-            raise DistilvoError(f"{self._path}: {key} is {str(value)[:60]}, expected a list of {wanted} numbers")
+            lengths = " or ".join(map(str, counts))
+            raise DistilvoError(f"{self._path}: {key} is {str(value)[:60]}, expected a list of {lengths} numbers")
         return numbers(map(str, value), f"{self._path}, {key}")
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    # Some tools write OpenCV's header, which is no YAML.
+    lines = [line for line in read_text(path, "the camera's sensor.yaml").splitlines() if line[:5] != "%YAML"]
+    try:
+        values = yaml.safe_load("\n".join(lines))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise DistilvoError(f"{path}: not YAML ({str(error).splitlines()[0]}); restore the file") from None
+    if not isinstance(values, dict):
+        raise DistilvoError(f"{path}: expected keys such as T_BS and intrinsics; restore the file")
+    return values
 
 
 def _read_truth(path: Path) -> tuple[Floats, Floats]:
@@ -129,22 +142,5 @@ def _read_truth(path: Path) -> tuple[Floats, Floats]:
     times = np.array([nanoseconds(row.fields[0], row.where) for row in rows]) / 1e9
     check_times(times, rows)
     check_positions(table[:, 1:4], rows)
-    with np.errstate(over="ignore"):  # numbers so large that their squares are not finite
-        norms = np.linalg.norm(table[:, 4:], axis=1)
-    for k in np.flatnonzero(np.abs(norms - 1.0) > 1e-2)[:1]:
-        raise DistilvoError(f"{rows[k].where}: the quaternion has length {norms[k]:.4g}, expected 1: {expected}")
-    poses = np.tile(np.eye(4), (len(table), 1, 1))
-    poses[:, :3, :3] = _rotations(table[:, 4:] / norms[:, None])
-    poses[:, :3, 3] = table[:, 1:4]
-    return times, poses
-
-
-def _rotations(quaternions: NDArray[Any]) -> Floats:
-    """Unit quaternions (N, 4), w first -> rotations (N, 3, 3)."""
-    w, x, y, z = quaternions.T
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
-    return np.moveaxis(np.array(rows), -1, 0)
+    w_last = np.roll(unit_quaternions(table[:, 4:], rows, expected), -1, axis=1)
+    return times, assemble(rotations_from_quaternions(w_last), table[:, 1:4])

@@ -1,11 +1,11 @@
-"""An extract of the Malaga Stereo and Laser Urban data set: the rectified pictures of the left camera, and the GPS.
+"""An extract of the Malaga Stereo and Laser Urban data set: the rectified images of the left camera, and the GPS.
 
 malaga-urban-dataset-extract-01/malaga-urban-dataset-extract-01_rectified_800x600_Images/img_CAMERA1_TIME_left.jpg ...
 malaga-urban-dataset-extract-01/malaga-urban-dataset-extract-01_all-sensors_GPS.txt         (optional: no reference)
-malaga-urban-dataset-extract-01/malaga-urban-dataset-extract-01_all-sensors_IMAGES.txt      (optional: what to expect)
+malaga-urban-dataset-extract-01/malaga-urban-dataset-extract-01_all-sensors_IMAGES.txt      (optional: all names)
 
-There are no poses. ``reference`` holds the GPS antenna's position at each picture: east, north, up, m, from the first
-fix; a metre or so off, without orientation. Times are the data set's own, UNIX s, in the pictures' names.
+There are no poses. ``reference`` holds the GPS antenna's position at each image: east, north, up, m, from the first
+fix; a metre or so off, without orientation. Times are the data set's own, UNIX s, in the images' names.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from distilvo.errors import DistilvoError
-from distilvo.poses import Floats
-from distilvo.sequences.base import Camera
-from distilvo.sequences.pictures import PictureSequence, list_pictures, picture_size
-from distilvo.sequences.tables import check_positions, check_times, read_rows, read_table
+from distilvo.geometry.camera import Camera
+from distilvo.geometry.se3 import Floats
+from distilvo.sequences.image_files import ImageSequence, image_size, list_images
+from distilvo.textfile import check_times, read_rows, read_table
+from distilvo.trajectory.formats import check_positions
 
 PERIOD_S = 0.1
 _NAME = re.compile(r"img_CAMERA1_(\d{1,12}\.\d{1,9})_(left|right)", re.ASCII)
@@ -32,37 +33,37 @@ _INTRINSICS = {
 }
 
 
-def open_malaga(path: Path) -> PictureSequence:
-    """An extract, or one of its rectified folders of pictures, at 10 Hz as KITTI; 800x600 where there is a choice.
+def open_malaga(path: Path) -> ImageSequence:
+    """An extract, or one of its rectified folders of images, at 10 Hz as KITTI; 800x600 where there is a choice.
 
-    Raises DistilvoError where pictures are missing, only raw, or a text file is broken; warns where pictures of the
+    Raises DistilvoError where images are missing, only raw, or a text file is broken; warns where images of the
     list are missing or lie outside the GPS track.
     """
     path = path.absolute()
     folder = path if "rectified" in path.name and not rectified_folders(path) else _rectified(path)
     extract = folder.parent
     lefts = {
-        match[1]: file for file in list_pictures(folder) if (match := _NAME.fullmatch(file.stem)) and match[2] == "left"
+        match[1]: file for file in list_images(folder) if (match := _NAME.fullmatch(file.stem)) and match[2] == "left"
     }
     if not lefts:
-        raise DistilvoError(f"{folder}: no picture of the left camera, expected img_CAMERA1_1261228749.918590_left.jpg")
+        raise DistilvoError(f"{folder}: no image of the left camera, expected img_CAMERA1_1261228749.918590_left.jpg")
     _compare_with_list(extract, set(lefts))
     stamps = sorted(lefts, key=float)
     kept = at_rate(np.array([float(stamp) for stamp in stamps]), PERIOD_S)
     times = np.array([float(stamps[k]) for k in kept])
     files = [lefts[stamps[k]] for k in kept]
-    size = picture_size(files[0])
+    size = image_size(files[0])
     if size not in _INTRINSICS:
-        raise DistilvoError(f"{files[0]}: the picture is {size[0]}x{size[1]}, expected rectified 800x600 or 1024x768")
+        raise DistilvoError(f"{files[0]}: the image is {size[0]}x{size[1]}, expected rectified 800x600 or 1024x768")
     gps = next(iter(sorted(extract.glob("*_all-sensors_GPS.txt"))), None)
     reference = None if gps is None else _positions(gps, times)
-    return PictureSequence(extract.name, files, times, Camera(*_INTRINSICS[size], *size), reference=reference)
+    return ImageSequence(extract.name, files, times, Camera(*_INTRINSICS[size], *size), reference=reference)
 
 
 def rectified_folders(extract: Path) -> list[Path]:
-    """The folders of rectified pictures in an extract, the smallest pictures first."""
-    found = [folder for folder in extract.glob("*rectified*_Images") if folder.is_dir()]
-    return sorted(found, key=lambda folder: ("800x600" not in folder.name, folder.name))
+    """The folders of rectified images in an extract, the smallest images first."""
+    folders = [folder for folder in extract.glob("*rectified*_Images") if folder.is_dir()]
+    return sorted(folders, key=lambda folder: ("800x600" not in folder.name, folder.name))
 
 
 def at_rate(times: Floats, period: float) -> list[int]:
@@ -83,21 +84,21 @@ def at_rate(times: Floats, period: float) -> list[int]:
 
 
 def _rectified(extract: Path) -> Path:
-    if found := rectified_folders(extract):
-        return found[0]
-    raw = "; the raw pictures in Images are distorted" if (extract / "Images").is_dir() else ""
-    raise DistilvoError(f"{extract}: no folder of rectified pictures, expected NAME_rectified_800x600_Images{raw}")
+    if folders := rectified_folders(extract):
+        return folders[0]
+    raw = "; the raw images in Images are distorted" if (extract / "Images").is_dir() else ""
+    raise DistilvoError(f"{extract}: no folder of rectified images, expected NAME_rectified_800x600_Images{raw}")
 
 
-def _compare_with_list(extract: Path, found: set[str]) -> None:
-    """Half an unpacked archive looks like a whole one: the list knows better."""
+def _compare_with_list(extract: Path, stamps: set[str]) -> None:
+    """Warn of images in the extract's list that are missing: half an unpacked archive looks like a whole one."""
     for file in sorted(extract.glob("*_all-sensors_IMAGES.txt"))[:1]:
-        rows = read_rows(file, "a picture's name a line")
+        rows = read_rows(file, "an image's name a line")
         names = [match for row in rows if (match := _NAME.fullmatch(Path(row.fields[0]).stem))]
         listed = {match[1] for match in names if match[2] == "left"}
-        if missing := listed - found:
+        if missing := listed - stamps:
             warnings.warn(
-                f"{file}: {len(missing)} of {len(listed)} left pictures that it lists are missing; unpack them again",
+                f"{file}: {len(missing)} of {len(listed)} left images that it lists are missing; unpack them again",
                 stacklevel=4,
             )
 
@@ -114,11 +115,11 @@ def _positions(file: Path, times: Floats) -> Floats:
     outside = int(((times < seconds[0]) | (times > seconds[-1])).sum())
     if outside == len(times):
         raise DistilvoError(
-            f"{file}: its time {seconds[0]:.1f} to {seconds[-1]:.1f} s and that of the pictures, {times[0]:.1f} to "
+            f"{file}: its time {seconds[0]:.1f} to {seconds[-1]:.1f} s and that of the images, {times[0]:.1f} to "
             f"{times[-1]:.1f} s, do not meet; expected the GPS of the same extract"
         )
     notes = (
-        [f"{outside} of {len(times)} pictures lie outside its time and take its first or last position"]
+        [f"{outside} of {len(times)} images lie outside its time and take its first or last position"]
         if outside
         else []
     )

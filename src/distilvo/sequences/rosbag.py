@@ -1,11 +1,11 @@
-"""Pictures of a ROS 1 bag, a ROS 2 bag (its folder) or an MCAP file; no ROS is needed, but the extra ``bags`` is.
+"""Images of a ROS 1 bag, a ROS 2 bag (its folder) or an MCAP file; no ROS is needed, but the extra ``bags`` is.
 
 drive.bag                            ROS 1
 drive/metadata.yaml, drive_0.db3     ROS 2, also with drive_0.mcap
 drive.mcap                           ROS 2, a single file
 
-The topic is of type sensor_msgs Image or CompressedImage. The lens is that of the CameraInfo beside it, where there is
-one, and its distortion is taken out. Ground truth is not known. Times are the headers', UNIX s as the bag has it.
+The topic is of type sensor_msgs Image or CompressedImage. The intrinsics are those of the CameraInfo beside it, where
+there is one, and its distortion is taken out. There is no ground truth. Times are those of the headers, UNIX s.
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
 from distilvo.errors import DistilvoError
-from distilvo.poses import Floats
-from distilvo.sequences.base import Camera, Frame
-from distilvo.sequences.distortion import LARGEST_COEFFICIENT, Undistortion
-from distilvo.sequences.pictures import decode
+from distilvo.geometry.camera import Camera, Frame
+from distilvo.geometry.distortion import LARGEST_COEFFICIENT, Undistortion
+from distilvo.geometry.se3 import Floats
+from distilvo.sequences.image_files import decode
+
+if TYPE_CHECKING:
+    from rosbags.highlevel import AnyReader
 
 _RAW, _COMPRESSED, _INFO = (f"sensor_msgs/msg/{name}" for name in ("Image", "CompressedImage", "CameraInfo"))
 _CHANNELS = {"mono8": 1, "8UC1": 1, "rgb8": 3, "bgr8": 3, "8UC3": 3, "rgba8": 4, "bgra8": 4}
@@ -35,10 +38,10 @@ _DISTORTIONS = ("plumb_bob", "rational_polynomial", "radtan")
 
 
 class BagSequence:
-    """The pictures of one topic; ``topic`` may be left out where there is only one with pictures.
+    """The images of one topic; ``topic`` may be left out where there is only one with images.
 
     ``times`` and ``len`` take one pass through the bag, unless all frames have been read before. Raises DistilvoError
-    where the bag cannot be read, the topic is missing or not clear, or has no picture.
+    where the bag cannot be read, the topic is missing or not clear, or has no image.
     """
 
     def __init__(self, path: str | Path, topic: str | None = None) -> None:
@@ -52,8 +55,8 @@ class BagSequence:
             self.topic = _choose(self.path, {name: info.msgtype for name, info in reader.topics.items()}, topic)
             first = next(_messages(reader, self.topic), None)
             if first is None:
-                raise DistilvoError(f"{self.path}: topic {self.topic} has no message; expected pictures")
-            self.shape = _picture(first[1], f"{self.path}, {self.topic}").shape
+                raise DistilvoError(f"{self.path}: topic {self.topic} has no message; expected images")
+            self.shape = _image(first[1], f"{self.path}, {self.topic}").shape
             self.camera = self._read_camera(reader)
 
     @property
@@ -61,7 +64,7 @@ class BagSequence:
         """Time of each frame (N,) in seconds: the header's stamp; when it was received where headers have none."""
         if self._times is None:
             with self._opened() as reader:
-                self._times = self._clock([_stamps(*found) for found in _messages(reader, self.topic)])
+                self._times = self._clock([_stamps(*message) for message in _messages(reader, self.topic)])
         return self._times
 
     def __len__(self) -> int:
@@ -72,12 +75,12 @@ class BagSequence:
         stamps: list[tuple[float, float]] = []
         with self._opened() as reader:
             for received, message in _messages(reader, self.topic):
-                where = f"{self.path}, {self.topic}, picture {len(stamps)}"
-                picture = _picture(message, where)
-                if picture.shape != self.shape:
-                    raise DistilvoError(f"{where}: its shape is {picture.shape}, expected {self.shape} as the first")
+                where = f"{self.path}, {self.topic}, image {len(stamps)}"
+                image = _image(message, where)
+                if image.shape != self.shape:
+                    raise DistilvoError(f"{where}: its shape is {image.shape}, expected {self.shape} as the first")
                 stamps.append(_stamps(received, message))
-                yield picture if self._undistort is None else self._undistort(picture)
+                yield image if self._undistort is None else self._undistort(image)
             if self._times is None:
                 self._times = self._clock(stamps)
 
@@ -86,19 +89,19 @@ class BagSequence:
         return hashlib.sha256(next(self.frames()).tobytes()).digest()
 
     @contextmanager
-    def _opened(self) -> Iterator[Any]:
+    def _opened(self) -> Iterator[AnyReader]:
         try:
             from rosbags.highlevel import AnyReader
             from rosbags.typesys import Stores, get_typestore
         except ImportError:
             raise DistilvoError(f"{self.path}: reading bags needs an extra: pip install 'distilvo[bags]'") from None
         try:
-            # ROS 2 bags before Iron do not tell what their messages look like; pictures are the same in all of them.
+            # ROS 2 bags before Iron do not describe their messages; images are the same in all versions.
             with AnyReader([self.path], default_typestore=get_typestore(Stores.ROS2_HUMBLE)) as reader:
                 yield reader
         except DistilvoError:
             raise
-        except Exception as error:  # a broken bag ends in whatever the parsers of five formats stumble over
+        except Exception as error:  # the parsers of five formats raise errors of many kinds
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             raise DistilvoError(
                 f"{self.path}: not a bag that can be read ({reason}); expected a ROS 1 .bag, the folder of a ROS 2 bag "
@@ -116,8 +119,8 @@ class BagSequence:
         )
         return table[:, 0]
 
-    def _read_camera(self, reader: Any) -> Camera | None:
-        """The lens, from the topic camera_info beside the pictures' own."""
+    def _read_camera(self, reader: AnyReader) -> Camera | None:
+        """The camera, from the topic camera_info beside the images' own."""
         beside = self.topic.removesuffix("/compressed").rpartition("/")[0] + "/camera_info"
         message = next(_messages(reader, beside), (0, None))[1] if beside in reader.topics else None
         if message is None:
@@ -126,14 +129,14 @@ class BagSequence:
         if "image_rect" in self.topic and len(p) == 12:  # rectified: P holds, and no distortion is left
             k, d = p.reshape(3, 4)[:, :3].ravel(), np.empty(0)
         size = (int(message.width), int(message.height))
-        known = (
+        supported = (
             message.distortion_model in _DISTORTIONS
             and len(d) in (0, 4, 5, 8)
             and np.abs(d).max(initial=0) <= LARGEST_COEFFICIENT
         )
         if len(k) != 9 or not np.isfinite([*k, *d]).all() or k[0] <= 0 or k[4] <= 0 or size != self.shape[1::-1]:
-            reason = f"it has no intrinsics for pictures of {self.shape[1]}x{self.shape[0]}"
-        elif np.any(d) and not known:
+            reason = f"it has no intrinsics for images of {self.shape[1]}x{self.shape[0]}"
+        elif np.any(d) and not supported:
             reason = f"its distortion {message.distortion_model!r} is not one of {', '.join(_DISTORTIONS)}"
         else:
             try:
@@ -147,19 +150,19 @@ class BagSequence:
 
 
 def _choose(path: Path, topics: dict[str, str | None], wanted: str | None) -> str:
-    found = sorted(name for name, kind in topics.items() if kind in (_RAW, _COMPRESSED))
-    if wanted in found:
+    usable = sorted(name for name, kind in topics.items() if kind in (_RAW, _COMPRESSED))
+    if wanted in usable:
         return str(wanted)
-    if wanted is None and len(found) == 1:
-        return found[0]
-    if not found:
+    if wanted is None and len(usable) == 1:
+        return usable[0]
+    if not usable:
         others = ", ".join(f"{name} ({kind})" for name, kind in sorted(topics.items())[:12])
-        raise DistilvoError(f"{path}: no topic with pictures ({_RAW} or {_COMPRESSED}); it has {others or 'no topics'}")
-    said = f"has no pictures at {wanted}" if wanted else f"has pictures at {len(found)} topics"
-    raise DistilvoError(f"{path}: {said}; expected --topic with one of {', '.join(found)}")
+        raise DistilvoError(f"{path}: no topic with images ({_RAW} or {_COMPRESSED}); it has {others or 'no topics'}")
+    problem = f"has no images at {wanted}" if wanted else f"has images at {len(usable)} topics"
+    raise DistilvoError(f"{path}: {problem}; expected --topic with one of {', '.join(usable)}")
 
 
-def _messages(reader: Any, topic: str) -> Iterator[tuple[int, Any]]:
+def _messages(reader: AnyReader, topic: str) -> Iterator[tuple[int, Any]]:
     """When each message of a topic was received, ns, and the message."""
     connections = [connection for connection in reader.connections if connection.topic == topic]
     for connection, received, data in reader.messages(connections=connections):
@@ -172,7 +175,7 @@ def _stamps(received: int, message: Any) -> tuple[float, float]:
     return received / 1e9, stamp.sec + stamp.nanosec / 1e9
 
 
-def _picture(message: Any, where: str) -> Frame:
+def _image(message: Any, where: str) -> Frame:
     """(H, W, 3) uint8 RGB or (H, W) uint8 grey."""
     if message.__msgtype__ == _COMPRESSED:
         return decode(bytes(message.data), where, f"its format is {message.format!r}; JPEG and PNG can be read")
@@ -182,11 +185,11 @@ def _picture(message: Any, where: str) -> Frame:
     height, width, step = message.height, message.width, message.step
     if not height or not width or step < width * channels or len(message.data) != height * step:
         raise DistilvoError(
-            f"{where}: {len(message.data)} bytes in rows of {step} do not make a picture {width}x{height}"
+            f"{where}: {len(message.data)} bytes in rows of {step} do not make an image {width}x{height}"
         )
     rows = np.asarray(message.data, dtype=np.uint8).reshape(height, step)[:, : width * channels]
     if channels == 1:
         return rows.copy()
-    picture = np.ascontiguousarray(rows.reshape(height, width, channels))
+    image = np.ascontiguousarray(rows.reshape(height, width, channels))
     code = _TO_RGB.get(message.encoding)
-    return picture if code is None else cv2.cvtColor(picture, code).astype(np.uint8, copy=False)
+    return image if code is None else cv2.cvtColor(image, code).astype(np.uint8, copy=False)

@@ -1,4 +1,4 @@
-"""A sequence of the TUM RGB-D benchmark; its depth pictures are not used.
+"""A sequence of the TUM RGB-D benchmark; its depth images are not used.
 
 rgbd_dataset_freiburg2_desk/rgb.txt           'timestamp filename' a line, s
 rgbd_dataset_freiburg2_desk/rgb/....png       640x480 colour
@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from distilvo.errors import DistilvoError
-from distilvo.sequences.association import match
-from distilvo.sequences.base import Camera
-from distilvo.sequences.pictures import PictureSequence
-from distilvo.sequences.tables import check_times, numbers, read_rows
-from distilvo.trajectories import read_tum
+from distilvo.geometry.camera import Camera
+from distilvo.sequences.image_files import ImageSequence
+from distilvo.textfile import check_times, numbers, read_rows
+from distilvo.trajectory.association import poses_of_images
+from distilvo.trajectory.formats import read_tum
 
 _SIZE = (640, 480)
 # Of the colour cameras, as the benchmark publishes them: fx fy cx cy, and k1 k2 p1 p2 k3.
@@ -37,37 +37,37 @@ _DISTORTION = {
 }
 
 
-def open_tum(path: Path) -> PictureSequence:
-    """A sequence: colour, lens and distortion by the folder's name, each picture with the nearest pose within 0.02 s.
+def open_tum(path: Path) -> ImageSequence:
+    """A sequence; intrinsics and distortion go by the folder's name, each image has the nearest pose within 0.02 s.
 
-    Pictures without one are left out with a warning. Raises DistilvoError where a file is missing or broken.
+    Images without one are left out with a warning. Raises DistilvoError where a file is missing or broken.
     """
     path = path.absolute()
     rows = read_rows(path / "rgb.txt", "lines 'timestamp filename'")
     for row in rows:
         if len(row.fields) != 2:
             raise DistilvoError(f"{row.where}: found {len(row.fields)} columns, expected 'timestamp filename'")
-    times = np.array([numbers(row.fields[:1], row.where)[0] for row in rows])
+    times = np.array([numbers(row.fields[:1], row.where, "column")[0] for row in rows])
     check_times(times, rows)
     files = [path / row.fields[1] for row in rows]
     poses = None
     if (path / "groundtruth.txt").exists():
         truth_times, truth = read_tum(path / "groundtruth.txt")
-        kept, nearest = match(path.name, times, truth_times)
+        kept, nearest = poses_of_images(path.name, times, truth_times)
         files, times, poses = [files[k] for k in kept], times[kept], truth[nearest]
     number = _camera_number(path)
     if number is None:
-        return PictureSequence(path.name, files, times, poses=poses)
+        return ImageSequence(path.name, files, times, poses=poses)
     camera = Camera(*_INTRINSICS[number], *_SIZE)
-    return PictureSequence(path.name, files, times, camera, poses, distortion=_DISTORTION[number])
+    return ImageSequence(path.name, files, times, camera, poses, distortion=_DISTORTION[number])
 
 
 def _camera_number(path: Path) -> str | None:
-    """Which of the benchmark's three cameras took a folder's pictures, by its name."""
-    if found := re.search(r"(?:freiburg|fr)([123])(?!\d)", path.name):
-        return found[1]
+    """Which of the benchmark's three cameras took a folder's images, by its name."""
+    if match := re.search(r"(?:freiburg|fr)([123])(?!\d)", path.name):
+        return match[1]
     warnings.warn(
-        f"{path}: the folder's name does not tell which camera took it; name it as published, with freiburg1, "
+        f"{path}: the folder's name does not name the camera that took it; name it as published, with freiburg1, "
         "freiburg2 or freiburg3 in it, or give --intrinsics",
         stacklevel=3,
     )

@@ -1,6 +1,6 @@
 """A video file, decoded from the first frame to the last; frames are turned as the file says (phones do).
 
-Lens and ground truth are not known; times are the file's own, from its beginning, also where the frame rate varies.
+Intrinsics and ground truth are not known; times are the file's own, also where the frame rate varies.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import cv2
 import numpy as np
 
 from distilvo.errors import DistilvoError
-from distilvo.poses import Floats
+from distilvo.geometry.camera import Camera, Frame
+from distilvo.geometry.se3 import Floats
 from distilvo.progress import progress
-from distilvo.sequences.base import Camera, Frame
 
-# What a container claims is an estimate; this much less than that is a file cut short.
+# The count in the file is an estimate; with less than this share of it the file was cut short.
 _CUT_SHORT = 0.95
 
 
 class VideoSequence:
-    """The frames of a video file with their own timestamps. Lens and truth are not known.
+    """The frames of a video file with their own timestamps. Intrinsics and ground truth are not known.
 
     ``frames`` decodes as it goes. ``times`` and ``len`` are exact, which takes one pass through the file the first
     time, unless all frames have been read before. Raises DistilvoError where no frame can be decoded; warns where the

@@ -1,4 +1,4 @@
-"""One cell of a study: a student made in one way with one seed, and how good it is."""
+"""One cell of a study: one student, distilled by the method of a row with one seed, and its errors."""
 
 from __future__ import annotations
 
@@ -13,76 +13,92 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from distilvo.clips import FrameStore
+from distilvo.data import FrameCache
+from distilvo.distill.batches import TeacherOutputs
 from distilvo.distill.hints import Tap, per_sample
-from distilvo.distill.teacher_pass import teacher_pass
+from distilvo.distill.trust import Trust
 from distilvo.errors import DistilvoError
-from distilvo.evaluation import Evaluation, evaluate, network_motions, truth
 from distilvo.files import read_json, write_json
-from distilvo.metrics import rpe
-from distilvo.models.files import load_model, save_model
+from distilvo.models.model_folder import load_model, save_model
 from distilvo.models.network import Architecture, PoseNetwork
 from distilvo.models.student import count_parameters, distillation_rate, shaped_architecture
-from distilvo.recipes import FoldTeacher, about, distil, last_fc
+from distilvo.pipeline.evaluation import Evaluation, evaluate, network_motions
+from distilvo.pipeline.frame_teacher import run_teacher
+from distilvo.pipeline.recipes import FoldTeachers, about, distill_student, last_fc, teacher_outputs
 from distilvo.study.plan import QUANTILES, Plan, Row
 
 
-class Bench:
-    """Where a study's cells are made: the plan, the streets, the teacher and what it said."""
+class Workshop:
+    """Makes the cells of a study from the plan, the frames, the teacher and its outputs."""
 
-    def __init__(self, plan: Plan, out: Path, train: FrameStore, test: FrameStore) -> None:
+    def __init__(self, plan: Plan, out: Path, train: FrameCache, test: FrameCache) -> None:
         self.plan, self.out, self.train, self.test = plan, out, train, test
         self.teacher, _ = load_model(out / "teacher")
-        self.answers = out / "cache"
+        self.outputs = out / "cache"
 
-    @property
-    def fold_teacher(self) -> FoldTeacher:
-        """Teachers of a cross-fitted trust begin where the teacher began."""
+    def fold_teachers(self, row: Row) -> FoldTeachers | None:
+        """Teachers of a cross-fitted trust, with the first weights of the teacher; None where a row has no folds."""
+        if not row.folds:
+            return None
         begin = self.out / "teacher_begin"
-        return FoldTeacher(self.plan.fold_teacher, load_model(begin)[0] if begin.exists() else None)
+        return FoldTeachers(row.folds, self.plan.fold_teacher, load_model(begin)[0] if begin.exists() else None)
+
+    def teacher_outputs(self, row: Row) -> tuple[TeacherOutputs, Trust]:
+        """The teacher's outputs for a row's students, and the trust in them."""
+        mirror, folds = self.plan.recipe.mirror, self.fold_teachers(row)
+        return teacher_outputs(self.teacher, self.train, row.method, self.outputs, mirror=mirror, fold_teachers=folds)
 
     def architecture(self, row: Row) -> Architecture:
-        """The shape of a row's student."""
+        """The architecture of a row's student."""
         shape = shaped_architecture(row.shape, row.rate, self.teacher.architecture)
         return replace(shape, dropout=self.plan.dropout)
 
     def path(self, row: Row, seed: int) -> Path:
-        """The file that a finished cell leaves behind."""
+        """The file of a finished cell."""
         return self.out / "cells" / row.name / f"{seed}.json"
 
     def is_done(self, row: Row, seed: int) -> bool:
-        """Whether a cell is there.
+        """Whether a cell is finished.
 
         Raises:
-            DistilvoError: there is one of this name that was made in another way.
+            DistilvoError: the cell was made with other settings of its row.
         """
         path = self.path(row, seed)
         if not path.exists():
             return False
-        if read_json(path)["asked"] != asdict(row.method) | {"rate": row.rate, "shape": row.shape}:
+        if read_json(path)["settings"] != _settings(row):
             raise DistilvoError(
                 f"{path}: row '{row.name}' was made with other settings; rename the row or remove the file"
             )
         return True
 
     def make(self, row: Row, seed: int) -> None:
-        """Train and measure one cell; one that is there already is left as it is."""
+        """Train and measure one cell; a finished one is left as it is."""
         if self.is_done(row, seed):
             return
-        done, plan, architecture = self.path(row, seed), self.plan, self.architecture(row)
-        recipe = replace(plan.recipe, seed=seed)
-        work = done.with_suffix("")
+        path, architecture = self.path(row, seed), self.architecture(row)
+        recipe = replace(self.plan.recipe, seed=seed)
+        checkpoints = path.with_suffix("")
         begin = time.monotonic()
         label = f"{row.name} {seed}"
-        made = distil(
-            self.teacher, architecture, self.train, recipe, work, self.answers, label, row.method, self.fold_teacher
+        distilled = distill_student(
+            self.teacher,
+            architecture,
+            self.train,
+            recipe,
+            checkpoints,
+            method=row.method,
+            outputs=self.outputs,
+            label=label,
+            fold_teachers=self.fold_teachers(row),
         )
         seconds = time.monotonic() - begin
-        save_model(made.student, self.out / "models" / row.name / str(seed), about(self.train, recipe, row=row.name))
-        found = evaluate(network_motions(made.student), self.test, label)
-        own = {
+        student, phi = distilled.student, distilled.trust.phi
+        save_model(student, self.out / "models" / row.name / str(seed), about(self.train, recipe, row=row.name))
+        evaluation = evaluate(network_motions(student), self.test, label)
+        facts = {
             "row": row.name,
-            "asked": asdict(row.method) | {"rate": row.rate, "shape": row.shape},
+            "settings": _settings(row),
             "method": row.method.blend,
             "hint": row.method.hint,
             "schedule": row.method.schedule,
@@ -90,39 +106,43 @@ class Bench:
             "seed": seed,
             "parameters": count_parameters(architecture),
             "train_s": seconds,
-            "steps": sum(points[-1][0] for points in made.curves.values()),
-            "hint_error": self._hint_error(row, made.student),
-            "trust": {"mean": float(made.trust.phi.mean()), "least": float(made.trust.phi.min())},
+            "steps": sum(points[-1][0] for points in distilled.curves.values()),
+            "hint_error": self._hint_error(row, student),
+            "trust": {"mean": float(phi.mean()), "least": float(phi.min())},
         }
-        write_json(done, own | measures(found, self.test))
-        shutil.rmtree(work)
+        write_json(path, facts | measures(evaluation))
+        shutil.rmtree(checkpoints)
 
     def _hint_error(self, row: Row, student: PoseNetwork) -> float | None:
-        """Held-out reconstruction error of the hint as a share of its variance; None where sizes differ, or no hint."""
+        """Held-out reconstruction error of the hint as a share of its variance; None without a hint of equal size."""
         method = row.method
         if method.hint == "none":
             return None
         guided = method.guided_layer or last_fc(student.architecture)
         hint = method.hint_layer or last_fc(self.teacher.architecture)
-        said = teacher_pass(self.teacher, hint, self.test, self.answers).hints
-        found = _outputs(student, guided, self.test)
-        if found.shape != said.shape:
+        hints = run_teacher(self.teacher, hint, self.test, self.outputs).hints
+        outputs = _outputs(student, guided, self.test)
+        if outputs.shape != hints.shape:
             return None
-        variance = (said - said.mean(0)).square().sum(-1).mean()
-        return float((found - said).square().sum(-1).mean() / variance)
+        variance = (hints - hints.mean(0)).square().sum(-1).mean()
+        return float((outputs - hints).square().sum(-1).mean() / variance)
 
 
-def measures(found: Evaluation, store: FrameStore) -> dict[str, Any]:
-    """Errors of a model on a store, as ``Cell`` and ``Reference`` have them."""
-    pairs = [rpe(found.estimates[drive.name], truth(store, index)) for index, drive in enumerate(store.drives)]
-    translation, rotation = (np.concatenate(errors) for errors in zip(*pairs, strict=True))
+def measures(evaluation: Evaluation) -> dict[str, Any]:
+    """Errors of a model on a cache, as ``Cell`` and ``Reference`` have them."""
+    total, pooled = evaluation.total, evaluation.pooled
     return {
-        "rms_rpe_t_m": found.rms_rpe_t_m,
-        "rms_rpe_r_deg": found.rms_rpe_r_deg,
-        "ate_m": found.ate_m,
-        "error_t_m": _quantiles(translation),
-        "error_r_deg": _quantiles(np.rad2deg(rotation)),
+        "rms_rpe_t_m": total.rms_rpe_t_m,
+        "rms_rpe_r_deg": total.rms_rpe_r_deg,
+        "ate_m": total.ate_m,
+        "error_t_m": _quantiles(pooled.rpe_t_m),
+        "error_r_deg": _quantiles(pooled.rpe_r_deg),
     }
+
+
+def _settings(row: Row) -> dict[str, Any]:
+    """Settings of a row, as the files of its cells hold them."""
+    return asdict(row.method) | {"rate": row.rate, "shape": row.shape, "folds": row.folds}
 
 
 def _quantiles(errors: NDArray[np.float64]) -> list[float]:
@@ -130,12 +150,12 @@ def _quantiles(errors: NDArray[np.float64]) -> list[float]:
 
 
 @torch.no_grad()
-def _outputs(network: PoseNetwork, path: str, store: FrameStore) -> Tensor:
-    """What a layer gives for each frame pair of a store, (P, K)."""
+def _outputs(network: PoseNetwork, path: str, cache: FrameCache) -> Tensor:
+    """Outputs of a layer for each frame pair of a cache, (P, K)."""
     outputs = []
     with Tap(network, path) as tap:
-        for index in range(len(store.drives)):
-            frames = store.drive_frames(index)
+        for index in range(len(cache.drives)):
+            frames = cache.drive_frames(index)
             tap.values.clear()
             network.predict(frames)
             outputs.append(per_sample(tap.value, (1, len(frames) - 1))[0])

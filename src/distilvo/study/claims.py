@@ -32,7 +32,9 @@ class Claim:
 
     def outcome(self, intervals: Intervals) -> Outcome:
         """On the paper's side in one measure and on the other side in none, or the other way round; ATE is left out."""
-        sides = {self.side * found.side(self.threshold) for measure, found in intervals if measure.field != ATE.field}
+        sides = {
+            self.side * interval.side(self.threshold) for measure, interval in intervals if measure.field != ATE.field
+        }
         if not sides:
             return "not tested"
         if 1 in sides and -1 not in sides:
@@ -62,14 +64,14 @@ class Comparison:
     def show(self) -> str:
         """The intervals with their units, or a word that there are none."""
         signed = self.claim.of == "difference"
-        shown = [f"{of.name} {found.show(of.decimals, signed)} {of.unit}" for of, found in self.intervals]
-        return "; ".join(shown) or "no cells"
+        texts = [f"{of.name} {interval.show(of.decimals, signed)} {of.unit}" for of, interval in self.intervals]
+        return "; ".join(texts) or "no cells"
 
 
 def differences(cells: Mapping[int, Cell], reference: Mapping[int, Cell]) -> Intervals:
     """Each error of a row less that of another, paired by seed."""
-    found = [(measure, compared(cells, reference, measure).difference) for measure in ERRORS]
-    return tuple((measure, difference) for measure, difference in found if difference)
+    pairs = [(measure, compared(cells, reference, measure).difference) for measure in ERRORS]
+    return tuple((measure, difference) for measure, difference in pairs if difference)
 
 
 def ratios(cells: Mapping[int, Cell], teacher: Reference) -> Intervals:

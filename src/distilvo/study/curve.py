@@ -51,13 +51,13 @@ class Curve:
             return Comparison(f"students before, at and past {RATE} % fewer parameters", claim)
         first, last = self._rows[0], self._rows[-1]
         a, b, c = (f"{self._rate(row):.1f}" for row in (first, middle, last))
-        found = []
+        intervals = []
         for measure in ERRORS:
             growth = paired(self._slope(middle, last, measure), self._slope(first, middle, measure)).difference
             if growth:
                 per_point = replace(measure, unit=f"{measure.unit} per percentage point", decimals=measure.decimals + 1)
-                found.append((per_point, growth))
-        return Comparison(f"growth of the error from {b} to {c} % less that from {a} to {b} %", claim, tuple(found))
+                intervals.append((per_point, growth))
+        return Comparison(f"growth of the error from {b} to {c} % less that from {a} to {b} %", claim, tuple(intervals))
 
     def time(self) -> Comparison:
         """Finding 6: how much longer the teacher takes than the student at the paper's rate."""
@@ -66,14 +66,14 @@ class Curve:
         if row is None or self._teacher is None or not self._teacher.latency_ms:
             return Comparison(self._missing(f"{RATE} %"), claim)
         times = values(self._cells[row.name], _TIME.field).values()
-        found = mean_interval(self._teacher.latency_ms / time for time in times)
-        return Comparison(self._what(row), claim, ((_TIME, found),))
+        factor = mean_interval(self._teacher.latency_ms / time for time in times)
+        return Comparison(self._what(row), claim, ((_TIME, factor),))
 
-    def _over_teacher(self, row: Row | None, claim: Claim, wanted: str) -> Comparison:
+    def _over_teacher(self, row: Row | None, claim: Claim, rates: str) -> Comparison:
         if row is None or self._teacher is None:
-            return Comparison(self._missing(wanted), claim)
-        found: Intervals = ratios(self._cells[row.name], self._teacher)
-        return Comparison(self._what(row), claim, found)
+            return Comparison(self._missing(rates), claim)
+        intervals: Intervals = ratios(self._cells[row.name], self._teacher)
+        return Comparison(self._what(row), claim, intervals)
 
     def _middle(self) -> Row | None:
         """The student nearest to the paper's rate, if it is near."""
@@ -97,6 +97,6 @@ class Curve:
     def _what(self, row: Row) -> str:
         return f"{row.label} with {self._rate(row):.2f} % fewer parameters, against the teacher"
 
-    def _missing(self, wanted: str) -> str:
-        missing = "teacher" if self._teacher is None else f"student with {wanted} fewer parameters"
+    def _missing(self, rates: str) -> str:
+        missing = "teacher" if self._teacher is None else f"student with {rates} fewer parameters"
         return f"no {missing} in the study"

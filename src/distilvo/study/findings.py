@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-from distilvo.settings import Method
+from distilvo.settings import PAPER, Method
 from distilvo.study.claims import Claim, Comparison, Outcome, differences, every, some
 from distilvo.study.curve import CLOSE, RATE, SPEED_UP, Curve
 from distilvo.study.plan import Cell, Plan, Reference, Row, Table
@@ -15,7 +15,7 @@ from distilvo.study.statistics import CellsOfRows, by_row
 RULE = (
     "A comparison is reproduced where the 95 % interval over seeds lies wholly on the paper's side in translation or "
     "in rotation and wholly on the other side in neither; contradicted where it is the other way round; otherwise not "
-    "shown. ATE is told and decides nothing. A finding of several claims is reproduced if all of them are and "
+    "shown. ATE is shown and decides nothing. A finding of several claims is reproduced if all of them are and "
     "contradicted if one of them is; where the paper says that something can be, one case is enough. Rows are compared "
     "at one rate and are those of the tables (1) to (4), without what the paper does not have: narrow students and "
     "inherited weights."
@@ -33,20 +33,20 @@ _STATEMENTS = (
     "The paper's method beats plain supervision, FitNets and the teacher as upper bound on the same student.",
 )
 
-Wanted = dict[str, str | bool]
-_GROUND_TRUTH: Wanted = {"blend": "ground-truth", "hint": "none"}
-_TEACHER_ONLY: Wanted = {"blend": "teacher-only", "hint": "none"}
-_MINIMUM: Wanted = {"blend": "minimum", "hint": "none"}
-_ADDITIONAL: Wanted = {"blend": "additional", "hint": "none"}
-_UPPER_BOUND: Wanted = {"blend": "upper-bound", "hint": "none"}
-_LAPLACE: Wanted = {"blend": "laplace", "hint": "none"}
-_GAUSSIAN: Wanted = {"blend": "gaussian", "hint": "none"}
-_ATTENTIVE: Wanted = {"blend": "attentive", "hint": "none"}
-_HT: Wanted = {"blend": "attentive", "hint": "plain", "schedule": "two-stage"}
-_AHT: Wanted = {"blend": "attentive", "hint": "attentive", "schedule": "two-stage"}
-_JOINT: Wanted = {"blend": "attentive", "hint": "attentive", "schedule": "joint"}
-_HT_TRUTH: Wanted = {"blend": "ground-truth", "hint": "plain", "schedule": "two-stage", "freeze": True}
-_FITNETS: Wanted = {**_HT_TRUTH, "freeze": False}  # as Romero et al. have it
+MethodFields = dict[str, str | bool]
+_GROUND_TRUTH: MethodFields = {"blend": "ground-truth", "hint": "none"}
+_TEACHER_ONLY: MethodFields = {"blend": "teacher-only", "hint": "none"}
+_MINIMUM: MethodFields = {"blend": "minimum", "hint": "none"}
+_ADDITIONAL: MethodFields = {"blend": "additional", "hint": "none"}
+_UPPER_BOUND: MethodFields = {"blend": "upper-bound", "hint": "none"}
+_LAPLACE: MethodFields = {"blend": "laplace", "hint": "none"}
+_GAUSSIAN: MethodFields = {"blend": "gaussian", "hint": "none"}
+_ATTENTIVE: MethodFields = {"blend": "attentive", "hint": "none"}
+_HT: MethodFields = {"blend": "attentive", "hint": "plain", "schedule": "two-stage"}
+_AHT: MethodFields = {"blend": "attentive", "hint": "attentive", "schedule": "two-stage"}
+_JOINT: MethodFields = {"blend": "attentive", "hint": "attentive", "schedule": "joint"}
+_HT_TRUTH: MethodFields = {"blend": "ground-truth", "hint": "plain", "schedule": "two-stage", "freeze": True}
+_FITNETS: MethodFields = {**_HT_TRUTH, "freeze": False}  # as Romero et al. have it
 
 
 @dataclass(frozen=True)
@@ -65,20 +65,20 @@ def study_findings(plan: Plan, cells: Sequence[Cell], references: Sequence[Refer
     Raises:
         DistilvoError: one row has two cells of one seed, or a measure is not finite.
     """
-    found = by_row(cells)
+    of_rows = by_row(cells)
     names = dict.fromkeys(name for table in _TABLES for name in plan.tables.get(table, ()))
     rows = [row for row in map(plan.rows.__getitem__, names) if row.shape == "cut" and not row.method.inherit]
     teacher = next((reference for reference in references if reference.name == "teacher"), None)
     at_rates = [plan.rows[name] for name in plan.tables.get("rates", ())]
-    curve = Curve(at_rates, found, teacher)
+    curve = Curve(at_rates, of_rows, teacher)
     close, beating, growth = curve.close(), curve.beating(), curve.growth()
-    regardless = _pairs(rows, found, [(_TEACHER_ONLY, _GROUND_TRUTH), (_ADDITIONAL, _GROUND_TRUTH)], 1)
-    blends = _pairs(rows, found, [(_ATTENTIVE, blend) for blend in _blends(rows)], -1)
-    hints = _pairs(rows, found, [(_HT, _ATTENTIVE), (_AHT, _ATTENTIVE), (_AHT, _HT)], -1)
-    schedules = _pairs(rows, found, [(_AHT, _JOINT)], -1)
-    times = [Curve([*at_rates, *rows], found, teacher).time()]
-    fitnets = [wanted for wanted in (_HT_TRUTH, _FITNETS) if _find(rows, found, wanted)] or [_FITNETS]
-    literature = _pairs(rows, found, [(_AHT, other) for other in (_GROUND_TRUTH, *fitnets, _UPPER_BOUND)], -1)
+    regardless = _pairs(rows, of_rows, [(_TEACHER_ONLY, _GROUND_TRUTH), (_ADDITIONAL, _GROUND_TRUTH)], 1)
+    blends = _pairs(rows, of_rows, [(_ATTENTIVE, blend) for blend in _blends(rows)], -1)
+    hints = _pairs(rows, of_rows, [(_HT, _ATTENTIVE), (_AHT, _ATTENTIVE), (_AHT, _HT)], -1)
+    schedules = _pairs(rows, of_rows, [(_AHT, _JOINT)], -1)
+    times = [Curve([*at_rates, *rows], of_rows, teacher).time()]
+    fitnets = [method for method in (_HT_TRUTH, _FITNETS) if _find(rows, of_rows, method)] or [_FITNETS]
+    literature = _pairs(rows, of_rows, [(_AHT, other) for other in (_GROUND_TRUTH, *fitnets, _UPPER_BOUND)], -1)
     decided = [
         (regardless, some(_outcomes(regardless))),
         (blends, every(_outcomes(blends))),
@@ -94,15 +94,15 @@ def study_findings(plan: Plan, cells: Sequence[Cell], references: Sequence[Refer
     ]
 
 
-def _blends(rows: Sequence[Row]) -> list[Wanted]:
+def _blends(rows: Sequence[Row]) -> list[MethodFields]:
     """The other four blends; of the two probabilistic ones those that the study has, for the paper has one."""
     used = {row.method.blend for row in rows}
-    probabilistic = [wanted for wanted in (_LAPLACE, _GAUSSIAN) if wanted["blend"] in used] or [_LAPLACE]
+    probabilistic = [method for method in (_LAPLACE, _GAUSSIAN) if method["blend"] in used] or [_LAPLACE]
     return [_MINIMUM, _ADDITIONAL, _UPPER_BOUND, *probabilistic]
 
 
 def _pairs(
-    rows: Sequence[Row], cells: CellsOfRows, pairs: Sequence[tuple[Wanted, Wanted]], side: int
+    rows: Sequence[Row], cells: CellsOfRows, pairs: Sequence[tuple[MethodFields, MethodFields]], side: int
 ) -> list[Comparison]:
     """Compare pairs of methods at the rate at which most of them have cells, of equal ones the commonest."""
     claim = Claim("difference", 1 if side > 0 else -1)
@@ -110,36 +110,38 @@ def _pairs(
     at_rates = [
         [_pair([row for row in rows if row.rate == rate], cells, pair, claim) for pair in pairs] for rate in rates
     ]
-    return max(at_rates, key=lambda comparisons: sum(bool(found.intervals) for found in comparisons))
+    return max(at_rates, key=lambda comparisons: sum(bool(one.intervals) for one in comparisons))
 
 
-def _pair(rows: Sequence[Row], cells: CellsOfRows, pair: tuple[Wanted, Wanted], claim: Claim) -> Comparison:
-    row, reference = (_find(rows, cells, wanted) for wanted in pair)
+def _pair(rows: Sequence[Row], cells: CellsOfRows, pair: tuple[MethodFields, MethodFields], claim: Claim) -> Comparison:
+    row, reference = (_find(rows, cells, method) for method in pair)
     if row is None or reference is None:
-        missing = [wanted for wanted, found in zip(pair, (row, reference), strict=True) if found is None]
-        return Comparison("no row with " + " and none with ".join(map(_said, missing)), claim)
+        missing = [method for method, match in zip(pair, (row, reference), strict=True) if match is None]
+        return Comparison("no row with " + " and none with ".join(map(_words, missing)), claim)
     what = f"{row.label} against {reference.label} at {row.rate:g} %"
     return Comparison(what, claim, differences(cells[row.name], cells[reference.name]))
 
 
-def _find(rows: Sequence[Row], cells: CellsOfRows, wanted: Wanted) -> Row | None:
+def _find(rows: Sequence[Row], cells: CellsOfRows, method: MethodFields) -> Row | None:
     """The row with cells that is distilled so and in all else most as in the paper; of equal ones the first."""
-    found = [
+    matches = [
         row
         for row in rows
-        if row.name in cells and all(getattr(row.method, field) == value for field, value in wanted.items())
+        if row.name in cells and all(getattr(row.method, field) == value for field, value in method.items())
     ]
-    return min(found, key=lambda row: _departures(row.method), default=None)
+    return min(matches, key=_departures, default=None)
 
 
-def _departures(method: Method) -> int:
-    paper = Method()
-    return sum(getattr(method, field.name) != getattr(paper, field.name) for field in fields(Method))
+def _departures(row: Row) -> int:
+    """In how many settings a row differs from the paper's method."""
+    return bool(row.folds) + sum(
+        getattr(row.method, field.name) != getattr(PAPER, field.name) for field in fields(Method)
+    )
 
 
 def _outcomes(comparisons: Sequence[Comparison]) -> list[Outcome]:
     return [comparison.outcome for comparison in comparisons]
 
 
-def _said(wanted: Wanted) -> str:
-    return ", ".join(f"{field} {value}" for field, value in wanted.items())
+def _words(method: MethodFields) -> str:
+    return ", ".join(f"{field} {value}" for field, value in method.items())

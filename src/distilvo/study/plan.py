@@ -1,18 +1,19 @@
-"""What a study compares, read from a small TOML file; see docs/study.md."""
+"""What a study compares, and what it measures; ``plan_file`` reads plans from TOML files."""
 
 from __future__ import annotations
 
-import math
-import tomllib
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from distilvo.errors import DistilvoError
+from distilvo.models.student import check_rate
 from distilvo.settings import Method, Recipe, Shape
 
-PRESETS = Path(__file__).parent / "presets"
 Table = Literal["blends", "hints", "literature", "trust", "rates", "beyond", "speed"]
+Names = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,14 @@ class Row:
     """One line of a table: a way to make a student, repeated for each seed.
 
     Attributes:
-        name: unique, as cells and tables refer to it; ``aht-ail@73`` is ``aht-ail`` at another rate.
+        name: unique; cells and tables refer to it. ``aht-ail@73`` is ``aht-ail`` at another rate.
         label: for people.
-        method: how it is distilled.
-        rate: distillation rate asked for, per cent; students made for speed have the one they have.
+        method: how it is distilled: the paper's method with the changes of the file.
+        rate: the least distillation rate, per cent; the rate of students made for speed is fixed by their shape.
         shape: ``cut`` takes layers away, as the paper does; ``slim`` keeps the teacher's layers and makes them narrow;
             ``nano``, ``small`` and ``base`` are those made for speed.
+        folds: measure the teacher's error with so many teachers, each on drives that it was not trained on; 0 for the
+            teacher's own error.
     """
 
     name: str
@@ -33,35 +36,37 @@ class Row:
     method: Method
     rate: float
     shape: Shape = "cut"
+    folds: int = 0
+
+    def __post_init__(self) -> None:
+        check_rate(self.rate, f"row '{self.name}': rate")
+        if self.folds == 1 or self.folds < 0:
+            raise DistilvoError(f"row '{self.name}': folds is {self.folds}, expected 0, or 2 and more")
 
 
 @dataclass(frozen=True)
 class Streets:
-    """The built-in world as training and test set; ``hard`` is the share of streets in bad light and weather."""
+    """Numbers of streets of the built-in world to train and to test on.
 
-    train: int
-    test: int
-    frames: int
-    hard: float = 0.0
+    ``frames`` is the length of each, ``adverse`` the share of streets in adverse conditions.
+    """
 
-    def __post_init__(self) -> None:
-        if min(self.train, self.test) < 1 or self.frames < 2 or not 0 <= self.hard <= 1:
-            raise DistilvoError(
-                f"streets: train {self.train}, test {self.test}, frames {self.frames}, hard {self.hard}; expected at "
-                "least 1 street each, 2 frames, and a share from 0 to 1"
-            )
+    train: Annotated[int, Field(ge=1)]
+    test: Annotated[int, Field(ge=1)]
+    frames: Annotated[int, Field(ge=2)]
+    adverse: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
 @dataclass(frozen=True)
 class Split:
     """Names of the sequences of a data set to train and to test on."""
 
-    train: tuple[str, ...]
-    test: tuple[str, ...]
+    train: Names
+    test: Names
 
     def __post_init__(self) -> None:
-        if both := sorted(set(self.train) & set(self.test)):
-            raise DistilvoError(f"sequences: {', '.join(both)} is in train and in test; expected others to test on")
+        if shared := sorted(set(self.train) & set(self.test)):
+            raise DistilvoError(f"sequences: {', '.join(shared)} is in train and in test; expected others to test on")
 
 
 @dataclass(frozen=True)
@@ -72,11 +77,11 @@ class Plan:
         title: for tables and report.
         data: the built-in world, or how to split a data set given on the command line.
         recipe: of every student; all stages together take its epochs.
-        teacher: how the teacher is trained further on the training set first, or None to take it as it is.
+        teacher: how the teacher is trained further on the training set before the study; None takes it as it is.
         fold_teacher: how each teacher of a cross-fitted trust is trained.
         seeds: each row is repeated with each of them.
         rows: by name.
-        tables: names of the rows of each table, in order; the first one is what the others are compared with.
+        tables: names of the rows of each table, in order; the others are compared with the first one.
         dropout: of the students.
     """
 
@@ -91,6 +96,10 @@ class Plan:
     dropout: float = 0.0
 
 
+QUANTILES = (5, 25, 50, 75, 95, 99)
+"""Per cent, of ``Cell.error_t_m`` and ``Cell.error_r_deg``."""
+
+
 @dataclass(frozen=True)
 class Cell:
     """One row with one seed: an object of ``study.json``.
@@ -98,11 +107,11 @@ class Cell:
     Attributes:
         row: name of the row.
         method, hint, schedule: as in ``distilvo.settings.Method`` (``method`` is its blend).
-        rate: that the student really has, per cent.
+        rate: distillation rate of the student that was made, per cent.
         seed: of weights and order.
         parameters: of the student.
-        latency_ms: one step in ONNX Runtime, batch 1, one thread; all shapes in turns, a run for each seed.
-        rms_rpe_t_m, rms_rpe_r_deg, ate_m: on the test set, as in ``distilvo.evaluation``.
+        latency_ms: one step in ONNX Runtime, batch 1, one thread; all shapes interleaved, a run for each seed.
+        rms_rpe_t_m, rms_rpe_r_deg, ate_m: on the test set, as in ``distilvo.pipeline.evaluation``.
         train_s: wall time of all its stages.
         steps: optimiser steps of all its stages.
         hint_error: held-out reconstruction error of the hint, mean ``||Psi_T - Psi_S||^2`` as a share of the hint's
@@ -128,16 +137,9 @@ class Cell:
     error_r_deg: tuple[float, ...]
 
 
-Made = TypeVar("Made", Streets, Recipe, Method)
-
-SHARED = ("rate", "seeds", "rows", "curve", "tables")
-"""What a plan takes over from the preset that it is ``like``."""
-QUANTILES = (5, 25, 50, 75, 95, 99)
-
-
 @dataclass(frozen=True)
 class Reference:
-    """A line that no seed changes: the teacher, or the mean motion; measures as in ``Cell``."""
+    """A line of a table without seeds: the teacher, or the mean motion; measures as in ``Cell``."""
 
     name: str
     parameters: int
@@ -149,129 +151,15 @@ class Reference:
     error_r_deg: tuple[float, ...]
 
 
-def read_plan(source: str) -> Plan:
-    """Read a preset by its name or a file by its path.
-
-    Raises:
-        DistilvoError: there is no such preset or file, or it holds what a study does not know.
-    """
-    path = PRESETS / f"{source}.toml"
-    if not path.exists():
-        path = Path(source)
-    if not path.is_file():
-        names = ", ".join(sorted(preset.stem for preset in PRESETS.glob("*.toml")))
-        raise DistilvoError(f"{source}: no such file; expected a TOML file or one of the presets {names}")
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-        if "like" in values:
-            if values["like"] not in [preset.stem for preset in PRESETS.glob("*.toml")]:
-                raise DistilvoError(f"like = '{values['like']}' is no preset; expected builtin")
-            other = tomllib.loads((PRESETS / f"{values['like']}.toml").read_text(encoding="utf-8"))
-            values = {key: other[key] for key in SHARED if key in other} | values
-        return _plan(values)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError, DistilvoError) as error:
-        what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise DistilvoError(f"{path}: {what}; see docs/study.md for what a study's file holds") from None
+def check_data(plan: Plan, data: Path | None) -> None:
+    """Raise DistilvoError where a plan with streets of its own is given a data set, or one that needs it is not."""
+    if isinstance(plan.data, Streets) == (data is not None):
+        raise DistilvoError(
+            f"{plan.title}: "
+            + ("renders its own streets; leave --data out" if data else "names sequences; expected --data DATASET")
+        )
 
 
-def _plan(values: dict[str, Any]) -> Plan:
-    data: Streets | Split
-    if "streets" in values:
-        data = _made(Streets, values["streets"], "streets")
-    else:
-        sequences = _table(values["sequences"], "sequences")
-        data = Split(*(_list(sequences[part], str, f"sequences: {part}") for part in ("train", "test")))
-    rate = _rate(values["rate"], "rate")
-    rows = {name: _row(name, _table(found, name), rate) for name, found in _table(values["rows"], "rows").items()}
-    tables: dict[Any, tuple[str, ...]] = {
-        table: _list(names, str, table) for table, names in _table(values["tables"], "tables").items()
-    }
-    for table, names in tables.items():
-        if table not in get_args(Table):
-            raise DistilvoError(f"table '{table}' is unknown; expected one of {', '.join(get_args(Table))}")
-        if missing := [name for name in names if name not in rows]:
-            raise DistilvoError(f"table '{table}' has rows that are nowhere described: {', '.join(missing)}")
-    if "curve" in values:
-        curve = _curve(rows, _table(values["curve"], "curve"))
-        rows |= curve
-        tables["rates"] = tuple(curve)
-    seeds = _list(values["seeds"], int, "seeds")
-    if min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise DistilvoError(f"seeds: is {list(seeds)}, expected different numbers, 0 or more")
-    if not 0 <= (dropout := _number(values.get("dropout", 0.0), "dropout")) < 1:
-        raise DistilvoError(f"dropout: is {dropout}, expected 0 or more and less than 1")
-    return Plan(
-        str(values["title"]),
-        data,
-        _made(Recipe, values["recipe"], "recipe"),
-        _made(Recipe, values["teacher"], "teacher") if "teacher" in values else None,
-        _made(Recipe, values.get("fold_teacher", {}), "fold_teacher"),
-        seeds,
-        rows,
-        tables,
-        dropout,
-    )
-
-
-def _row(name: str, values: dict[str, Any], rate: float) -> Row:
-    own = {key: values[key] for key in ("label", "rate", "shape") if key in values}
-    unknown = values.keys() - own.keys() - {field.name for field in fields(Method)}
-    if unknown:
-        raise DistilvoError(f"row '{name}': {', '.join(sorted(unknown))} is unknown")
-    if own.get("shape", "cut") not in get_args(Shape):
-        raise DistilvoError(f"row '{name}': shape is {own['shape']}, expected {' or '.join(get_args(Shape))}")
-    method = _made(Method, {key: value for key, value in values.items() if key not in own}, f"row '{name}'")
-    own_rate = _rate(own.get("rate", rate), f"row '{name}': rate")
-    return Row(name, str(own.get("label", name)), method, own_rate, own.get("shape", "cut"))
-
-
-def _curve(rows: dict[str, Row], values: dict[str, Any]) -> dict[str, Row]:
-    """A row at several rates; at its own rate it is the row itself, so that nothing is trained twice."""
-    if values["row"] not in rows:
-        raise DistilvoError(f"curve has a row that is nowhere described: {values['row']}")
-    row = rows[values["row"]]
-    rates = [_rate(rate, "curve: rates") for rate in _list(values["rates"], (int, float), "curve: rates")]
-    others = {rate: replace(row, name=f"{row.name}@{rate:g}", rate=rate) for rate in rates if rate != row.rate}
-    return {found.name: found for found in (others.get(rate, row) for rate in rates)}
-
-
-def _made(kind: type[Made], values: Any, where: str) -> Made:
-    """Settings from a table of the file; TOML has types, so that 3.0 is no whole number and "3" no number."""
-    hints = get_type_hints(kind)
-    for name, value in _table(values, where).items():
-        expected = hints.get(name)
-        if expected is None:
-            raise DistilvoError(f"{where}: {name} is unknown")
-        if expected is float:
-            _number(value, f"{where}: {name}")
-        elif expected in (int, bool) and type(value) is not expected:
-            raise DistilvoError(f"{where}: {name} is {value!r}, expected {_WORDS[expected]}")
-    return kind(**values)
-
-
-_WORDS = {int: "a whole number", bool: "true or false", str: "a text"}
-
-
-def _table(value: Any, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise DistilvoError(f"{where}: is {value!r}, expected a table")
-    return value
-
-
-def _list(value: Any, kind: type | tuple[type, ...], where: str) -> tuple[Any, ...]:
-    """A list with something in it, all of one kind."""
-    if not isinstance(value, list) or not value or not all(isinstance(v, kind) and v is not True for v in value):
-        raise DistilvoError(f"{where}: is {value!r}, expected a list of {'names' if kind is str else 'numbers'}")
-    return tuple(value)
-
-
-def _number(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise DistilvoError(f"{where} is {value!r}, expected a number")
-    return value
-
-
-def _rate(value: Any, where: str) -> float:
-    if not 0 < (rate := _number(value, where)) < 100:
-        raise DistilvoError(f"{where} is {rate}, expected more than 0 and less than 100 per cent")
-    return rate
+def plan_key(plan: Plan) -> dict[str, Any]:
+    """The settings that a study's folder is claimed with: without rows and seeds, which may be added later."""
+    return {key: value for key, value in asdict(plan).items() if key not in ("rows", "tables", "title", "seeds")}

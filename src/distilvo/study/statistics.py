@@ -1,4 +1,4 @@
-"""Means over seeds, differences paired by seed, and what may be said of them. Pure numpy.
+"""Means over seeds, differences paired by seed, and what follows from them. Pure numpy.
 
 Intervals hold 95 % and rest on Student's t: seeds are few. They are of one comparison each, not of all together.
 """
@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from distilvo.errors import DistilvoError
-from distilvo.report.table import NOTHING
+from distilvo.report.model_table import NOTHING
 from distilvo.study.plan import Cell, Reference
 
 Verdict = Literal["better", "worse", "no difference shown"]
@@ -114,12 +114,12 @@ def mean_interval(values: Iterable[float]) -> Interval:
     Raises:
         DistilvoError: there is no value, or one is not finite.
     """
-    found = np.array(list(values), dtype=np.float64)
-    if not len(found) or not np.isfinite(found).all():
-        raise DistilvoError(f"values over seeds: found {found.tolist()}, expected finite numbers; run the cell again")
-    count = len(found)
-    half = t95(count - 1) * float(found.std(ddof=1)) / math.sqrt(count) if count > 1 else None
-    return Interval(float(found.mean()), half, count)
+    numbers = np.array(list(values), dtype=np.float64)
+    if not len(numbers) or not np.isfinite(numbers).all():
+        raise DistilvoError(f"values over seeds: found {numbers.tolist()}, expected finite numbers; run the cell again")
+    count = len(numbers)
+    half = t95(count - 1) * float(numbers.std(ddof=1)) / math.sqrt(count) if count > 1 else None
+    return Interval(float(numbers.mean()), half, count)
 
 
 def paired(values: Mapping[int, float], reference: Mapping[int, float]) -> Paired:
@@ -140,16 +140,16 @@ def by_row(cells: Sequence[Cell]) -> CellsOfRows:
     if twice:
         row, seed = twice[0]
         raise DistilvoError(f"row '{row}': has two cells of seed {seed}, expected one; remove one of them")
-    found: CellsOfRows = {}
+    of_rows: CellsOfRows = {}
     for cell in sorted(cells, key=lambda cell: cell.seed):
-        found.setdefault(cell.row, {})[cell.seed] = cell
-    return found
+        of_rows.setdefault(cell.row, {})[cell.seed] = cell
+    return of_rows
 
 
 def values(cells: Mapping[int, Cell], field: str) -> dict[int, float]:
     """A measure of one row by seed, without the seeds that do not have it."""
-    found = {seed: getattr(cell, field) for seed, cell in cells.items()}
-    return {seed: float(value) for seed, value in found.items() if value is not None}
+    by_seed = {seed: getattr(cell, field) for seed, cell in cells.items()}
+    return {seed: float(value) for seed, value in by_seed.items() if value is not None}
 
 
 def compared(cells: Mapping[int, Cell], reference: Mapping[int, Cell], measure: Measure) -> Paired:

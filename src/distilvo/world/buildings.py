@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from distilvo.world.builder import UNIT_UV, UP, MeshBuilder
 from distilvo.world.mesh import TEXTURES
 from distilvo.world.road import Road, RoadMap
-from distilvo.world.setting import Setting
+from distilvo.world.street_type import StreetType
 
 FLOOR = 3.2
 """Metres of one storey and of one window bay; the facade textures show 4 x 4 of them."""
@@ -16,13 +16,13 @@ FLOOR = 3.2
 _TILE = (4 * FLOOR, 4 * FLOOR)
 
 
-def add_buildings(builder: MeshBuilder, road_map: RoadMap, rng: np.random.Generator, setting: Setting) -> None:
+def add_buildings(builder: MeshBuilder, road_map: RoadMap, rng: np.random.Generator, street_type: StreetType) -> None:
     """Add a row of houses on either side of every road, and a second, higher row behind where streets are dense."""
     for road in road_map.roads:
         for side in (1.0, -1.0):
-            _add_row(builder, road_map, road, side, rng, setting, setting.building_setback, 0)
-            back = setting.building_setback[1] + 16.0
-            _add_row(builder, road_map, road, side, rng, setting, (back, back + 22.0), 2)
+            _add_row(builder, road_map, road, side, rng, street_type, street_type.building_setback, 0)
+            back = street_type.building_setback[1] + 16.0
+            _add_row(builder, road_map, road, side, rng, street_type, (back, back + 22.0), 2)
 
 
 def _add_row(
@@ -31,18 +31,18 @@ def _add_row(
     road: Road,
     side: float,
     rng: np.random.Generator,
-    setting: Setting,
+    street_type: StreetType,
     setback: tuple[float, float],
     extra_floors: int,
 ) -> None:
-    gap = setting.building_gap + 14.0 * (extra_floors > 0)
+    gap = street_type.building_gap + 14.0 * (extra_floors > 0)
     count = int(road.length / (3.5 * FLOOR + gap * 0.7)) + 2
     width, depth = FLOOR * rng.integers(3, 8, count), FLOOR * rng.integers(3, 6, count)
     gaps = gap * rng.exponential(1.0, count) * (rng.random(count) < 0.75)
     s = np.cumsum(width + gaps) - width / 2
-    built = (rng.random(count) < setting.building_density) & (s + width / 2 < road.length)
+    built = (rng.random(count) < street_type.building_density) & (s + width / 2 < road.length)
     distance = road.half_width + rng.uniform(*setback, count)
-    floors = rng.integers(setting.building_floors[0], setting.building_floors[1] + 1, count) + extra_floors
+    floors = rng.integers(street_type.building_floors[0], street_type.building_floors[1] + 1, count) + extra_floors
     along, left = road.axes(s)
     outward = side * left
     front = np.zeros((count, 3))
@@ -50,7 +50,7 @@ def _add_row(
     # Seen from the street, the box starts at its left corner so that facades are not mirrored.
     start = front - side * along * width[:, None] / 2
     edges = side * along * width[:, None], outward * depth[:, None]
-    built &= _is_clear(road_map, start, edges, max(setting.walk_width + 0.2, 1.3))
+    built &= _is_clear(road_map, start, edges, max(street_type.walk_width + 0.2, 1.3))
     _add_houses(builder, road_map, rng, start[built], (edges[0][built], edges[1][built]), floors[built])
 
 

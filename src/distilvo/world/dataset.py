@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from distilvo.environment import usable_cores
 from distilvo.errors import DistilvoError
-from distilvo.machine import usable_cores
 from distilvo.progress import progress
-from distilvo.world.hardship import is_hard
+from distilvo.world.adverse import is_adverse
 from distilvo.world.street import make_street, make_street_along
-from distilvo.world.write import write_street
+from distilvo.world.street_writer import write_street
 
 
 def render_streets(
@@ -27,31 +27,31 @@ def render_streets(
     size: tuple[int, int],
     workers: int | None = None,
     label: str = "render",
-    hard: float = 0.0,
+    adverse: float = 0.0,
 ) -> list[Path]:
-    """Render one street for each seed into a KITTI odometry layout; those that are there already are left alone.
+    """Render one street for each seed into a KITTI odometry layout; existing ones are left as they are.
 
     Args:
         root: the data set's folder.
         seeds: one street each, named by its seed.
-        frames: pictures in each street, at 10 Hz.
+        frames: images in each street, at 10 Hz.
         size: (H, W), pixels.
         workers: processes; one for each core where not given.
         label: for the progress bar.
-        hard: share of the streets, 0 to 1, that are hard; which ones they are is up to the seeds.
+        adverse: share of the streets, 0 to 1, in adverse conditions; the seeds decide which ones.
 
     Returns:
         The sequences' folders.
 
     Raises:
-        DistilvoError: the share is outside 0 to 1, the disk refuses, or a process was killed.
+        DistilvoError: the share is outside 0 to 1, a file cannot be written, or a process was killed.
     """
-    if not 0.0 <= hard <= 1.0:
-        raise DistilvoError(f"{root}: a share of {hard} hard streets; expected 0 to 1, e.g. 0.5")
+    if not 0.0 <= adverse <= 1.0:
+        raise DistilvoError(f"{root}: a share of {adverse} in adverse conditions; expected 0 to 1, e.g. 0.5")
     folders = [root / "sequences" / street_name(seed) for seed in seeds]
     missing = [seed for seed, folder in zip(seeds, folders, strict=True) if not folder.exists()]
     workers = min(workers or usable_cores(), max(1, len(missing)))
-    work = partial(_render, root=root, frames=frames, size=size, hard=hard)
+    work = partial(_render, root=root, frames=frames, size=size, adverse=adverse)
     with progress(label, len(seeds), len(seeds) - len(missing)) as bar:
         if workers == 1:
             for seed in missing:
@@ -75,7 +75,7 @@ def render_streets(
 
 
 def render_along(poses: NDArray[np.float64], seed: int, size: tuple[int, int], root: Path, name: str) -> Path:
-    """Render a street along camera-to-world poses (N, 4, 4) at 10 Hz; one that is there already is left as it is."""
+    """Render a street along camera-to-world poses (N, 4, 4) at 10 Hz; an existing one is left as it is."""
     folder = root / "sequences" / name
     if not folder.exists():
         with progress("render", len(poses)) as bar:
@@ -88,5 +88,5 @@ def street_name(seed: int) -> str:
     return f"{seed:02d}"
 
 
-def _render(seed: int, root: Path, frames: int, size: tuple[int, int], hard: float) -> None:
-    write_street(make_street(seed, frames, size, hard=is_hard(seed, hard)), root, street_name(seed))
+def _render(seed: int, root: Path, frames: int, size: tuple[int, int], adverse: float) -> None:
+    write_street(make_street(seed, frames, size, adverse=is_adverse(seed, adverse)), root, street_name(seed))

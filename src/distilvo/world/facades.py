@@ -31,7 +31,7 @@ class Window:
 
 
 def paint(rng: np.random.Generator, variant: int) -> dict[str, NDArray[np.uint8]]:
-    """The facades and shops of a texture variant, as (h, w, 4) uint8 pictures by name; alpha is gloss."""
+    """The facades and shops of a texture variant, as (h, w, 4) uint8 images by name; alpha is gloss."""
     walls = [
         _plaster(rng, PLASTER[variant % 6]),
         _bricks(rng, BRICK[variant % 6]),
@@ -39,8 +39,8 @@ def paint(rng: np.random.Generator, variant: int) -> dict[str, NDArray[np.uint8]
         _panels(rng, CONCRETE[variant % 6]),
         _bricks(rng, BRICK[(variant + 3) % 6]) if variant % 2 else _plaster(rng, PLASTER[(variant + 4) % 6]),
     ]
-    pictures = {f"facade{k}": _facade(rng, wall, k) for k, wall in enumerate(walls)}
-    return {**pictures, "shop": _shops(rng)}
+    images = {f"facade{k}": _facade(rng, wall, k) for k, wall in enumerate(walls)}
+    return {**images, "shop": _shops(rng)}
 
 
 def _plaster(rng: np.random.Generator, base: Rgb) -> Canvas:

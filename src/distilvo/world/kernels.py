@@ -1,6 +1,6 @@
 """Numba kernels of the rasteriser: geometry. Colours are made in ``shading.py``.
 
-A picture is made in three steps: ``project`` clips and projects triangles and computes their light terms once each;
+An image is made in three steps: ``project`` clips and projects triangles and computes their light terms once each;
 ``rasterise`` writes the nearest triangle's index into a grid of 2x2 samples per pixel; ``shading.resolve`` shades every
 pixel once per triangle that it shows. No fastmath and one thread: the same input gives the same bytes.
 

@@ -25,7 +25,7 @@ class Light:
         zenith, horizon: sky colours overhead and at the horizon; fog has the horizon's colour.
         cloud_colour: colour of the clouds.
         cloud_cover: 0 (clear) to 1 (closed).
-        cloud_shift: where the clouds stand, in pictures of the cloud texture.
+        cloud_shift: where the clouds stand, in images of the cloud texture.
         glow: brightness of the halo around the sun.
         fog: extinction per metre.
         exposure: factor on radiance before the response curve.

@@ -12,7 +12,7 @@ ROAD = 1024  # texels across the carriageway and along 16 m
 
 
 def paint(rng: np.random.Generator, variant: int) -> dict[str, NDArray[np.uint8]]:
-    """All surfaces of a texture variant, as (h, w, 4) uint8 pictures by name."""
+    """All surfaces of a texture variant, as (h, w, 4) uint8 images by name."""
     asphalt = _asphalt(rng, rng.uniform(74, 112))
     clouds = np.clip(0.5 + 0.42 * noise(rng, 512, 1.7), 0, 1)
     return {
@@ -39,7 +39,7 @@ def _asphalt(rng: np.random.Generator, grey: float) -> Canvas:
 
 
 def _worn(rng: np.random.Generator, asphalt: Canvas) -> Canvas:
-    """Stains and cracks give an unmarked road something to hold on to from afar."""
+    """Stains and cracks, so that an unmarked road has texture at a distance."""
     worn = asphalt + 9 * noise(rng, 512, 1.5)[..., None]
     _cracks(rng, worn, 3)
     return worn
@@ -82,7 +82,7 @@ def _cracks(rng: np.random.Generator, road: Canvas, count: int) -> None:
 
 
 def _marks(rng: np.random.Generator, variant: int) -> Canvas:
-    """(ROAD, ROAD) coverage of the white paint; the pattern goes by variant so that all of them occur."""
+    """(ROAD, ROAD) coverage of the white paint; the variant chooses the pattern, so that all of them occur."""
     mark = np.zeros((ROAD, ROAD), np.float32)
     per_metre = ROAD / 10.4
     half = per_metre * rng.uniform(0.055, 0.08)

@@ -1,4 +1,4 @@
-"""Triangle meshes of the street, and the builder that the scenery is put together with."""
+"""Triangle meshes of the street, and the names of their textures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Mesh:
 
     Attributes:
         vertices: (V, 3) float64.
-        uv: (V, 2) float64 texture coordinates; they repeat, v grows downwards in the picture.
+        uv: (V, 2) float64 texture coordinates; they repeat, v grows downwards in the image.
         faces: (F, 3) int32 indices of vertices.
         texture: (F,) int32 index into ``TEXTURES``.
         normals: (F, 3) float64 unit normals; the renderer turns them towards the camera.

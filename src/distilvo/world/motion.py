@@ -1,4 +1,4 @@
-"""How the car drives: speed, stops, steering and suspension, and the camera poses that follow from them."""
+"""Motion of the car: speed, stops, steering and suspension, and the camera poses that follow from them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilvo.world.road import SPACING, HeightField, Road
-from distilvo.world.setting import Setting
+from distilvo.world.street_type import StreetType
 
 START = 25.0
 """Metres of road behind the first frame."""
@@ -49,17 +49,17 @@ class Ride:
 
 
 def sample_mount(rng: np.random.Generator) -> Mount:
-    """A camera about as KITTI's: behind the windscreen, 1.5 to 1.8 m up, hardly tilted."""
+    """A mount like KITTI's: behind the windscreen, 1.5 to 1.8 m up, hardly tilted."""
     pitch, yaw, roll = np.radians([rng.uniform(-1.0, 1.0), rng.normal(0.0, 0.3), rng.normal(0.0, 0.3)])
     return Mount(rng.uniform(0.6, 1.3), rng.uniform(1.5, 1.8), float(pitch), float(yaw), float(roll))
 
 
-def speed_limit(rng: np.random.Generator, road: Road, setting: Setting) -> NDArray[np.float64]:
+def speed_limit(rng: np.random.Generator, road: Road, street_type: StreetType) -> NDArray[np.float64]:
     """(M,) m/s at each sample of ``road``: what bends, traffic and braking for them allow."""
     lateral = rng.uniform(2.0, 3.3)
     blocks = np.repeat(rng.uniform(0.75, 1.2, len(road.xy) // 80 + 1), 80)[: len(road.xy)]
-    lane_radius = np.maximum(1.0 / np.maximum(np.abs(road.curvature), 1e-4) - lane_offset(setting.half_width), 5.0)
-    limit = np.minimum(setting.cruise_speed * blocks, np.sqrt(lateral * lane_radius))
+    lane_radius = np.maximum(1.0 / np.maximum(np.abs(road.curvature), 1e-4) - lane_offset(street_type.half_width), 5.0)
+    limit = np.minimum(street_type.cruise_speed * blocks, np.sqrt(lateral * lane_radius))
     squared = (limit**2).tolist()
     for i in range(len(squared) - 2, -1, -1):
         squared[i] = min(squared[i], squared[i + 1] + 2 * _BRAKING * SPACING)
@@ -71,15 +71,15 @@ def lane_offset(half_width: float) -> float:
     return min(1.8, 0.42 * half_width)
 
 
-def sample_stops(rng: np.random.Generator, length: float, setting: Setting) -> list[tuple[float, float]]:
+def sample_stops(rng: np.random.Generator, length: float, street_type: StreetType) -> list[tuple[float, float]]:
     """(station, seconds) of each full stop, in order; some drives begin standing."""
     stops: list[tuple[float, float]] = []
     if rng.random() < 0.16:
         stops.append((START, rng.uniform(0.5, 3.0)))
-    s = START + 12.0 + rng.exponential(setting.stop_gap)
+    s = START + 12.0 + rng.exponential(street_type.stop_gap)
     while s < length:
         stops.append((s, rng.uniform(0.8, 4.0)))
-        s += 20.0 + rng.exponential(setting.stop_gap)
+        s += 20.0 + rng.exponential(street_type.stop_gap)
     return stops
 
 

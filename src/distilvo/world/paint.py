@@ -1,4 +1,4 @@
-"""Canvases and noise that the procedural textures are painted with: float32 (h, w, 3) pictures, RGB, 0..255."""
+"""Canvases and noise that the procedural textures are painted with: float32 (h, w, 3) images, RGB, 0..255."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Rgb = Sequence[float] | NDArray[np.floating]
 
 
 def noise(rng: np.random.Generator, size: int, falloff: float = 1.0, lowest: float = 1.0) -> Canvas:
-    """(size, size) noise with spectrum 1 / f ** falloff from ``lowest`` cycles per picture; it tiles; std 1."""
+    """(size, size) noise with spectrum 1 / f ** falloff from ``lowest`` cycles per image; it tiles; std 1."""
     fy, fx = np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None]
     radius = np.hypot(fy, fx) * size
     radius[0, 0] = 1.0

@@ -14,7 +14,7 @@ CROWNS = ((92, 84, 92), (68, 90, 94), (100, 76, 84))  # half width, half height,
 
 
 def paint(rng: np.random.Generator, variant: int) -> dict[str, NDArray[np.uint8]]:
-    """The objects of a texture variant, as (h, w, 4) uint8 pictures by name."""
+    """The objects of a texture variant, as (h, w, 4) uint8 images by name."""
     trees = {f"tree{k}": _tree(rng, LEAVES[(variant + 2 * k) % 6], *CROWNS[k]) for k in range(3)}
     return {
         **trees,
@@ -56,7 +56,7 @@ def _tree(rng: np.random.Generator, leaf: tuple[int, int, int], rx: int, ry: int
     trunk = (bark > 0.5) & ~leaves
     colour[trunk] = np.array([82, 66, 52]) * (1 + 0.2 * noise(rng, TREE, 0.5)[trunk])[:, None]
     alpha = np.where(leaves | trunk, 255.0, 0.0)
-    alpha[:2] = alpha[:, :2] = alpha[:, -2:] = 0  # the picture repeats: keep the borders from touching
+    alpha[:2] = alpha[:, :2] = alpha[:, -2:] = 0  # the image repeats: keep the borders from touching
     return rgba(colour, alpha)
 
 

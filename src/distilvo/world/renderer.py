@@ -1,8 +1,8 @@
-"""Renderer of the built-in world: triangles to RGB pictures and depth, on one CPU core.
+"""Renderer of the built-in world: triangles to RGB images and depth, on one CPU core.
 
 Pixel convention: the centre of pixel (column u, row v) has the integer coordinates (u, v), as in OpenCV, so a point
 (x, y, z) in camera axes (x right, y down, z forward) appears at u = fx * x / z + cx and v = fy * y / z + cy. The
-picture covers u from -0.5 to W - 0.5; scaled by s it has cx' = (cx + 0.5) * s - 0.5, and cy likewise.
+image covers u from -0.5 to W - 0.5; scaled by s it has cx' = (cx + 0.5) * s - 0.5, and cy likewise.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilvo.errors import DistilvoError
-from distilvo.world.geometry import Geometry, geometry
 from distilvo.world.kernels import MATERIAL, TRIANGLE, project, rasterise
 from distilvo.world.lighting import Light
 from distilvo.world.mesh import TEXTURES, Mesh
 from distilvo.world.shading import resolve
 from distilvo.world.shadows import shadow_map
 from distilvo.world.textures import TextureSet
+from distilvo.world.triangles import Geometry, geometry
 
 NEAR = 0.1  # metres
 MAX_SAMPLES = 8  # of anisotropic filtering
@@ -35,8 +35,8 @@ def check_camera(size: tuple[int, int], intrinsics: NDArray[np.float64]) -> None
         raise DistilvoError(f"camera: intrinsics of shape {intrinsics.shape}, expected a finite 3x3 matrix")
     zeros = intrinsics[[0, 1, 2, 2], [1, 0, 0, 1]]
     if intrinsics[0, 0] <= 0 or intrinsics[1, 1] <= 0 or zeros.any() or intrinsics[2, 2] != 1:
-        found = np.array2string(intrinsics, precision=3).replace("\n", "")
-        raise DistilvoError(f"camera: intrinsics {found}, expected [fx 0 cx; 0 fy cy; 0 0 1] with fx, fy > 0")
+        rows = np.array2string(intrinsics, precision=3).replace("\n", "")
+        raise DistilvoError(f"camera: intrinsics {rows}, expected [fx 0 cx; 0 fy cy; 0 0 1] with fx, fy > 0")
 
 
 def _transform(name: str, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -51,7 +51,7 @@ class Renderer:
     """Draws one static mesh, and moving ones with it, under one light. Deterministic; not for several threads at once.
 
     Attributes:
-        depth: (H, W) float32, distance along the optical axis in metres in the last picture; 0 where the sky is.
+        depth: (H, W) float32, distance along the optical axis in metres in the last image; 0 where the sky is.
     """
 
     depth: NDArray[np.float32]
@@ -98,7 +98,7 @@ class Renderer:
         pose: NDArray[np.float64],
         moving: Sequence[tuple[Mesh, NDArray[np.float64]]] = (),
     ) -> NDArray[np.uint8]:
-        """The picture from ``pose`` (4, 4), camera-to-world with camera axes x right, y down, z forward.
+        """The image from ``pose`` (4, 4), camera-to-world with camera axes x right, y down, z forward.
 
         ``moving`` gives further meshes, each in its own frame, with their body-to-world transforms (4, 4).
         Returns (H, W, 3) uint8 RGB and leaves ``depth``. Raises DistilvoError where a transform is not one.
@@ -128,7 +128,7 @@ class Renderer:
         return out
 
     def _prepared(self, mesh: Mesh) -> Geometry:
-        """``mesh`` as geometry, kept for the next picture; the mesh is kept too so that its id stays its own."""
+        """``mesh`` as geometry, kept for the next image; the mesh is kept too so that its id stays its own."""
         if id(mesh) not in self._moving:
             if len(self._moving) >= MAX_MOVING:
                 self._moving.clear()

@@ -1,4 +1,4 @@
-"""A road laid under a given camera track."""
+"""A road along a given camera track."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def to_world(poses: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Lap:
-    """A stretch of the road on which the track does not come back to a place at another height.
+    """A segment of the road. On it the track never returns to a place at another height.
 
-    Recorded heights drift by metres until a place is seen again, so each lap needs ground of its own.
+    Recorded heights drift by metres between two visits of a place, so each lap needs its own ground.
 
     Attributes:
         begin, end: metres along the road.
-        ground: heights as this lap knows them.
-        reach: (R, 2) places of its road, with some way before and after.
+        ground: heights of the ground on this lap.
+        reach: (R, 2) places of its road, m, and of some road before and after.
     """
 
     begin: float
@@ -48,15 +48,15 @@ class Lap:
 
 
 def road_along(track: NDArray[np.float64], half_width: float) -> tuple[Road, NDArray[np.float64], list[Lap]]:
-    """The road whose right lane the camera drives in, each pose's station (N,) on it, and its laps.
+    """The road whose right lane the camera drives in, the station (N,) of each pose on it, and its laps.
 
     ``track`` (N, 3) are the camera's places in the z-up world.
     """
     line, travelled = _thinned(track)
     total = travelled[-1]
     grid = np.arange(-_BEHIND, max(total, 1.0) + _AHEAD, SPACING)
-    known = np.unique(travelled, return_index=True)[1]
-    inside = np.stack([np.interp(grid, travelled[known], line[known, axis]) for axis in range(3)], axis=-1)
+    distinct = np.unique(travelled, return_index=True)[1]
+    inside = np.stack([np.interp(grid, travelled[distinct], line[distinct, axis]) for axis in range(3)], axis=-1)
     inside = _smoothed(_extended(inside, grid, total))
     heading = np.unwrap(np.arctan2(*np.gradient(inside[:, :2], axis=0).T[::-1]))
     left = np.stack([-np.sin(heading), np.cos(heading)], axis=-1)
@@ -73,7 +73,7 @@ def road_along(track: NDArray[np.float64], half_width: float) -> tuple[Road, NDA
 def _thinned(track: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The track without standing still: places (N, 3) and metres travelled (N,), which never decrease.
 
-    A place counts only once it is half a metre from the last that did, so jitter while standing is not a road.
+    A place counts only once it is half a metre from the last that did, so jitter while the car stands makes no road.
     """
     travelled = np.zeros(len(track))
     line = track.copy()
@@ -152,18 +152,18 @@ class TrackGround:
         self._origin = xy.min(axis=0) - 150.0
         cell = np.floor((xy - self._origin) / _CELL).astype(int)
         width, height = cell.max(axis=0) + int(150.0 / _CELL)
-        known, empty = np.zeros((height, width), np.float32), np.ones((height, width), np.uint8)
+        heights, empty = np.zeros((height, width), np.float32), np.ones((height, width), np.uint8)
         for level in np.unique(rank)[::-1]:
             x, y = cell[rank == level].T
             if not empty.all():
                 free = cv2.distanceTransform(empty, cv2.DIST_L2, 5)[y, x] > _CLASH_REACH / _CELL
                 x, y = x[free], y[free]
-                known[y, x], empty[y, x] = z[rank == level][free], 0
+                heights[y, x], empty[y, x] = z[rank == level][free], 0
             else:
-                known[y, x], empty[y, x] = z[rank == level], 0
+                heights[y, x], empty[y, x] = z[rank == level], 0
         _, label = cv2.distanceTransformWithLabels(empty, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
         value = np.zeros(int(label.max()) + 1, np.float32)
-        value[label[empty == 0]] = known[empty == 0]
+        value[label[empty == 0]] = heights[empty == 0]
         self._height = cv2.GaussianBlur(value[label], (0, 0), 6.0 / _CELL)
 
     def __call__(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:

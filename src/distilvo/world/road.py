@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from distilvo.world.setting import Setting
+from distilvo.world.street_type import StreetType
 
 SPACING = 0.5
 """Metres between the samples of a centre line."""
@@ -23,7 +23,7 @@ class Road:
         xy: (M, 2) metres, x east, y north.
         heading: (M,) radians, unwrapped, 0 = east, anticlockwise.
         half_width: metres from the centre to the kerb.
-        covered: (M,) bool, stretches where an earlier part of the same road already lies (a second lap).
+        covered: (M,) bool, segments where an earlier part of the same road already lies (a second lap).
     """
 
     xy: NDArray[np.float64]
@@ -152,37 +152,37 @@ def follow(curvature: NDArray[np.float64], start: NDArray[np.float64], heading: 
     return Road(xy, angle, half_width, np.zeros(len(xy), dtype=bool))
 
 
-def sample_road(rng: np.random.Generator, setting: Setting, length: float) -> Road:
+def sample_road(rng: np.random.Generator, street_type: StreetType, length: float) -> Road:
     """A road of straights, bends, S bends and 90 degree corners, at least ``length`` metres long.
 
     Corners alternate so that the heading stays within about 130 degrees and the road never meets itself.
     """
     pieces = [np.zeros(_samples(rng.uniform(15.0, 45.0)))]
     turned, total = 0, 0.0
-    straights = (12.0, 60.0) if setting.cruise_speed < 13 else (30.0, 120.0)
+    straights = (12.0, 60.0) if street_type.cruise_speed < 13 else (30.0, 120.0)
     while total < length + 40.0:
         draw = rng.random()
-        if draw < setting.corner_chance:
+        if draw < street_type.corner_chance:
             side = -turned if turned else int(rng.choice([-1, 1]))
-            pieces.append(_corner(rng, setting, side))
+            pieces.append(_corner(rng, street_type, side))
             pieces.append(np.zeros(_samples(rng.uniform(20.0, 60.0))))
             turned += side
-        elif draw < setting.corner_chance + 0.35:
-            pieces.append(_s_bend(rng, setting.cruise_speed))
+        elif draw < street_type.corner_chance + 0.35:
+            pieces.append(_s_bend(rng, street_type.cruise_speed))
         else:
             pieces.append(np.zeros(_samples(rng.uniform(*straights))))
         total = sum(map(len, pieces)) * SPACING
     window = np.hanning(13)
     curvature = np.convolve(np.concatenate(pieces), window / window.sum(), "same")
-    return follow(curvature, np.zeros(2), float(rng.uniform(0.0, 2 * np.pi)), setting.half_width)
+    return follow(curvature, np.zeros(2), float(rng.uniform(0.0, 2 * np.pi)), street_type.half_width)
 
 
 def _samples(length: float) -> int:
     return max(1, round(length / SPACING))
 
 
-def _corner(rng: np.random.Generator, setting: Setting, side: int) -> NDArray[np.float64]:
-    radius = rng.uniform(*setting.corner_radius) + (1.0 if side < 0 else 0.0)
+def _corner(rng: np.random.Generator, street_type: StreetType, side: int) -> NDArray[np.float64]:
+    radius = rng.uniform(*street_type.corner_radius) + (1.0 if side < 0 else 0.0)
     angle = np.radians(90.0 + rng.uniform(-12.0, 12.0))
     count = _samples(angle * radius)
     return np.full(count, side * angle / (count * SPACING))

@@ -8,20 +8,20 @@ from numpy.typing import NDArray
 from distilvo.world.builder import UNIT_UV, UP, MeshBuilder
 from distilvo.world.mesh import TEXTURES
 from distilvo.world.road import Road, RoadMap
-from distilvo.world.setting import Setting
+from distilvo.world.street_type import StreetType
 from distilvo.world.surface import KERB
 
 _LANE_ROOM = 0.9
 
 
-def add_roadside(builder: MeshBuilder, road_map: RoadMap, rng: np.random.Generator, setting: Setting) -> None:
+def add_roadside(builder: MeshBuilder, road_map: RoadMap, rng: np.random.Generator, street_type: StreetType) -> None:
     """Add everything that stands beside the roads."""
     for road in road_map.roads:
         for side in (1.0, -1.0):
-            _add_trees(builder, road_map, road, side, rng, setting)
-            _add_lamps(builder, road_map, road, side, rng, setting)
+            _add_trees(builder, road_map, road, side, rng, street_type)
+            _add_lamps(builder, road_map, road, side, rng, street_type)
             _add_signs(builder, road_map, road, side, rng)
-            _add_hedges(builder, road_map, road, side, rng, setting)
+            _add_hedges(builder, road_map, road, side, rng, street_type)
     _add_woods(builder, road_map, rng)
 
 
@@ -33,16 +33,18 @@ def _stations(rng: np.random.Generator, length: float, gap: float, spread: float
 
 
 def _add_trees(
-    builder: MeshBuilder, road_map: RoadMap, road: Road, side: float, rng: np.random.Generator, setting: Setting
+    builder: MeshBuilder, road_map: RoadMap, road: Road, side: float, rng: np.random.Generator, street_type: StreetType
 ) -> None:
-    s = _stations(rng, road.length, setting.tree_gap, 0.1 if setting.tree_rows else 0.9)
-    in_row = rng.random(len(s)) < (0.95 if setting.tree_rows else 0.4)
-    row = max(setting.walk_width - 0.5, 1.6)
-    beyond = setting.walk_width + 2.0 + setting.tree_spread * rng.random(len(s)) ** 1.5
+    s = _stations(rng, road.length, street_type.tree_gap, 0.1 if street_type.tree_rows else 0.9)
+    in_row = rng.random(len(s)) < (0.95 if street_type.tree_rows else 0.4)
+    row = max(street_type.walk_width - 0.5, 1.6)
+    beyond = street_type.walk_width + 2.0 + street_type.tree_spread * rng.random(len(s)) ** 1.5
     offset = road.half_width + np.where(in_row, row, beyond)
     spot = road.point(s, side * offset)
     height = (
-        rng.uniform(4.5, 11.0, len(s)) if not setting.tree_rows else rng.uniform(8.0, 11.0) + rng.normal(0, 0.5, len(s))
+        rng.uniform(4.5, 11.0, len(s))
+        if not street_type.tree_rows
+        else rng.uniform(8.0, 11.0) + rng.normal(0, 0.5, len(s))
     )
     _add_foliage(builder, road_map, rng, spot, height, trunks=True)
 
@@ -55,7 +57,7 @@ def _add_foliage(
     height: NDArray[np.float64],
     trunks: bool,
 ) -> None:
-    """Trees of crossed pictures at ``spot`` (N, 2), as wide as the roads nearby leave room for."""
+    """Trees of crossed images at ``spot`` (N, 2), as wide as the roads nearby leave room for."""
     count = len(spot)
     clearance = road_map.clearance(spot)
     room = 2.0 * (clearance + road_map.roads[0].half_width / 2 - _LANE_ROOM)
@@ -102,9 +104,9 @@ def _posts(
 
 
 def _add_lamps(
-    builder: MeshBuilder, road_map: RoadMap, road: Road, side: float, rng: np.random.Generator, setting: Setting
+    builder: MeshBuilder, road_map: RoadMap, road: Road, side: float, rng: np.random.Generator, street_type: StreetType
 ) -> None:
-    s = _stations(rng, road.length, setting.lamp_gap, 0.15)
+    s = _stations(rng, road.length, street_type.lamp_gap, 0.15)
     s = s[road_map.clearance(road.point(s, side * (road.half_width + 0.5))) > 0.3]
     foot = road_map.place(road, s, side * (road.half_width + 0.5), 0.0)
     along, left = road.axes(s)
@@ -131,18 +133,18 @@ def _add_signs(builder: MeshBuilder, road_map: RoadMap, road: Road, side: float,
 
 
 def _add_hedges(
-    builder: MeshBuilder, road_map: RoadMap, road: Road, side: float, rng: np.random.Generator, setting: Setting
+    builder: MeshBuilder, road_map: RoadMap, road: Road, side: float, rng: np.random.Generator, street_type: StreetType
 ) -> None:
     """Hedges and low walls behind the sidewalk, in pieces that follow the road."""
     piece = 3.0
     s = np.arange(0.0, road.length - piece, piece)
     run = np.cumsum(rng.random(len(s)) < piece / 14.0)
-    chosen = (rng.random(len(s) + 1) < setting.hedge)[run]
+    chosen = (rng.random(len(s) + 1) < street_type.hedge)[run]
     height, is_wall = rng.uniform(0.6, 2.0, len(s) + 1)[run], (rng.random(len(s) + 1) < 0.25)[run]
-    offset = side * (road.half_width + max(setting.walk_width + 0.6, 2.2))
+    offset = side * (road.half_width + max(street_type.walk_width + 0.6, 2.2))
     start, end = road_map.place(road, s, offset, -0.3), road_map.place(road, s + piece, offset, -0.3)
     middle = (start + end)[:, :2] / 2
-    chosen &= road_map.clearance(middle) > setting.walk_width + 0.1
+    chosen &= road_map.clearance(middle) > street_type.walk_width + 0.1
     for wall, texture, thickness, tile in ((False, "hedge", 0.7, 1.5), (True, "sidewalk", 0.25, 2.0)):
         keep = chosen & (is_wall == wall)
         across = side * thickness * road.axes(s)[1]

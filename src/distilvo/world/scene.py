@@ -1,4 +1,4 @@
-"""What a street shows, and how a long one is taken apart for rendering."""
+"""Everything visible in a street, and how a long street is split into parts for rendering."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Scene:
     """Everything that stands and everything that moves.
 
     Attributes:
-        mesh: what stands still, on the ground of the first lap.
+        mesh: everything that stands still, on the ground of the first lap.
         movers: the cars that drive by, likewise.
-        laps: the laps of a road that was laid under a given track; empty where the ground is one.
-        first: (L,) the picture with which each lap begins.
+        laps: the laps of a road along a given track; empty for a street with one ground.
+        first: (L,) the image with which each lap begins.
     """
 
     mesh: Mesh
@@ -33,12 +33,12 @@ class Scene:
     first: tuple[int, ...] = (0,)
 
     def over_laps(self, laps: list[Lap], s: NDArray[np.float64]) -> Scene:
-        """The same on the laps of a road; ``s`` (N,) are the stations of the pictures."""
+        """The same scene on the laps of a road; ``s`` (N,) are the stations of the images."""
         first = np.searchsorted(s, [lap.begin for lap in laps])
         return replace(self, laps=tuple(laps), first=(0, *map(int, first[1:])))
 
     def part_of(self, index: int) -> int:
-        """The lap that picture ``index`` belongs to."""
+        """The lap that image ``index`` belongs to."""
         return int(np.searchsorted(self.first, index, side="right")) - 1
 
     def mesh_of(self, part: int) -> Mesh:
@@ -46,25 +46,25 @@ class Scene:
         if not self.laps:
             return self.mesh
         lap = self.laps[part]
-        seen = np.repeat(_near(self.mesh.vertices[self.mesh.faces[::2, 0], :2], lap.reach), 2)
-        used = np.unique(self.mesh.faces[seen])
+        visible = np.repeat(_near(self.mesh.vertices[self.mesh.faces[::2, 0], :2], lap.reach), 2)
+        used = np.unique(self.mesh.faces[visible])
         number = np.zeros(len(self.mesh.vertices), dtype=np.int32)
         number[used] = np.arange(len(used))
         vertices = self.mesh.vertices[used]
         vertices[:, 2] += self._rise(part, vertices[:, :2])
         m = self.mesh
         return Mesh(
-            vertices,
-            m.uv[used],
-            number[m.faces[seen]],
-            m.texture[seen],
-            m.normals[seen],
-            m.colour[seen],
-            m.cutout[seen],
+            vertices=vertices,
+            uv=m.uv[used],
+            faces=number[m.faces[visible]],
+            texture=m.texture[visible],
+            normals=m.normals[visible],
+            colour=m.colour[visible],
+            cutout=m.cutout[visible],
         )
 
     def moving(self, index: int) -> Iterator[tuple[Mesh, NDArray[np.float64]]]:
-        """Meshes of the cars in sight in picture ``index`` with their body-to-world (4, 4)."""
+        """Meshes of the cars in sight in image ``index`` with their body-to-world (4, 4)."""
         part = self.part_of(index)
         for mover in self.movers:
             body = mover.at(index)

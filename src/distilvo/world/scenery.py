@@ -1,4 +1,4 @@
-"""Turns a map and a setting into the mesh of everything that stands still."""
+"""Builds the mesh of everything that stands still, from a map and a street type."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from distilvo.world.buildings import add_buildings
 from distilvo.world.mesh import Mesh
 from distilvo.world.road import RoadMap
 from distilvo.world.roadside import add_roadside
-from distilvo.world.setting import Setting
+from distilvo.world.street_type import StreetType
 from distilvo.world.surface import add_ground, add_junction_squares, add_roads
 from distilvo.world.vehicles import ParkedCars
 
 
-def build_scenery(road_map: RoadMap, setting: Setting, rng: np.random.Generator, parked: ParkedCars) -> Mesh:
+def build_scenery(road_map: RoadMap, street_type: StreetType, rng: np.random.Generator, parked: ParkedCars) -> Mesh:
     """The static mesh of the street; deterministic in the state of ``rng``."""
     builder = MeshBuilder()
-    add_roads(builder, road_map, setting)
-    add_junction_squares(builder, road_map, setting)
-    add_ground(builder, road_map, rng, setting.grass)
-    add_buildings(builder, road_map, rng, setting)
-    add_roadside(builder, road_map, rng, setting)
+    add_roads(builder, road_map, street_type)
+    add_junction_squares(builder, road_map, street_type)
+    add_ground(builder, road_map, rng, street_type.grass)
+    add_buildings(builder, road_map, rng, street_type)
+    add_roadside(builder, road_map, rng, street_type)
     parked.add_to(builder)
     return builder.build()

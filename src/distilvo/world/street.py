@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilvo.errors import DistilvoError
-from distilvo.world.hardship import Hardship, sample_hardship
+from distilvo.world.adverse import AdverseConditions, sample_adverse
 from distilvo.world.layout import side_streets
-from distilvo.world.lens import Lens, sample_lens, shutter_flow
 from distilvo.world.lighting import sample_light
 from distilvo.world.motion import START, LaneKeeping, camera_poses, ride, sample_mount, sample_stops, speed_limit
 from distilvo.world.renderer import Renderer
@@ -18,7 +17,8 @@ from distilvo.world.retrace import road_along, to_world
 from distilvo.world.road import SPACING, Hills, Road, RoadMap, sample_road
 from distilvo.world.scene import Scene
 from distilvo.world.scenery import build_scenery
-from distilvo.world.setting import Setting, sample_setting
+from distilvo.world.sensor import SensorModel, sample_sensor, shutter_flow
+from distilvo.world.street_type import StreetType, sample_street_type
 from distilvo.world.textures import TEXTURE_VARIANTS, texture_set
 from distilvo.world.vehicles import ParkedCars, Traffic
 
@@ -27,15 +27,15 @@ _LOOKAHEAD = 3.0
 
 
 class Street:
-    """One drive: poses and, rendered on demand, its pictures. The same seed and size give the same bytes.
+    """One drive: poses and, rendered on demand, its images. The same seed and size give the same bytes.
 
     Attributes:
-        seed: what everything was drawn from.
-        size: (H, W) of the pictures.
+        seed: everything is drawn from it.
+        size: (H, W) of the images.
         intrinsics: (3, 3) float64, pixel centres at integers.
         poses: (N, 4, 4) float64 camera-to-world, axes as in KITTI (x right, y down, z forward); the first is identity.
         times: (N,) float64 seconds.
-        depth: (H, W) float32 metres along the optical axis in the picture rendered last; 0 where the sky is.
+        depth: (H, W) float32 metres along the optical axis in the image rendered last; 0 where the sky is.
     """
 
     def __init__(
@@ -45,16 +45,16 @@ class Street:
         world_poses: NDArray[np.float64],
         times: NDArray[np.float64],
         scene: Scene,
-        hardship: Hardship | None = None,
+        adverse: AdverseConditions | None = None,
     ) -> None:
         """``world_poses`` (N, 4, 4) are camera-to-world in the z-up frame of the ``scene``'s meshes."""
         rng = np.random.default_rng([seed, 3])
         self.seed, self.size, self.times = seed, size, times
         self.intrinsics = sample_intrinsics(rng, size)
-        self._scene, self._world_poses, self._hardship = scene, world_poses, hardship
+        self._scene, self._world_poses, self._adverse = scene, world_poses, adverse
         self.poses = np.linalg.inv(world_poses[0]) @ world_poses
         self.poses[0] = np.eye(4)
-        self._light, self._lens = sample_light(rng), sample_lens(rng)
+        self._light, self._sensor = sample_light(rng), sample_sensor(rng)
         self._textures = texture_set(int(rng.integers(TEXTURE_VARIANTS)))
         self._part = -1
         self._load(0)
@@ -64,36 +64,36 @@ class Street:
 
     @property
     def depth(self) -> NDArray[np.float32]:
-        """(H, W) metres in the picture rendered last."""
+        """(H, W) metres in the image rendered last."""
         return self._renderer.depth
 
     def render(self, index: int) -> NDArray[np.uint8]:
-        """Picture ``index`` as (H, W, 3) uint8 RGB, whatever came before; raises DistilvoError beyond the end."""
+        """Image ``index`` as (H, W, 3) uint8 RGB, in any order; raises DistilvoError beyond the end."""
         if not 0 <= index < len(self):
             raise DistilvoError(f"street {self.seed}: no frame {index}; it has frames 0..{len(self) - 1}")
         self._load(self._scene.part_of(index))
         pose = self._world_poses[index]
         moving = [(mesh, body) for mesh, body in self._scene.moving(index) if _is_ahead(pose, body)]
-        picture = self._renderer.render(pose, moving)
-        lens = self._lens
-        if self._hardship is not None:
-            picture, lens = self._hardship.on_view(picture, self.depth, index), self._hardship.on_lens(lens, index)
-        return lens.apply(picture, index, self._blur(lens, index))
+        image = self._renderer.render(pose, moving)
+        sensor = self._sensor
+        if self._adverse is not None:
+            image, sensor = self._adverse.on_view(image, self.depth, index), self._adverse.on_sensor(sensor, index)
+        return sensor.apply(image, index, self._blur(sensor, index))
 
     def _load(self, part: int) -> None:
-        """Have the renderer of one part of the scene at hand; only one is kept."""
+        """Make the renderer of one part of the scene, unless it is the current one; only one is kept."""
         if part != self._part:
             mesh = self._scene.mesh_of(part)
             self._renderer = Renderer(mesh, self._textures, self._light, self.size, self.intrinsics)
             self._part = part
 
-    def _blur(self, lens: Lens, index: int) -> NDArray[np.float32] | None:
+    def _blur(self, sensor: SensorModel, index: int) -> NDArray[np.float32] | None:
         """Image motion (H, W, 2) while the shutter is open, from the depth just rendered; None where there is none."""
         before = min(index, len(self) - 2)
         motion = np.linalg.inv(self.poses[before]) @ self.poses[before + 1]
-        if lens.shutter == 0.0 or np.abs(motion - np.eye(4)).max() < 1e-4:
+        if sensor.shutter == 0.0 or np.abs(motion - np.eye(4)).max() < 1e-4:
             return None
-        return shutter_flow(self.depth, self.intrinsics, motion, lens.shutter)
+        return shutter_flow(self.depth, self.intrinsics, motion, sensor.shutter)
 
 
 def _is_ahead(pose: NDArray[np.float64], body: NDArray[np.float64]) -> bool:
@@ -102,7 +102,7 @@ def _is_ahead(pose: NDArray[np.float64], body: NDArray[np.float64]) -> bool:
 
 
 def sample_intrinsics(rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.float64]:
-    """A lens about as KITTI's, for pictures of ``size`` (H, W): fx / W and fy / H as there, times one random factor."""
+    """Intrinsics near KITTI's, for images of ``size`` (H, W): its fx / W and fy / H, times one random factor."""
     height, width = size
     zoom, shift = rng.uniform(0.93, 1.12), rng.uniform(-0.015, 0.015, 2)
     cx, cy = (0.4897 + shift[0]) * width - 0.5, (0.4939 + shift[1]) * height - 0.5
@@ -110,16 +110,16 @@ def sample_intrinsics(rng: np.random.Generator, size: tuple[int, int]) -> NDArra
 
 
 def make_street(
-    seed: int, frames: int, size: tuple[int, int] = (96, 320), rate_hz: float = 10.0, hard: bool = False
+    seed: int, frames: int, size: tuple[int, int] = (96, 320), rate_hz: float = 10.0, adverse: bool = False
 ) -> Street:
-    """A new street and a drive of ``frames`` pictures along it.
+    """A new street and a drive of ``frames`` images along it.
 
     Args:
         seed: chooses everything; the same seed, frames and rate give the same drive in any size.
-        frames: number of pictures, at least 2.
-        size: (H, W) of the pictures in pixels.
-        rate_hz: pictures per second.
-        hard: add darkness, blur, fog or traffic (see ``Hardship``) to the very same drive.
+        frames: number of images, at least 2.
+        size: (H, W) of the images in pixels.
+        rate_hz: images per second.
+        adverse: add darkness, blur, fog or traffic (see ``AdverseConditions``) to the very same drive.
 
     Raises:
         DistilvoError: for fewer than 2 frames, a rate that is not positive, or an impossible size.
@@ -127,24 +127,23 @@ def make_street(
     if frames < 2 or not rate_hz > 0:
         raise DistilvoError(f"street: {frames} frames at {rate_hz} Hz; expected at least 2 and a positive rate")
     rng = np.random.default_rng([seed, 1])
-    setting = sample_setting(rng)
+    street_type = sample_street_type(rng)
     count = frames + int(np.ceil(_LOOKAHEAD * rate_hz))
-    longest = START + count / rate_hz * setting.cruise_speed * 1.2
-    road = sample_road(rng, setting, longest + _VIEW)
-    stops = sample_stops(rng, longest, setting)
-    state = ride(rng, road, speed_limit(rng, road, setting), stops, count, rate_hz)
+    longest = START + count / rate_hz * street_type.cruise_speed * 1.2
+    road = sample_road(rng, street_type, longest + _VIEW)
+    stops = sample_stops(rng, longest, street_type)
+    state = ride(rng, road, speed_limit(rng, road, street_type), stops, count, rate_hz)
     road = _shortened(road, float(state.s[-1]) + _VIEW)
-    ground, keeping = (
-        Hills(rng, setting.hill_height, setting.cruise_speed),
-        LaneKeeping(rng, road, setting.cruise_speed),
-    )
-    shown = replace(state, **{name: getattr(state, name)[:frames] for name in vars(state)})
-    poses = camera_poses(ground, road, keeping, shown, sample_mount(rng))
-    streets, junctions = side_streets(rng, road, setting)
+    ground = Hills(rng, street_type.hill_height, street_type.cruise_speed)
+    keeping = LaneKeeping(rng, road, street_type.cruise_speed)
+    filmed = replace(state, **{name: getattr(state, name)[:frames] for name in vars(state)})
+    poses = camera_poses(ground, road, keeping, filmed, sample_mount(rng))
+    streets, junctions = side_streets(rng, road, street_type)
     road_map = RoadMap([road, *streets], ground, junctions)
-    hardship = sample_hardship(seed, frames) if hard else None
-    scene = _scene(rng, road_map, setting, state.s, poses[:, :2, 3], rate_hz, hardship)
-    return Street(seed, size, poses, np.arange(frames) / rate_hz, scene, hardship)
+    conditions = sample_adverse(seed, frames) if adverse else None
+    scene = _scene(rng, road_map, street_type, state.s, poses[:, :2, 3], rate_hz, conditions)
+    times = np.arange(frames) / rate_hz
+    return Street(seed, size, world_poses=poses, times=times, scene=scene, adverse=conditions)
 
 
 def make_street_along(
@@ -157,8 +156,8 @@ def make_street_along(
 
     Args:
         poses: (N, 4, 4) camera-to-world, N >= 2, axes as in KITTI; they may cross their own track.
-        seed: chooses scenery, light and lens.
-        size: (H, W) of the pictures in pixels.
+        seed: chooses scenery, light and sensor model.
+        size: (H, W) of the images in pixels.
         times: (N,) seconds, increasing; 10 Hz if None.
 
     Raises:
@@ -173,32 +172,32 @@ def make_street_along(
     if times.shape != (len(poses),) or not (np.diff(times) > 0).all():
         raise DistilvoError(f"street: times of shape {times.shape}; expected {len(poses)} increasing seconds")
     rng = np.random.default_rng([seed, 2])
-    setting = sample_setting(rng)
+    street_type = sample_street_type(rng)
     world_poses = to_world(poses)
-    road, s, laps = road_along(world_poses[:, :3, 3], setting.half_width)
-    streets, junctions = side_streets(rng, road, setting)
+    road, s, laps = road_along(world_poses[:, :3, 3], street_type.half_width)
+    streets, junctions = side_streets(rng, road, street_type)
     road_map = RoadMap([road, *streets], laps[0].ground, junctions)
     rate_hz = 1.0 / float(np.median(np.diff(times)))
-    scene = _scene(rng, road_map, setting, s, world_poses[:, :2, 3], rate_hz).over_laps(laps, s)
+    scene = _scene(rng, road_map, street_type, s, world_poses[:, :2, 3], rate_hz).over_laps(laps, s)
     return Street(seed, size, world_poses, times, scene)
 
 
 def _scene(
     rng: np.random.Generator,
     road_map: RoadMap,
-    setting: Setting,
+    street_type: StreetType,
     s: NDArray[np.float64],
     camera: NDArray[np.float64],
     rate_hz: float,
-    hardship: Hardship | None = None,
+    adverse: AdverseConditions | None = None,
 ) -> Scene:
-    parked = ParkedCars(rng, road_map, setting)
+    parked = ParkedCars(rng, road_map, street_type)
     parked.keep_away(camera)
-    traffic = Traffic(road_map, setting, s, camera, rate_hz)
-    movers = traffic.sample(rng)  # drawn in any case: what is drawn after it shall not depend on the hardship
-    if hardship is not None and hardship.crowded:
-        movers = hardship.traffic(traffic)
-    return Scene(build_scenery(road_map, setting, rng, parked), movers)
+    traffic = Traffic(road_map, street_type, s, camera, rate_hz)
+    movers = traffic.sample(rng)  # always drawn, so that the later draws do not depend on adverse conditions
+    if adverse is not None and adverse.crowded:
+        movers = adverse.traffic(traffic)
+    return Scene(build_scenery(road_map, street_type, rng, parked), movers)
 
 
 def _shortened(road: Road, length: float) -> Road:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from distilvo.world.builder import MeshBuilder
 from distilvo.world.road import SPACING, Road, RoadMap
-from distilvo.world.setting import Setting
+from distilvo.world.street_type import StreetType
 
 KERB = 0.14
 """Height of the sidewalk over the road's edge, metres."""
@@ -26,27 +26,29 @@ def nodes(road: Road) -> NDArray[np.float64]:
     return np.asarray(stations)
 
 
-def add_roads(builder: MeshBuilder, road_map: RoadMap, setting: Setting) -> None:
+def add_roads(builder: MeshBuilder, road_map: RoadMap, street_type: StreetType) -> None:
     """Add the surface of every road and the sidewalks along it."""
     for index, road in enumerate(road_map.roads):
         stations = nodes(road)
         drop = _SIDE_STREET_DROP if index else 0.0
         strip = _Strip(builder, road_map, road, stations)
         middle = (stations[1:] + stations[:-1]) / 2
-        shown = ~road.is_covered(middle)
-        plain = np.full(len(middle), not setting.marked or index > 0)
+        uncovered = ~road.is_covered(middle)
+        plain = np.full(len(middle), not street_type.marked or index > 0)
         if index == 0:
             plain |= (np.abs(middle[:, None] - road_map.junctions[None]) < _MOUTH).any(axis=1)
         for side in (1.0, -1.0):
             edge, crown = (side * road.half_width, -drop), (0.0, _CROWN - drop)
             u = (0.5 - side * 0.5, 0.5)
-            strip.add(edge, crown, "road", u, _ROAD_TILE, shown & ~plain)
-            strip.add(edge, crown, "asphalt", (0.0, road.half_width / 4.0), 4.0, shown & plain)
-            if setting.walk_width > 0.5:
-                _add_sidewalk(strip, road_map, side, setting.walk_width, shown)
+            strip.add(edge, crown, "road", u, _ROAD_TILE, uncovered & ~plain)
+            strip.add(edge, crown, "asphalt", (0.0, road.half_width / 4.0), 4.0, uncovered & plain)
+            if street_type.walk_width > 0.5:
+                _add_sidewalk(strip, road_map, side, street_type.walk_width, uncovered)
             else:
                 verge = (side * (road.half_width + 1.2), -0.1)
-                strip.add(edge, verge, "gravel", (0.0, 0.3), 4.0, shown & strip.is_free(side * (road.half_width + 0.6)))
+                strip.add(
+                    edge, verge, "gravel", (0.0, 0.3), 4.0, uncovered & strip.is_free(side * (road.half_width + 0.6))
+                )
 
 
 class _Strip:
@@ -84,9 +86,9 @@ class _Strip:
         self._builder.quads(corners[keep], uv[keep], texture, colour)
 
 
-def _add_sidewalk(strip: _Strip, road_map: RoadMap, side: float, width: float, shown: NDArray[np.bool_]) -> None:
+def _add_sidewalk(strip: _Strip, road_map: RoadMap, side: float, width: float, uncovered: NDArray[np.bool_]) -> None:
     edge = strip.road.half_width
-    keep = shown & strip.is_free(side * (edge + width / 2))
+    keep = uncovered & strip.is_free(side * (edge + width / 2))
     kerb, top, back = side * edge, (side * edge, KERB), (side * (edge + width), KERB + 0.02)
     strip.add((kerb, -0.05), top, "sidewalk", (0.0, 0.07), 2.0, keep, (0.8, 0.8, 0.8))
     strip.add(top, back, "sidewalk", (0.0, width / 2), 2.0, keep)
@@ -117,11 +119,11 @@ def _cells(road_map: RoadMap, cell: float, nearest: float, farthest: float) -> N
     return np.asarray(corner[(clearance > nearest) & (clearance < farthest)])
 
 
-def add_junction_squares(builder: MeshBuilder, road_map: RoadMap, setting: Setting) -> None:
+def add_junction_squares(builder: MeshBuilder, road_map: RoadMap, street_type: StreetType) -> None:
     """Pave the corners where sidewalks of crossing roads leave a gap."""
     road = road_map.roads[0]
-    reach = road.half_width + max(setting.walk_width, 1.0) + 2.0
-    texture = "sidewalk" if setting.walk_width > 0.5 else "gravel"
+    reach = road.half_width + max(street_type.walk_width, 1.0) + 2.0
+    texture = "sidewalk" if street_type.walk_width > 0.5 else "gravel"
     line = np.linspace(-reach, reach, 6)
     along, across = np.meshgrid(line, line)
     for s in road_map.junctions[~road.is_covered(road_map.junctions)]:

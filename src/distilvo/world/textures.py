@@ -1,6 +1,6 @@
-"""The texture set of a street: named pictures painted by rule, packed with their mip pyramids for the kernels.
+"""The texture set of a street: named images painted by rule, packed with their mip pyramids for the kernels.
 
-What a face's uv mean, in metres per repeat (u across, v downwards in the picture):
+Meaning of a face's uv, in metres per repeat (u across, v downwards in the image):
 
     road      u 0..1 is the whole carriageway (marks at its middle and edges), v 16 m along
     asphalt   4 x 4, no marks          sidewalk 2 x 2 (slabs of 0.5)     grass, gravel 9 x 9 and 4 x 4
@@ -52,19 +52,19 @@ def texture_set(variant: int) -> TextureSet:
     if variant not in range(TEXTURE_VARIANTS):
         raise DistilvoError(f"textures: variant {variant} does not exist; choose one of 0..{TEXTURE_VARIANTS - 1}")
     rng = np.random.default_rng([variant, 0x7E87])
-    pictures = {**materials.paint(rng, variant), **facades.paint(rng, variant), **props.paint(rng, variant)}
-    return pack({name: pictures[name] for name in TEXTURES})
+    images = {**materials.paint(rng, variant), **facades.paint(rng, variant), **props.paint(rng, variant)}
+    return pack({name: images[name] for name in TEXTURES})
 
 
-def pack(pictures: dict[str, NDArray[np.uint8]]) -> TextureSet:
-    """Mip pyramids of ``pictures`` ((h, w, 4) uint8 each, h and w powers of two), in the dictionary's order."""
-    offsets = np.zeros((len(pictures), LEVELS), np.int64)
-    sizes = np.zeros((len(pictures), 3), np.int32)
+def pack(images: dict[str, NDArray[np.uint8]]) -> TextureSet:
+    """Mip pyramids of ``images`` ((h, w, 4) uint8 each, h and w powers of two), in the dictionary's order."""
+    offsets = np.zeros((len(images), LEVELS), np.int64)
+    sizes = np.zeros((len(images), 3), np.int32)
     parts: list[NDArray[np.uint8]] = []
     start = 0
-    for index, (name, picture) in enumerate(pictures.items()):
-        levels = _pyramid(picture, weighted=name in CUTOUT)
-        height, width = picture.shape[:2]
+    for index, (name, image) in enumerate(images.items()):
+        levels = _pyramid(image, weighted=name in CUTOUT)
+        height, width = image.shape[:2]
         sizes[index] = width.bit_length() - 1, height.bit_length() - 1, len(levels) - 1
         for number, level in enumerate(levels):
             offsets[index, number] = start
@@ -75,10 +75,10 @@ def pack(pictures: dict[str, NDArray[np.uint8]]) -> TextureSet:
     return TextureSet(texels, channels[:, 3].copy(), offsets, sizes)
 
 
-def _pyramid(picture: NDArray[np.uint8], weighted: bool) -> list[NDArray[np.uint8]]:
+def _pyramid(image: NDArray[np.uint8], weighted: bool) -> list[NDArray[np.uint8]]:
     """Every level as (texels, 4), finest first. ``weighted``: transparent texels do not bleed into a level's colour."""
-    current = picture.astype(np.float32)
-    levels = [picture.reshape(-1, 4)]
+    current = image.astype(np.float32)
+    levels = [image.reshape(-1, 4)]
     while min(current.shape[:2]) > 1:
         height, width = current.shape[:2]
         blocks = current.reshape(height // 2, 2, width // 2, 2, 4)

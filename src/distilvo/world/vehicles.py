@@ -12,7 +12,7 @@ from distilvo.world.builder import UNIT_UV, MeshBuilder
 from distilvo.world.mesh import Mesh
 from distilvo.world.motion import ground_frames, lane_offset
 from distilvo.world.road import Road, RoadMap
-from distilvo.world.setting import Setting
+from distilvo.world.street_type import StreetType
 
 SIGHT = 130.0
 """Metres within which a moving car is drawn."""
@@ -108,10 +108,10 @@ def road_frames(
 class ParkedCars:
     """Cars along the kerbs, and waiting at the mouths of side streets."""
 
-    def __init__(self, rng: np.random.Generator, road_map: RoadMap, setting: Setting) -> None:
+    def __init__(self, rng: np.random.Generator, road_map: RoadMap, street_type: StreetType) -> None:
         self._cars: dict[tuple[int, int], list[NDArray[np.float64]]] = {}
         for index, road in enumerate(road_map.roads):
-            for side, chance in ((1.0, setting.parked[0]), (-1.0, setting.parked[1])):
+            for side, chance in ((1.0, street_type.parked[0]), (-1.0, street_type.parked[1])):
                 self._park(rng, road_map, road, side, min(chance, 0.9) * (0.6 if index else 1.0))
             if index and rng.random() < 0.4:
                 self._wait(rng, road_map, road)
@@ -163,23 +163,23 @@ class Mover:
     frames: NDArray[np.float64]
 
     def at(self, index: int) -> NDArray[np.float64] | None:
-        """Its pose in picture ``index``, None when it is out of sight."""
+        """Its pose in image ``index``, None when it is out of sight."""
         k = index - self.first
         return self.frames[k] if 0 <= k < len(self.frames) else None
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """What traffic needs to know of the drive.
+    """Draws the moving cars of a drive.
 
     Attributes:
-        s: (N,) the ego car's stations along ``roads[0]`` at the pictures, and later ones after them.
-        camera: (F, 2) the camera's places at the F <= N pictures.
+        s: (N,) the ego car's stations along ``roads[0]`` at the images, and later ones after them.
+        camera: (F, 2) the camera's places at the F <= N images.
         rate_hz: instants per second.
     """
 
     road_map: RoadMap
-    setting: Setting
+    street_type: StreetType
     s: NDArray[np.float64]
     camera: NDArray[np.float64]
     rate_hz: float
@@ -187,7 +187,7 @@ class Traffic:
     def sample(self, rng: np.random.Generator) -> list[Mover]:
         """Oncoming cars, perhaps one ahead in the same lane, and cars crossing at junctions."""
         movers = self._oncoming(rng)
-        if rng.random() < self.setting.leader_chance:
+        if rng.random() < self.street_type.leader_chance:
             movers += self._leader(rng)
         for road in self.road_map.roads[1:]:
             if rng.random() < 0.6:
@@ -197,7 +197,7 @@ class Traffic:
     def _mover(
         self, rng: np.random.Generator, road: Road, s: NDArray[np.float64], offset: float, back: bool
     ) -> list[Mover]:
-        """A car at stations ``s`` (F,), cut to the pictures in which it is in sight; none if it came too close."""
+        """A car at stations ``s`` (F,), cut to the images in which it is in sight; none if it came too close."""
         inside = np.flatnonzero((s > 2.0) & (s < road.length - 2.0))
         if len(inside) == 0:
             return []
@@ -212,15 +212,15 @@ class Traffic:
 
     def _oncoming(self, rng: np.random.Generator) -> list[Mover]:
         road = self.road_map.roads[0]
-        count, speed = len(self.camera), min(self.setting.cruise_speed, 16.0) * rng.uniform(0.6, 1.1)
+        count, speed = len(self.camera), min(self.street_type.cruise_speed, 16.0) * rng.uniform(0.6, 1.1)
         seconds = np.arange(count) / self.rate_hz
-        meeting, movers = rng.exponential(0.5 * self.setting.oncoming_gap / speed), []
-        # Cars met after the last picture are in sight before it.
+        meeting, movers = rng.exponential(0.5 * self.street_type.oncoming_gap / speed), []
+        # Cars met after the last image are in sight before it.
         while meeting < seconds[-1] + SIGHT / (2 * speed):
             place = np.interp(meeting, np.arange(len(self.s)) / self.rate_hz, self.s)
             s = place + speed * (meeting - seconds)
             movers += self._mover(rng, road, s, lane_offset(road.half_width), True)
-            meeting += (9.0 + rng.exponential(self.setting.oncoming_gap)) / speed
+            meeting += (9.0 + rng.exponential(self.street_type.oncoming_gap)) / speed
         return movers
 
     def _leader(self, rng: np.random.Generator) -> list[Mover]:

@@ -1,0 +1,22 @@
+"""The engines by name, for this process and for the processes of ``bench.child``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from distilvo.bench.engines import Engine, OnnxEngine, TorchEngine
+
+
+def open_engine(kind: str, path: Path) -> Engine:
+    """An engine by its kind: ``onnx`` (file), ``torch`` (model folder), ``klt`` or ``deepvo`` (no path)."""
+    if kind == "onnx":
+        return OnnxEngine(path)
+    if kind == "torch":
+        return TorchEngine(path)
+    if kind == "klt":
+        from distilvo.bench.klt import KltEngine
+
+        return KltEngine()
+    from distilvo.bench.deepvo import DeepVOEngine
+
+    return DeepVOEngine()

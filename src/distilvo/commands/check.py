@@ -1,0 +1,60 @@
+"""``distilvo check``: what a source of frames holds, and whether it can be used."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from distilvo.errors import DistilvoError
+from distilvo.progress import console, silence
+from distilvo.settings import SourceKind
+
+
+@dataclass(frozen=True)
+class Check:
+    """Say what a source of frames holds, and whether its poses are those of its images; status 2 if not usable."""
+
+    source: Positional[Path]
+    """Sequence of a data set, folder or 'pattern' of images, video, bag, or camera:0: see docs/sources.md."""
+    kind: SourceKind | None = None
+    """What the source is, where a guess by its path would be wrong."""
+    topic: str | None = None
+    """Topic of a bag with the images; needed where there are several."""
+    intrinsics: tuple[float, float, float, float] | None = None
+    """fx fy cx cy of the camera, pixels, where the source has none of its own."""
+    model: Path | None = None
+    """Model folder or ONNX file: the size of its images is compared, too."""
+    json: bool = False
+    """Print one JSON object instead of the lines."""
+
+    def run(self) -> None:
+        """Print the findings, as lines or as one JSON object; DistilvoError where the source cannot be used."""
+        from distilvo.check import check_source
+
+        if self.json:
+            silence()
+        size = None if self.model is None else _model_size(self.model)
+        result = check_source(self.source, self.kind, topic=self.topic, intrinsics=self.intrinsics, size=size)
+        if self.json:
+            print(json.dumps(result.to_dict(), indent=2, allow_nan=False))
+        else:
+            for finding in result.findings:
+                console.print(str(finding), markup=False, highlight=False, soft_wrap=True)
+        if not result.usable:
+            count = f"{result.problems} problem{'s' if result.problems > 1 else ''}"
+            raise DistilvoError(f"{self.source}: {count}; mend what stands above, then check again")
+
+
+def _model_size(model: Path) -> tuple[int, int]:
+    """Height and width of the images that a model folder's, or an ONNX file's, network sees."""
+    if model.suffix == ".onnx":
+        from distilvo.runtime import Tracker
+
+        return Tracker(model).size
+    from distilvo.models.model_folder import read_config
+
+    height, width = read_config(model)[1].size
+    return height, width

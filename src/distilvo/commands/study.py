@@ -1,0 +1,45 @@
+"""``distilvo study``: methods over seeds and rates: the paper's tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from distilvo.files import claim_folder
+from distilvo.progress import console
+
+
+@dataclass(frozen=True)
+class Study:
+    """Compare methods over seeds and rates, and print the paper's tables; goes on where it was interrupted."""
+
+    plan: Positional[str]
+    """Name of a preset (builtin, fallible, kitti) or a TOML file; docs/study.md describes the file."""
+    out: Path
+    """Folder of the study."""
+    data: Path | None = None
+    """Data set in KITTI odometry layout, where the plan names sequences."""
+    teacher: Path | None = None
+    """The teacher's model folder; the shipped demo teacher where not given."""
+    workers: int | None = None
+    """Students trained at once, one thread each; one for each core where not given."""
+
+    def run(self) -> None:
+        """Run the study and print its tables."""
+        from distilvo.environment import usable_cores
+        from distilvo.models.teacher import SHIPPED_TEACHER
+        from distilvo.study.plan import check_data, plan_key
+        from distilvo.study.plan_file import read_plan
+        from distilvo.study.runner import run_study
+        from distilvo.study.study_tables import console_table
+
+        plan = read_plan(self.plan)
+        check_data(plan, self.data)
+        claim_folder(self.out, "study", {"plan": plan_key(plan), "data": str(self.data), "teacher": str(self.teacher)})
+        workers = self.workers or usable_cores()
+        for table in run_study(plan, self.out, self.data, self.teacher or SHIPPED_TEACHER, workers=workers):
+            console.print(console_table(table))
+        files = {"Tables": "tables.md", "report": "report.html", "cells": "study.json"}
+        console.print("   ".join(f"{name}: {self.out / file}" for name, file in files.items()))

@@ -1,0 +1,115 @@
+"""``distilvo track``: a model over a source of frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tyro.conf import Positional
+
+from distilvo.commands.export import export_model
+from distilvo.errors import DistilvoError
+from distilvo.files import claim_folder
+from distilvo.progress import console
+from distilvo.settings import SourceKind
+
+if TYPE_CHECKING:
+    from distilvo.pipeline.tracking import Tracked, Watch
+    from distilvo.sequences import Sequence
+
+    Watching = Callable[[Sequence], AbstractContextManager[Watch | None]]
+
+
+@dataclass(frozen=True)
+class Track:
+    """Run a model over a source of frames, a camera too, and write the trajectory."""
+
+    source: Positional[Path]
+    """Sequence of a data set, folder or 'pattern' of images, video, bag, or camera:0: see docs/sources.md."""
+    model: Path
+    """Model folder or ONNX file."""
+    out: Path = Path("runs/track")
+    """Folder for trajectory.tum, trajectory.kitti and summary.json."""
+    intrinsics: tuple[float, float, float, float] | None = None
+    """fx fy cx cy of the camera, pixels, where the source has none of its own."""
+    kind: SourceKind | None = None
+    """What the source is, where a guess by its path would be wrong."""
+    topic: str | None = None
+    """Topic of a bag with the images; needed where there are several."""
+    view: bool = False
+    """Show frame, trajectory and ground truth live in the window of rerun (extra view)."""
+    record: Path | None = None
+    """Write what --view shows to this new .rrd file, for rerun to open later: needs no display."""
+
+    def run(self) -> None:
+        """Track the source, and write trajectory and report."""
+        from distilvo.pipeline.tracking import track, write_track
+        from distilvo.report.drive_report import Album, drive_report
+        from distilvo.report.report_files import write_report
+        from distilvo.sequences import open_sequence
+
+        watching = _watching(self.view, self.record)
+        settings = {
+            name: _plain(value) for name, value in asdict(self).items() if name not in ("out", "view", "record")
+        }
+        claim_folder(self.out, "track", settings)
+        sequence = open_sequence(self.source, self.kind, topic=self.topic, intrinsics=self.intrinsics)
+        onnx = self.model if self.model.suffix == ".onnx" else _onnx(self.model, self.out)
+        album = Album()
+        with watching(sequence) as watch:
+            watchers = (album.watch,) if watch is None else (album.watch, watch)
+            tracked = track(sequence, onnx, watchers=watchers)
+        write_track(tracked, self.out)
+        _tell(tracked, "" if watch is None else ", rerun")
+        console.print(f"Trajectory: {self.out / 'trajectory.tum'}, {self.out / 'trajectory.kitti'}")
+        page = drive_report(sequence, _name(self.model), tracked, images=album.images, settings=settings)
+        if write_report(self.out, page):
+            console.print(f"Report: {self.out / 'report.html'}   plots: {self.out / 'plots'}")
+
+
+def _tell(tracked: Tracked, more: str) -> None:
+    timed = f"decoding, preprocessing, one model thread{more}"
+    console.print(f"{len(tracked.poses)} frames, {tracked.frames_per_second:.0f} frames/s ({timed})")
+    if (e := tracked.errors) is not None:
+        console.print(f"RMS-RPE {e.rms_rpe_t_m:.3f} m, {e.rms_rpe_r_deg:.3f} deg; ATE {e.ate_m:.2f} m, Sim(3)")
+    if tracked.gps_rms_m is not None:
+        console.print(f"RMS distance from the GPS {tracked.gps_rms_m:.2f} m, Sim(3); the GPS itself is off by metres")
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
+
+
+def _name(model: Path) -> str:
+    """What a model is called: an ONNX file like its folder, where it has the name that export gives."""
+    if model.suffix != ".onnx":
+        return model.resolve().name
+    return model.resolve().parent.name if model.name == "model.onnx" else model.stem
+
+
+def _watching(view: bool, record: Path | None) -> Watching:
+    """What shows a run, or records it, or does neither; what is missing or in the way is an error before any work."""
+    if record is None and not view:
+        return lambda _: nullcontext()
+    if record is not None and view:
+        raise DistilvoError("--view and --record: expected one of them; rerun opens the recorded file later")
+    from distilvo.viewer.live_view import check_new, live, recorded
+
+    if record is None:
+        return live
+    check_new(record)
+    return partial(recorded, path=record)
+
+
+def _onnx(model: Path, out: Path) -> Path:
+    """The exported file of a model folder, made where it is missing: only then is torch needed."""
+    if not model.is_dir() or not (model / "config.json").is_file():
+        raise DistilvoError(f"{model}: not a model; expected an ONNX file or a model folder with config.json")
+    if (model / "model.onnx").exists():
+        return model / "model.onnx"
+    export_model(model, out / "model.onnx")  # anew each time: the model may have been trained on since
+    return out / "model.onnx"

@@ -1,0 +1,185 @@
+"""The training loop: one, for teachers and students alike; it checkpoints, and goes on where it stopped."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import math
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from distilvo import parallel
+from distilvo.distill.batches import Batch, Batches
+from distilvo.distill.checkpoint import Checkpoint, Curve
+from distilvo.distill.task import Losses, Task
+from distilvo.errors import DistilvoError
+from distilvo.progress import progress
+from distilvo.settings import Precision
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of malloc.h
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How to train; Adam with a short warm-up and a cosine decay to zero.
+
+    Attributes:
+        steps: optimiser steps.
+        learning_rate: the highest, reached after the warm-up.
+        warmup: steps of linear warm-up.
+        clip_norm: gradients are scaled down to this norm.
+        precision: ``no`` for 32-bit floats, ``bf16`` for mixed precision (on CPUs only where they have AVX-512 BF16).
+        seed: of weights, order of clips and dropout.
+    """
+
+    steps: int
+    learning_rate: float = 1e-3
+    warmup: int = 100
+    clip_norm: float = 10.0
+    precision: Precision = "no"
+    seed: int = 0
+
+
+def train(task: Task, batches: Batches, settings: TrainingSettings, checkpoint: Path, label: str) -> Curve:
+    """Train a task's network in place, or go on from ``checkpoint``; a finished training is only read back.
+
+    Several processes each take their share of every batch and average their gradients, so that they train as one would;
+    a training may go on in another number of them.
+
+    Args:
+        task: owns the network; parameters that need no gradient stay as they are.
+        batches: the training set.
+        settings: how.
+        checkpoint: file of weights, optimiser and random state, written now and then and at the end.
+        label: for the progress bar.
+
+    Returns:
+        The training curve.
+
+    Raises:
+        DistilvoError: the loss is not finite, the checkpoint is of another training, or a batch cannot be shared.
+    """
+    share = parallel.share(batches.batch_size)
+    parallel.join()
+    _keep_freed_memory()
+    device = parallel.device()
+    task.to(device)
+    trainable = [parameter for parameter in task.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.Adam(trainable, settings.learning_rate)
+    with _norms_over_all(task, device):
+        model = _shared(task, device)
+        torch.manual_seed(settings.seed)
+        identity = {**asdict(settings), "task": task.key, "data": batches.key}
+        state = Checkpoint(checkpoint, identity, task, optimiser)
+        _agree(state, settings)
+        model.train()
+        with _flushed_denormals(), progress(label, settings.steps, state.step) as bar:
+            for batch in _batches(batches, state.step, settings.steps, share):
+                _set_learning_rate(optimiser, settings, state.step)
+                loss = _step(model, batch.to(device), optimiser, trainable, settings)
+                state.record(loss, settings.steps)
+                bar.advance(note=f"loss {state.curve[-1][1]:.4f}" if state.curve else "")
+                state.save_now_and_then()
+        parallel.on_main(state.save)
+    task.cpu().eval()  # where the rest of the program works
+    parallel.broadcast(task.state_dict().values())  # running statistics are each process's own
+    del model
+    gc.collect()  # else the hooks of a shared network on its weights would outlive it
+    return state.curve
+
+
+def _shared(task: Task, device: torch.device) -> nn.Module:
+    """The task, or what averages its gradients over all processes."""
+    if parallel.size() == 1:
+        return task
+    return DistributedDataParallel(task, device_ids=[device] if device.type == "cuda" else None)
+
+
+def _agree(state: Checkpoint, settings: TrainingSettings) -> None:
+    """All processes begin at the same step, each with dropout of its own; the checkpoint has rank 0's random state."""
+    if float(parallel.mean(torch.tensor(float(state.step), device=parallel.device()))) != state.step:
+        raise DistilvoError(f"{state.path}: not seen by all processes; --out must be on a disk that all machines share")
+    if not parallel.is_main():
+        torch.manual_seed(settings.seed + 1_000_003 * parallel.rank() + state.step)
+
+
+@contextmanager
+def _norms_over_all(task: nn.Module, device: torch.device) -> Iterator[None]:
+    """Batch norms that see the whole batch, where processes share it on GPUs; torch has none for CPUs.
+
+    They change class and back, rather than be replaced, so that hooks on them stay.
+    """
+    shared = parallel.size() > 1 and device.type == "cuda"
+    norms: list[Any] = [module for module in task.modules() if shared and type(module) is nn.BatchNorm2d]
+    for norm in norms:
+        norm.__class__, norm.process_group = nn.SyncBatchNorm, None
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.__class__ = nn.BatchNorm2d
+            del norm.process_group
+
+
+@contextmanager
+def _flushed_denormals() -> Iterator[None]:
+    """Denormal numbers slow CPU training down by an order of magnitude; other code of the process may need them."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+def _keep_freed_memory() -> None:
+    """Tell glibc not to hand large blocks back after each step: getting them again costs a quarter of the time."""
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 2**28)):
+            libc.mallopt(option, value)
+
+
+def _batches(batches: Batches, first: int, last: int, share: slice) -> Iterator[Batch]:
+    """Shares of the batches of steps ``first .. last - 1``; the same whether or not the training was interrupted."""
+    step = first
+    while step < last:
+        for batch in batches.epoch(step // len(batches), step % len(batches), share):
+            if step == last:
+                return
+            yield batch
+            step += 1
+
+
+def _set_learning_rate(optimiser: torch.optim.Optimizer, settings: TrainingSettings, step: int) -> None:
+    warm = min(1.0, (step + 1) / max(1, settings.warmup))
+    factor = warm * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
+    for group in optimiser.param_groups:
+        group["lr"] = settings.learning_rate * factor
+
+
+def _step(
+    model: nn.Module,
+    batch: Batch,
+    optimiser: torch.optim.Optimizer,
+    trainable: list[nn.Parameter],
+    settings: TrainingSettings,
+) -> float:
+    with torch.autocast(batch.inputs.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+        losses: Losses = model(batch)
+    total = losses["total"].float()
+    loss = float(parallel.mean(total.detach()))
+    if not math.isfinite(loss):  # in all processes, then, wherever it came from
+        raise DistilvoError(f"training: the loss became {loss}; try a smaller --learning-rate")
+    optimiser.zero_grad()
+    total.backward()
+    nn.utils.clip_grad_norm_(trainable, settings.clip_norm)
+    optimiser.step()
+    return loss

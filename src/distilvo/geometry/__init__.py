@@ -1,0 +1,1 @@
+"""Cameras, images and motions in three dimensions: the one home of the conventions."""

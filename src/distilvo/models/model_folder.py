@@ -1,0 +1,129 @@
+"""A saved model is a folder: ``model.safetensors`` and ``config.json``. It is never a pickle."""
+
+from __future__ import annotations
+
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from distilvo.errors import DistilvoError
+from distilvo.files import read_json, write_json, write_tensors
+from distilvo.models.network import Architecture, PoseNetwork
+
+POSE_CONVENTION = (
+    "motion [tx, ty, tz (m), rx, ry, rz (rad)] = inv(T_k) @ T_k+1 of camera-to-world poses; camera x right, y down, "
+    "z forward; R = Ry(ry) @ Rx(rx) @ Rz(rz)"
+)
+
+FORMAT = 2
+"""Format of model folders. In format 1, which config.json does not name, the correlation was a mean over channels."""
+
+_LARGEST = 10_000  # number of pixels on a side, or of channels or units in a layer
+
+
+def save_model(network: PoseNetwork, folder: Path, about: dict[str, Any]) -> Path:
+    """Write weights and configuration; the configuration last, so that a folder that has it is whole.
+
+    Args:
+        network: what to save.
+        folder: is created where missing.
+        about: further content of the configuration, as JSON can hold it (training data, expected metrics, camera).
+    """
+    write_tensors(folder / "model.safetensors", network.state_dict())
+    shape = network.architecture.to_dict()
+    config = {"format": FORMAT, "architecture": shape, "pose_convention": POSE_CONVENTION, **about}
+    write_json(folder / "config.json", config)
+    return folder
+
+
+def load_model(folder: Path) -> tuple[PoseNetwork, dict[str, Any]]:
+    """Read a model folder.
+
+    Returns:
+        The network in evaluation mode, and its configuration.
+
+    Raises:
+        DistilvoError: a file is missing or damaged, or the two do not fit together.
+    """
+    config, architecture = read_config(folder)
+    path = folder / "model.safetensors"
+    if not path.exists():
+        raise DistilvoError(f"{path}: no such file; a model folder has config.json and model.safetensors")
+    try:
+        tensors = load_file(path)
+        with torch.device("meta"):
+            PoseNetwork(architecture).load_state_dict(tensors, assign=True)  # a check that takes no memory
+        network = PoseNetwork(architecture)
+        if config.get("format", 1) < 2:
+            _divide_correlation(architecture, tensors)
+        network.load_state_dict(tensors)
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise DistilvoError(
+            f"{path}: does not fit config.json ({str(error).splitlines()[0]}); copy or train the model anew"
+        ) from None
+    if not all(tensor.isfinite().all() for tensor in tensors.values()):
+        raise DistilvoError(f"{path}: holds weights that are not finite; train the model anew")
+    return network.eval(), config
+
+
+def read_config(folder: Path) -> tuple[dict[str, Any], Architecture]:
+    """Read a model folder's configuration alone.
+
+    Raises:
+        DistilvoError: the folder is no model folder.
+    """
+    if not folder.is_dir():
+        raise DistilvoError(f"{folder}: no such folder; expected a model folder with config.json and model.safetensors")
+    config = read_json(folder / "config.json")
+    if not isinstance(config, dict):
+        raise DistilvoError(f"{folder / 'config.json'}: holds no object; expected a file that distilvo wrote")
+    if config.get("format", 1) not in range(1, FORMAT + 1):
+        raise DistilvoError(
+            f"{folder / 'config.json'}: format {config['format']}; this version reads 1 to {FORMAT}; update distilvo"
+        )
+    try:
+        architecture = Architecture.from_dict(config["architecture"])
+        _check(architecture)
+        return config, architecture
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise DistilvoError(
+            f"{folder / 'config.json'}: no architecture of this version ({reason}); train the model anew"
+        ) from None
+
+
+def _check(architecture: Architecture) -> None:
+    """Raise TypeError or ValueError where a file's values are not of the kind that an architecture has."""
+    a = architecture
+    if not (len(a.size) == len(a.grid) == len(a.reach) == 2 and all(len(layer) == 3 for layer in a.convolutions)):
+        raise ValueError("expected size, grid and reach of 2 numbers, and 3 for each convolution")
+    numbers = [*a.size, *a.grid, *a.fc, *a.lstm, *chain(*a.convolutions), a.channels, a.branch, a.patch]
+    if any(type(number) is not int or not 1 <= number <= _LARGEST for number in numbers) or not a.fc:
+        raise ValueError(f"expected sizes that are whole numbers from 1 to {_LARGEST}")
+    if type(a.shared) is not int or not 0 <= a.shared <= len(a.convolutions):
+        raise ValueError(f"shared is {a.shared}, expected 0 to {len(a.convolutions)}")
+    if any(type(number) is not int or not 0 <= number <= max(a.size) for number in a.reach):
+        raise ValueError(f"reach is {a.reach}, expected pixels of the feature map")
+    if not 0 <= a.dropout < 1 or type(a.batch_norm) is not bool or type(a.name) is not str:
+        raise ValueError("expected a name, a dropout from 0 to less than 1, and batch_norm true or false")
+    with torch.device("meta"):  # takes no memory: one digit too many could need more than there is
+        PoseNetwork(a)
+
+
+def _divide_correlation(architecture: Architecture, tensors: dict[str, Tensor]) -> None:
+    """Convert weights of format 1: the correlation is now sqrt(C) times as large, and the weights on it smaller."""
+    if not architecture.shared:
+        return
+    places = architecture.displacements
+    if architecture.shared == len(architecture.convolutions):  # no convolution follows
+        name = "lstm.0.weight_ih_l0" if architecture.lstm else "fc.0.0.weight"
+        places *= architecture.grid[0] * architecture.grid[1]
+    else:
+        name = f"convolutions.{architecture.shared}.0.weight"
+    if name in tensors:  # else loading the network fails with a message
+        tensors[name][:, -places:] /= architecture.convolutions[architecture.shared - 1][0] ** 0.5

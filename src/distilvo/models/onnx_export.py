@@ -1,0 +1,122 @@
+"""A trained network as one ONNX file, checked against the network that it came from."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from distilvo.errors import DistilvoError
+from distilvo.files import atomic_path
+from distilvo.models.network import PoseNetwork
+from distilvo.models.step_model import StepModel
+
+TOLERANCE = 1e-4
+"""Largest difference allowed between ONNX and torch, in units of the motion's scale."""
+
+CLIPS = ((1, 2), (2, 5), (3, 9))
+"""Batches, (streams, frames), on which file and network are compared as well as on the drive.
+
+The file runs on one stream at a time, frame by frame, the network on all of them at once. The comparison detects a
+frozen time axis and a state that two streams share."""
+
+
+class _Step(nn.Module):
+    def __init__(self, network: PoseNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, frame: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        motion, state = self.network.step(frame, state)
+        return motion, *state
+
+
+def export_onnx(network: PoseNetwork, config: dict[str, Any], path: Path, frames: Tensor) -> float:
+    """Write the step model ``(frame, state...) -> (motion, next state...)`` and check it on one drive and on clips.
+
+    Inputs are ``frame`` (1, C, H, W) float32 0..255 and ``state_0 ...``; outputs ``motion`` (1, 6) [m, rad] and
+    ``next_0 ...``. The metadata hold the configuration (``distilvo``, JSON), the number of trained parameters
+    (``parameters``) and the precision of the weights (``precision``), so that a robot needs this one file only.
+
+    Args:
+        network: what to export.
+        config: configuration of its model folder.
+        path: the ONNX file; it gets this name after the check.
+        frames: (N, C, H, W) uint8, consecutive.
+
+    Returns:
+        The largest absolute difference of a motion between ONNX and torch, m or rad.
+
+    Raises:
+        DistilvoError: the ONNX file gives other motions than the network.
+    """
+    network = network.cpu().eval()
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of packages that are not needed
+    with atomic_path(path) as temporary:
+        _write(network, config, temporary)
+        difference = _difference(network, temporary, frames)
+        if not float((difference / network.scale).max()) <= TOLERANCE:
+            raise DistilvoError(
+                f"{path}: gives motions up to {float(difference.max()):.2e} off those of the network; "
+                "expected the same; this is a fault of the export, please report it"
+            )
+    return float(difference.max())
+
+
+def onnx_motions(path: Path, frames: Tensor) -> NDArray[np.float32]:
+    """Run an exported file over one drive, (N, C, H, W) uint8 -> (N - 1, 6) motions."""
+    return _motions(StepModel(path), frames)
+
+
+def _motions(model: StepModel, frames: Tensor) -> NDArray[np.float32]:
+    model.reset()
+    return np.stack([model.step(frame.numpy()) for frame in frames])[1:]
+
+
+@torch.no_grad()
+def _difference(network: PoseNetwork, path: Path, frames: Tensor) -> Tensor:
+    """Absolute differences (..., 6) of motions between file and network, over the drive and over ``CLIPS``."""
+    model = StepModel(path)
+    differences = [torch.from_numpy(_motions(model, frames)) - network.predict(frames)]
+    for streams, length in CLIPS:
+        first = torch.arange(streams)[:, None]
+        clips = frames[(first + (first + 1) * torch.arange(length)) % len(frames)]  # each stream at another speed
+        alone = torch.from_numpy(np.stack([_motions(model, clip) for clip in clips]))
+        differences.append((alone - network(clips)).flatten(0, 1))
+    return torch.cat(differences).abs()
+
+
+def _write(network: PoseNetwork, config: dict[str, Any], path: Path) -> None:
+    frame = torch.zeros(1, network.architecture.channels, *network.architecture.size)
+    with torch.no_grad():
+        state = network.start(frame)
+    states = range(len(state))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns about its own internals
+        torch.onnx.export(
+            _Step(network),
+            (frame, *state),
+            path,
+            input_names=["frame", *(f"state_{k}" for k in states)],
+            output_names=["motion", *(f"next_{k}" for k in states)],
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    model = onnx.load(path)
+    graph = model.graph
+    for part in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        part.ClearField("metadata_props")  # stack traces of the exporter, with paths of this machine
+    parameters = sum(p.numel() for p in network.parameters())
+    metadata = {"distilvo": json.dumps(config), "parameters": str(parameters), "precision": "fp32"}
+    onnx.helper.set_model_props(model, metadata)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)

@@ -1,0 +1,81 @@
+"""An exported model that is run frame by frame. Needs numpy and onnxruntime, no torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from distilvo.errors import DistilvoError
+
+
+class StepModel:
+    """An ONNX file and the state that it carries from frame to frame.
+
+    Attributes:
+        config: configuration of the model folder.
+        parameters: number of trained parameters; None in files of older exports, which do not say it.
+        precision: of the weights, ``fp32`` or ``int8``; None likewise.
+        channels: 1 (luminance) or 3 (RGB).
+        size: height and width of the input images.
+    """
+
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        """Load an ONNX file that ``distilvo export`` wrote.
+
+        Raises:
+            DistilvoError: the file is missing, damaged, or was written by something else.
+        """
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            metadata = self._session.get_modelmeta().custom_metadata_map
+            self.config: dict[str, Any] = json.loads(metadata["distilvo"])
+            self.parameters = int(metadata["parameters"]) if "parameters" in metadata else None
+            self.precision: str | None = metadata.get("precision")
+            shapes = {value.name: tuple(value.shape) for value in self._session.get_inputs()}
+            _, self.channels, height, width = shapes.pop("frame")
+        except Exception as error:  # onnxruntime has another class for every kind of damage
+            raise DistilvoError(
+                f"{path}: not a model that 'distilvo export' wrote ({_first_line(error)}); export it anew"
+            ) from None
+        self.size: tuple[int, int] = height, width
+        self._shapes = shapes
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all frames."""
+        self._state = {name: np.zeros(shape, np.float32) for name, shape in self._shapes.items()}
+        self._first = True
+
+    def inputs(self, frame: NDArray[np.uint8] | NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """Inputs of the network for the next step: the frame (1, C, H, W) and the present state."""
+        return {"frame": frame[None].astype(np.float32, copy=False), **self._state}
+
+    def step(self, frame: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.float32]:
+        """The motion (6,) [m, rad] since the last frame, (C, H, W) of 0..255; zero at the first frame.
+
+        Raises:
+            DistilvoError: the motion is not finite; the frame is then forgotten.
+        """
+        try:
+            motion, features, *memory = self._session.run(None, self.inputs(frame))
+        except Exception as error:  # as above
+            raise DistilvoError(f"the model fails ({_first_line(error)}); export it anew") from None
+        if self._first:  # there is no pair yet, so the LSTM's memory stays at zero
+            self._state["state_0"], self._first = features, False
+            return np.zeros(6, np.float32)
+        if not np.isfinite(motion).all():
+            raise DistilvoError(f"the model gave the motion {motion[0]}; expected numbers; train or export it anew")
+        self._state = dict(zip(self._state, [features, *memory], strict=True))
+        return motion[0]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:300] if str(error).strip() else type(error).__name__

@@ -1,0 +1,79 @@
+"""Several models on the drives of one data set: trajectories, scores and latencies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distilvo.data import FrameCache, motion_scale, open_cache
+from distilvo.models.model_folder import load_model
+from distilvo.models.network import PoseNetwork
+from distilvo.models.onnx_export import export_onnx
+from distilvo.pipeline.evaluation import Evaluation, constant_motion, evaluate, network_motions, truth
+from distilvo.sequences import choose
+from distilvo.settings import Scoring
+from distilvo.trajectory.formats import Trajectory
+from distilvo.trajectory.scores import Score, score
+
+Models = dict[str, tuple[PoseNetwork, dict[str, Any]]]
+"""Networks and their configurations, by the name that tables have."""
+
+
+@dataclass(frozen=True)
+class ModelScores:
+    """What models come to on a data set; ``mean_motion``, that of the data, comes first.
+
+    Attributes:
+        evaluations: trajectories and errors, by model.
+        scores: of each model on each drive.
+        exported: ONNX file of each model, where they were wanted.
+    """
+
+    evaluations: dict[str, Evaluation]
+    scores: list[Score]
+    exported: dict[str, Path]
+
+
+def open_models(folders: tuple[Path, ...]) -> Models:
+    """Load model folders; they go by their folder's name where no two have the same, else by their path."""
+    names = [folder.name for folder in folders]
+    if len(set(names)) < len(folders):
+        names = [str(folder) for folder in folders]
+    return dict(zip(names, (load_model(folder) for folder in folders), strict=True))
+
+
+def score_models(
+    models: Models, data: Path, sequences: tuple[str, ...], how: Scoring, scratch: Path, *, export: bool
+) -> ModelScores:
+    """Run every model on every chosen drive of a data set; ``scratch`` takes decoded frames and ONNX files."""
+    evaluations: dict[str, Evaluation] = {}
+    scores: list[Score] = []
+    exported: dict[str, Path] = {}
+    for number, (name, (network, config)) in enumerate(models.items()):
+        preprocessing = network.architecture.preprocessing
+        cache = open_cache(choose(data, sequences), preprocessing, scratch / "cache")
+        if not evaluations:
+            mean = constant_motion(motion_scale(cache)[0].numpy())
+            evaluations["mean_motion"] = evaluate(mean, cache, "mean motion")
+            scores += _scores("mean_motion", evaluations["mean_motion"], cache, how)
+        evaluations[name] = evaluate(network_motions(network), cache, name)
+        scores += _scores(name, evaluations[name], cache, how)
+        if export:
+            exported[name] = scratch / f"{number}.onnx"
+            export_onnx(network, config, exported[name], cache.drive_frames(0)[:10])
+    return ModelScores(evaluations, scores, exported)
+
+
+def _scores(name: str, evaluation: Evaluation, cache: FrameCache, how: Scoring) -> list[Score]:
+    """Of each drive of a cache."""
+    return [
+        score(
+            name,
+            drive.name,
+            Trajectory(evaluation.estimates[drive.name]),
+            Trajectory(truth(cache, index), times=evaluation.times[drive.name]),
+            how,
+        )
+        for index, drive in enumerate(cache.drives)
+    ]

@@ -1,0 +1,116 @@
+"""A model over a source of frames, as a live tracker sees it: one frame after the other."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distilvo.errors import DistilvoError
+from distilvo.files import write_json
+from distilvo.geometry.camera import Camera, Frame, canonical_intrinsics, field_of_view_mismatch
+from distilvo.progress import progress
+from distilvo.runtime import Pose, Tracker
+from distilvo.sequences import Sequence
+from distilvo.trajectory.formats import write_kitti, write_tum
+from distilvo.trajectory.metrics import Errors, errors, gps_rms
+
+MOST_UNSEEN = 0.02
+"""Share of the model's view that a camera may miss before the user is warned."""
+
+Watch = Callable[[int, Frame, Pose], None]
+"""Called with each frame once its pose is there: the frame's number from 0, the frame, the pose."""
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """A tracked drive.
+
+    Attributes:
+        times: (N,) s.
+        poses: (N, 4, 4) camera-to-world; the first camera is the world.
+        frames_per_second: decoding, preprocessing and the model, one thread for the model; and what watches the run.
+        errors: against the ground truth, where there is one.
+        gps_rms_m: RMS distance from the positions of a GPS after a Sim(3) alignment, where there are such and no poses.
+    """
+
+    times: NDArray[np.float64]
+    poses: NDArray[np.float64]
+    frames_per_second: float
+    errors: Errors | None
+    gps_rms_m: float | None
+
+    def summary(self) -> dict[str, Any]:
+        """As ``summary.json`` has it."""
+        measures: dict[str, Any] = {"frames": len(self.poses), "frames_per_second": self.frames_per_second}
+        if self.errors is not None:
+            measures |= {name: getattr(self.errors, name) for name in ("rms_rpe_t_m", "rms_rpe_r_deg", "ate_m")}
+        if self.gps_rms_m is not None:
+            measures["gps_rms_m"] = self.gps_rms_m
+        return measures
+
+
+def track(sequence: Sequence, model: Path, label: str = "track", watchers: tuple[Watch, ...] = ()) -> Tracked:
+    """Run an exported model over a sequence; each of ``watchers`` is called for each frame.
+
+    Raises:
+        DistilvoError: model or frames cannot be read, or there are fewer than two frames.
+    """
+    tracker = Tracker(model, sequence.camera)
+    _warn_of_view(sequence.name, sequence.camera, tracker.size)
+    times, estimates = [], []
+    begin = time.perf_counter()
+    for index, frame, pose in _poses(sequence, tracker, label):
+        estimates.append(pose.matrix)
+        times.append(pose.time)
+        for watch in watchers:
+            watch(index, frame, pose)
+    seconds = time.perf_counter() - begin
+    if len(estimates) < 2:
+        raise DistilvoError(
+            f"{sequence.name}: {len(estimates)} frames; expected at least two, motion lies between frames"
+        )
+    poses = np.stack(estimates)
+    measured = None if sequence.poses is None else errors(poses, sequence.poses)
+    gps = None
+    if sequence.poses is None and sequence.reference is not None:
+        gps = gps_rms(poses, sequence.reference)
+    return Tracked(np.array(times), poses, len(poses) / seconds, measured, gps)
+
+
+def write_track(tracked: Tracked, folder: Path) -> None:
+    """Write ``trajectory.tum``, ``trajectory.kitti`` and, last, ``summary.json``."""
+    write_tum(folder / "trajectory.tum", tracked.poses, tracked.times)
+    write_kitti(folder / "trajectory.kitti", tracked.poses)
+    write_json(folder / "summary.json", tracked.summary())
+
+
+def _poses(sequence: Sequence, tracker: Tracker, label: str) -> Iterator[tuple[int, Frame, Pose]]:
+    with progress(label, len(sequence)) as bar:
+        for index, frame in enumerate(sequence.frames()):
+            t = float(sequence.times[index])  # not before: a live camera has no times until it has frames
+            yield index, frame, tracker.step(frame, t)
+            bar.advance()
+
+
+def _warn_of_view(name: str, camera: Camera | None, size: tuple[int, int]) -> None:
+    if camera is None:
+        warnings.warn(
+            f"{name}: the camera's intrinsics are not known, so the scale and the rotations may be off by the "
+            "ratio of its field of view to that of KITTI (82 x 29 degrees)",
+            stacklevel=3,
+        )
+        return
+    unseen = field_of_view_mismatch(camera, canonical_intrinsics(size), size)
+    if unseen > MOST_UNSEEN:
+        warnings.warn(
+            f"{name}: the camera does not see {unseen:.0%} of the view that the model was trained on; "
+            "its edges are repeated there",
+            stacklevel=3,
+        )

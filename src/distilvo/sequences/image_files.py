@@ -1,0 +1,153 @@
+"""Image files, and a sequence of them with the times, intrinsics and poses that a data set gives."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from collections.abc import Sequence as Several
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from distilvo.errors import DistilvoError
+from distilvo.geometry.camera import Camera, Frame
+from distilvo.geometry.distortion import Undistortion
+from distilvo.geometry.se3 import Floats
+
+SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+
+_JPEG = b"\xff\xd8"
+_FILLING = 128  # grey level that a JPEG decoder puts where data are missing
+
+
+class ImageSequence:
+    """Image files of one size, read when they are needed; see ``sequences.sequence.Sequence`` for the attributes.
+
+    Args:
+        name: for tables and reports.
+        files: in the order they were taken, one at least.
+        times: (N,) s.
+        camera: intrinsics after the distortion, if any, is taken out.
+        poses: (N, 4, 4) camera-to-world.
+        reference: (N, 3) positions where there are no poses.
+        distortion: OpenCV's coefficients; taken out of every frame. Needs a camera.
+
+    Raises:
+        DistilvoError: files are missing, the first one is no image or not of the camera's size.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        files: Several[Path],
+        times: Floats,
+        camera: Camera | None = None,
+        poses: Floats | None = None,
+        reference: Floats | None = None,
+        distortion: Several[float] = (),
+    ) -> None:
+        self.name, self.times, self.camera, self.poses, self.reference = name, times, camera, poses, reference
+        self._files = list(files)
+        if missing := [file for file in self._files if not file.is_file()]:
+            raise DistilvoError(
+                f"{missing[0]}: no such image; {len(missing)} of {len(files)} are missing; unpack the images again"
+            )
+        self.shape = read_image(self._files[0]).shape
+        height, width = self.shape[:2]
+        if camera is not None and (camera.width, camera.height) != (width, height):
+            raise DistilvoError(
+                f"{self._files[0]}: the image is {width}x{height}, but its camera is calibrated for "
+                f"{camera.width}x{camera.height}; use the images as they were published"
+            )
+        self._undistort = Undistortion(camera, distortion) if camera is not None and any(distortion) else None
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def frame(self, index: int) -> Frame:
+        """Frame ``index``: (H, W, 3) uint8 RGB, or (H, W) uint8 where the file is grey."""
+        image = read_image(self._files[index])
+        if image.shape != self.shape:
+            raise DistilvoError(
+                f"{self._files[index]}: the image is {_describe(image.shape)}, expected {_describe(self.shape)} "
+                "as the first of the folder; keep one size in a folder"
+            )
+        return image if self._undistort is None else self._undistort(image)
+
+    def frames(self) -> Iterator[Frame]:
+        """Every frame from the first."""
+        return (self.frame(index) for index in range(len(self)))
+
+    def fingerprint(self) -> bytes:
+        """Hash of the first, the middle and the last file."""
+        chosen = (self._files[0], self._files[len(self) // 2], self._files[-1])
+        return hashlib.sha256(b"".join(_read(file) for file in chosen)).digest()
+
+
+def list_images(folder: Path) -> list[Path]:
+    """The images in a folder in natural order; hidden files are passed over."""
+    return in_order(folder.iterdir())
+
+
+def in_order(files: Iterator[Path] | Several[Path]) -> list[Path]:
+    """Those that are images by their suffix, and not hidden, in natural order: frame2 before frame10."""
+    return sorted((f for f in files if f.suffix.lower() in SUFFIXES and not f.name.startswith(".")), key=_natural)
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Width and height of an image's file."""
+    height, width = read_image(path).shape[:2]
+    return width, height
+
+
+def read_image(path: Path) -> Frame:
+    """An image as (H, W, 3) uint8 RGB, or (H, W) uint8 where it is grey. Raises DistilvoError if it is not whole."""
+    return decode(_read(path), str(path), "copy or unpack it again")
+
+
+def decode(data: bytes, where: str, advice: str) -> Frame:
+    """A compressed image as (H, W, 3) uint8 RGB, or (H, W) uint8 where it is grey.
+
+    Raises DistilvoError, with ``where`` and ``advice``, if it is none, or not whole.
+    """
+    if _cut_short(data):
+        raise DistilvoError(f"{where}: the image ends too early ({len(data)} bytes); {advice}")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_ANYCOLOR)
+    except cv2.error:  # a header that claims a billion pixels
+        image = None
+    if image is None:
+        raise DistilvoError(f"{where}: cannot be decoded, expected an image; {advice}")
+    if data.startswith(_JPEG) and (image[-8:] == _FILLING).all() and not (image[:8] == _FILLING).all():
+        raise DistilvoError(f"{where}: the lower part of the image is missing, and would be grey; {advice}")
+    return (image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)).astype(np.uint8, copy=False)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DistilvoError(f"{path}: cannot be read ({error.strerror}); expected an image") from None
+
+
+def _cut_short(data: bytes) -> bool:
+    """Whether the end of the image is missing: decoders may fill it up without an error."""
+    if data.startswith(b"\x89PNG"):
+        return b"IEND" not in data
+    if data.startswith(_JPEG):
+        at = len(_JPEG)
+        # Skip the headers: a thumbnail in them has an end of its own.
+        while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != b"\xda":
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        return b"\xff\xd9" not in data[at:]
+    return not data
+
+
+def _natural(path: Path) -> list[str | int]:
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]
+
+
+def _describe(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]}x{shape[0]} {'grey' if len(shape) == 2 else 'colour'}"

@@ -1,0 +1,162 @@
+"""Opens a source of frames. Each kind of source has a file of its own; where no kind is given, it is guessed."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from distilvo.errors import DistilvoError
+from distilvo.geometry.camera import Camera
+from distilvo.sequences.guess import KITTI_CAMERAS, data_set_of, guess
+from distilvo.sequences.sequence import Sequence
+from distilvo.settings import SourceKind
+
+Intrinsics = tuple[float, float, float, float]
+"""fx fy cx cy, pixels."""
+
+
+def open_sequence(
+    path: str | Path,
+    kind: SourceKind | None = None,
+    *,
+    topic: str | None = None,
+    intrinsics: Intrinsics | None = None,
+) -> Sequence:
+    """Open one source of frames; where ``kind`` is not given it is guessed from the path.
+
+    path        a sequence of KITTI odometry (``.../sequences/00``), KITTI raw, Malaga Urban, TUM RGB-D or EuRoC MAV, a
+                folder or a pattern of images, a video file, a bag, or ``camera:0``
+    topic       of a bag, where it has images at several
+    intrinsics  of the camera, where the source has none
+
+    Raises DistilvoError where there is nothing that can be read, or intrinsics are given to a source with its own.
+    """
+    path = Path(path)
+    if kind is None:
+        kind = guess(path)
+    if topic is not None and kind != "bag":
+        raise DistilvoError(f"{path}: --topic {topic} is for bags, and this is taken for: {kind}")
+    if kind == "folder":
+        _refuse_several(path)
+    elif kind not in ("video", "camera", "bag") and not path.is_dir():
+        raise DistilvoError(f"{path}: no such folder, expected one of kind {kind}")
+    sequence = _open(path, kind, topic)
+    if intrinsics is not None:
+        _give_camera(sequence, intrinsics)
+    return sequence
+
+
+def open_dataset(root: str | Path) -> list[Sequence]:
+    """Every sequence of a KITTI odometry dataset, ``root/sequences/*``, by name; or of a folder of other sequences.
+
+    Where ``root`` has no folder ``sequences``, it may be a single sequence of any data set, or hold some. Sequence
+    folders without images (KITTI's calibration archive makes all 22) are left out with a warning. Raises
+    DistilvoError where none is left, or one of them is broken.
+    """
+    root = Path(root)
+    parent = root / "sequences"
+    if not parent.is_dir():
+        return _other_dataset(root)
+    # OpenCV takes a while to import: only those who open a sequence wait for it.
+    from distilvo.sequences.kitti import KittiSequence, images_of
+
+    folders = _subfolders(parent)
+    complete = [folder for folder in folders if images_of(folder) is not None]
+    if not complete:
+        raise DistilvoError(f"{parent}: no sequence with images, expected 00/{KITTI_CAMERAS[0]}/000000.png")
+    if empty := [folder.name for folder in folders if folder not in complete]:
+        warnings.warn(f"{parent}: no images in {', '.join(empty)}; left out", stacklevel=2)
+    return [KittiSequence(folder) for folder in complete]
+
+
+def choose(root: str | Path, names: tuple[str, ...]) -> list[Sequence]:
+    """The named sequences of a dataset, in that order; all of it where none is named.
+
+    Raises DistilvoError where one is not there.
+    """
+    sequences = {sequence.name: sequence for sequence in open_dataset(root)}
+    if missing := [name for name in names if name not in sequences]:
+        raise DistilvoError(f"{root}: has no sequence {', '.join(missing)}; it has {', '.join(sequences)}")
+    return [sequences[name] for name in names] if names else list(sequences.values())
+
+
+def _open(path: Path, kind: SourceKind, topic: str | None) -> Sequence:
+    match kind:
+        case "kitti":
+            from distilvo.sequences.kitti import KittiSequence
+
+            return KittiSequence(path)
+        case "kitti-raw":
+            from distilvo.sequences.kitti_raw import open_kitti_raw
+
+            return open_kitti_raw(path)
+        case "malaga":
+            from distilvo.sequences.malaga import open_malaga
+
+            return open_malaga(path)
+        case "tum":
+            from distilvo.sequences.tum import open_tum
+
+            return open_tum(path)
+        case "euroc":
+            from distilvo.sequences.euroc import open_euroc
+
+            return open_euroc(path)
+        case "folder":
+            from distilvo.sequences.image_folder import ImageFolder
+
+            return ImageFolder(path)
+        case "video":
+            from distilvo.sequences.video import VideoSequence
+
+            return VideoSequence(path)
+        case "camera":
+            from distilvo.sequences.live_camera import LiveCamera
+
+            return LiveCamera(str(path))
+        case "bag":
+            from distilvo.sequences.rosbag import BagSequence
+
+            return BagSequence(path, topic)
+    raise DistilvoError(f"{path}: there is no kind of source {kind!r}")
+
+
+def _give_camera(sequence: Sequence, intrinsics: Intrinsics) -> None:
+    """Set the camera of a source that has none. Another one would not fit frames that were undistorted by their own."""
+    if (own := sequence.camera) is not None:
+        raise DistilvoError(
+            f"{sequence.name}: has intrinsics of its own, {own.fx:g} {own.fy:g} {own.cx:g} {own.cy:g}; leave "
+            "--intrinsics out, or correct the source's calibration"
+        )
+    height, width = next(iter(sequence.frames())).shape[:2]
+    sequence.camera = Camera(*intrinsics, width=width, height=height)
+
+
+def _other_dataset(root: Path) -> list[Sequence]:
+    """The sequences that ``root`` is or holds. Folders of images and videos do not count: they have no ground truth."""
+    if root.is_dir():
+        for folders in ([root], _subfolders(root)):
+            kinds = [(folder, data_set_of(folder)) for folder in folders]
+            if sequences := [_open(folder, kind, None) for folder, kind in kinds if kind is not None]:
+                return sequences
+    raise DistilvoError(
+        f"{root}: no folder 'sequences' in it, expected a KITTI dataset: root/sequences/00; or a folder of sequences "
+        "of KITTI raw, TUM RGB-D or EuRoC MAV"
+    )
+
+
+def _refuse_several(path: Path) -> None:
+    """A folder of whole sequences is not a folder of images: name one to try."""
+    from distilvo.sequences.image_files import list_images
+
+    if not path.is_dir() or list_images(path):
+        return
+    if (path / "sequences").is_dir():
+        raise DistilvoError(f"{path}: a whole KITTI dataset, expected one sequence; try {path / 'sequences' / '00'}")
+    for folder in _subfolders(path):
+        if kind := data_set_of(folder):
+            raise DistilvoError(f"{path}: a folder of sequences ({kind}), expected one of them; try {folder}")
+
+
+def _subfolders(parent: Path) -> list[Path]:
+    return sorted(folder for folder in parent.iterdir() if folder.is_dir() and not folder.name.startswith("."))

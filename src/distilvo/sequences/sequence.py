@@ -1,0 +1,46 @@
+"""What every source of frames looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol, runtime_checkable
+
+from distilvo.geometry.camera import Camera, Frame
+from distilvo.geometry.se3 import Floats
+
+
+class Sequence(Protocol):
+    """Frames in the order they were taken, with their times, and with intrinsics and poses where there are such.
+
+    times      (N,) float64, seconds, ascending
+    camera     its intrinsics, or None where unknown
+    poses      (N, 4, 4) float64 camera-to-world, metres, axes as in KITTI; None where there is no ground truth
+    reference  (N, 3) float64 positions, metres, of a GPS on the car where there are no poses; else None
+    """
+
+    name: str
+    camera: Camera | None
+    poses: Floats | None
+    reference: Floats | None
+
+    @property
+    def times(self) -> Floats: ...
+
+    def __len__(self) -> int: ...
+
+    def frames(self) -> Iterator[Frame]:
+        """Every frame from the first: (H, W, 3) uint8 RGB, or (H, W) uint8 grey, all of one size."""
+        ...
+
+    def fingerprint(self) -> bytes:
+        """Hash of a few frames: other images give another hash, even under the same name, length and poses."""
+        ...
+
+
+@runtime_checkable
+class IndexedSequence(Sequence, Protocol):
+    """A sequence of files: its frames can be read in any order, by several threads."""
+
+    def frame(self, index: int) -> Frame:
+        """Frame ``index``, as ``frames`` gives it."""
+        ...

@@ -1,0 +1,145 @@
+"""Reads the plan of a study from a small TOML file; docs/study.md says what it holds."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
+
+from distilvo.errors import DistilvoError
+from distilvo.models.student import check_rate
+from distilvo.settings import PAPER, Recipe
+from distilvo.study.plan import Names, Plan, Row, Split, Streets, Table
+
+PRESETS = Path(__file__).parent / "presets"
+Rate = Annotated[float, AfterValidator(check_rate)]
+
+
+class _Curve(BaseModel, strict=True, extra="forbid", allow_inf_nan=False):
+    """One row at several rates."""
+
+    row: str
+    rates: Annotated[list[Rate], Field(min_length=1)]
+
+
+class _PlanFile(BaseModel, strict=True, extra="forbid", allow_inf_nan=False):
+    """The content of a plan's file."""
+
+    title: str
+    like: str | None = None
+    rate: Rate
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)]
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    streets: Streets | None = None
+    sequences: Split | None = None
+    recipe: Recipe
+    teacher: Recipe | None = None
+    fold_teacher: Recipe = Recipe()
+    rows: dict[str, Row]
+    curve: _Curve | None = None
+    tables: dict[Table, Names]
+
+
+_ROW_KEYS = ("label", "rate", "shape", "folds")
+_SHARED = ("rate", "seeds", "rows", "curve", "tables")
+"""What a plan takes from the preset that it is ``like``."""
+
+
+def read_plan(source: str) -> Plan:
+    """Read a preset by its name or a file by its path.
+
+    Raises:
+        DistilvoError: there is no such preset or file, or it holds what a study does not have.
+    """
+    path = PRESETS / f"{source}.toml"
+    if not path.exists():
+        path = Path(source)
+    presets = sorted(preset.stem for preset in PRESETS.glob("*.toml"))
+    if not path.is_file():
+        names = ", ".join(presets)
+        raise DistilvoError(f"{source}: no such file; expected a TOML file or one of the presets {names}")
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        if "like" in values:
+            if values["like"] not in presets:
+                raise DistilvoError(f"like = '{values['like']}' is no preset; expected builtin")
+            other = tomllib.loads((PRESETS / f"{values['like']}.toml").read_text(encoding="utf-8"))
+            values = {key: other[key] for key in _SHARED if key in other} | values
+        if isinstance(rows := values.get("rows"), dict):
+            values["rows"] = {name: _completed(name, row, values.get("rate")) for name, row in rows.items()}
+        # Strict types take tuples and dataclasses from JSON only.
+        return _plan(_PlanFile.model_validate_json(json.dumps(values, default=str)))
+    except ValidationError as error:
+        reason = _first_error(error)
+    except (ValueError, RecursionError, DistilvoError) as error:  # of tomllib and json
+        reason = str(error)
+    raise DistilvoError(f"{path}: {reason}; see docs/study.md for what a study's file holds")
+
+
+def _completed(name: str, row: Any, rate: Any) -> Any:
+    """A row as the file has it, with what it leaves out: name, label, the rate of the plan, the paper's method."""
+    if not isinstance(row, dict):
+        return row
+    own = {key: row[key] for key in _ROW_KEYS if key in row}
+    method = asdict(PAPER) | {key: value for key, value in row.items() if key not in own}
+    return {"name": name, "label": name, "rate": rate, "method": method} | own
+
+
+def _plan(file: _PlanFile) -> Plan:
+    """The plan of a file, after the checks that need several of its parts."""
+    data = file.streets or file.sequences
+    if data is None or (file.streets and file.sequences):
+        raise DistilvoError("expected either [streets] or [sequences]")
+    if min(file.seeds) < 0 or len(set(file.seeds)) < len(file.seeds):
+        raise DistilvoError(f"seeds: is {list(file.seeds)}, expected different numbers, 0 or more")
+    rows, tables = dict(file.rows), dict(file.tables)
+    for table, names in tables.items():
+        if missing := [name for name in names if name not in rows]:
+            raise DistilvoError(f"table '{table}' has rows that are nowhere described: {', '.join(missing)}")
+    if file.curve:
+        curve = _curve(rows, file.curve)
+        rows |= curve
+        tables["rates"] = tuple(curve)
+    return Plan(
+        title=file.title,
+        data=data,
+        recipe=file.recipe,
+        teacher=file.teacher,
+        fold_teacher=file.fold_teacher,
+        seeds=file.seeds,
+        rows=rows,
+        tables=tables,
+        dropout=file.dropout,
+    )
+
+
+def _curve(rows: dict[str, Row], curve: _Curve) -> dict[str, Row]:
+    """A row at several rates; at its own rate it is the row itself, so that nothing is trained twice."""
+    if curve.row not in rows:
+        raise DistilvoError(f"curve has a row that is nowhere described: {curve.row}")
+    row = rows[curve.row]
+    at_rates = [
+        row if rate == row.rate else replace(row, name=f"{row.name}@{rate:g}", rate=rate) for rate in curve.rates
+    ]
+    return {one.name: one for one in at_rates}
+
+
+def _first_error(error: ValidationError) -> str:
+    """Where the first error of a file is, what is there, and what was expected."""
+    first = error.errors(include_url=False)[0]
+    if not first["loc"]:
+        return first["msg"]
+    *where, name = (str(part) for part in first["loc"] if part not in ("method", "[key]"))
+    place = "".join(f"{part}: " for part in where)
+    if first["type"] == "missing":
+        return f"{place}'{name}' is missing"
+    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        return f"{place}{name} is unknown"
+    expected = first["msg"].partition(" should ")[2].partition(" after validation")[0]
+    for json_word, toml_word in (("an object", "a table"), ("a valid array", "a list")):
+        expected = expected.replace(json_word, toml_word)
+    return f"{place}{name} is {first['input']!r}, expected to {expected}"

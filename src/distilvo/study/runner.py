@@ -1,0 +1,216 @@
+"""Runs a study: prepares streets and teacher, makes the cells in parallel, writes the tables."""
+
+from __future__ import annotations
+
+import multiprocessing
+import shutil
+import sys
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from distilvo import environment
+from distilvo import progress as progress_bars
+from distilvo.bench.latency import latencies_ms
+from distilvo.data import FrameCache, motion_scale, open_cache
+from distilvo.errors import DistilvoError
+from distilvo.files import read_json, write_json
+from distilvo.models.model_folder import load_model, save_model
+from distilvo.models.network import Architecture, PoseNetwork
+from distilvo.models.onnx_export import export_onnx
+from distilvo.models.student import count_parameters
+from distilvo.pipeline.evaluation import constant_motion, evaluate, network_motions
+from distilvo.pipeline.frame_teacher import run_teacher
+from distilvo.pipeline.recipes import about, last_fc, train_supervised
+from distilvo.progress import progress
+from distilvo.report.results import TrustResult
+from distilvo.report.trust_report import trust_result
+from distilvo.sequences import choose, open_dataset
+from distilvo.study.cell import Workshop, measures
+from distilvo.study.findings import study_findings
+from distilvo.study.plan import Cell, Plan, Reference, Row, Streets
+from distilvo.study.study_files import write_results
+from distilvo.study.study_tables import StudyTable, findings_table, study_tables
+
+# Seeds of streets that neither the demo, its tests nor the shipped teacher use.
+TRAIN_SEEDS, TEST_SEEDS = 30_000, 40_000
+
+
+def run_study(plan: Plan, out: Path, data: Path | None, teacher: Path, *, workers: int) -> list[StudyTable]:
+    """Run a study, or go on where it was interrupted; writes its files into ``out``.
+
+    Args:
+        plan: what to compare; see ``distilvo.study.plan_file.read_plan``.
+        out: folder of the study.
+        data: data set in KITTI odometry layout, for a plan that names sequences.
+        teacher: model folder.
+        workers: processes, one torch thread each.
+
+    Returns:
+        The tables, the seven findings last.
+
+    Raises:
+        DistilvoError: the data are not there, or a process was killed.
+    """
+    workshop = _prepare(plan, out, data, teacher)
+    _make_cells(workshop, data, workers)
+    latency = _latencies(workshop)
+    cells = [
+        _cell(workshop, row, seed, times)
+        for row in plan.rows.values()
+        for seed, times in zip(plan.seeds, latency, strict=True)
+    ]
+    references = _references(workshop, latency)
+    write_json(out / "references.json", [asdict(reference) for reference in references])
+    write_results(plan, cells, references, about_machine(), out, trusts=_trusts(workshop))
+    return [*study_tables(plan, cells, references), findings_table(study_findings(plan, cells, references))]
+
+
+def _caches(plan: Plan, out: Path, data: Path | None, architecture: Architecture) -> tuple[FrameCache, FrameCache]:
+    if isinstance(plan.data, Streets):
+        parts = [open_dataset(out / "data" / part) for part in ("train", "test")]
+    else:
+        assert data is not None
+        parts = [choose(data, names) for names in (plan.data.train, plan.data.test)]
+    train, test = (open_cache(part, architecture.preprocessing, out / "cache") for part in parts)
+    return train, test
+
+
+def _prepare(plan: Plan, out: Path, data: Path | None, teacher: Path) -> Workshop:
+    """Make everything that the cells share, before them."""
+    network, _ = load_model(teacher)
+    if isinstance(plan.data, Streets):
+        from distilvo.world.dataset import render_streets
+
+        s = plan.data
+        for part, first, count in (("train", TRAIN_SEEDS, s.train), ("test", TEST_SEEDS, s.test)):
+            seeds = range(first, first + count)
+            size = network.architecture.size
+            render_streets(out / "data" / part, seeds, s.frames, size, label=f"{part} streets", adverse=s.adverse)
+    train, test = _caches(plan, out, data, network.architecture)
+    if not (out / "teacher" / "config.json").exists():
+        _make_teacher(plan, out, train, teacher, network)
+    workshop = Workshop(plan, out, train, test)
+    for row in plan.rows.values():
+        workshop.architecture(row)  # a rate out of reach fails before any training
+    for row in plan.rows.values():
+        workshop.teacher_outputs(row)
+        hint = row.method.hint_layer or last_fc(network.architecture)
+        run_teacher(workshop.teacher, hint, test, workshop.outputs)
+    return workshop
+
+
+def _make_teacher(plan: Plan, out: Path, train: FrameCache, folder: Path, network: PoseNetwork) -> None:
+    if plan.teacher is None:
+        shutil.copytree(folder, out / "teacher", dirs_exist_ok=True)
+        return
+    shutil.copytree(folder, out / "teacher_begin", dirs_exist_ok=True)
+    trained, _ = train_supervised(
+        network.architecture, train, plan.teacher, out / "training/teacher", label="teacher", init=network
+    )
+    save_model(trained, out / "teacher", about(train, plan.teacher, begun_with=str(folder)))
+
+
+def _make_cells(workshop: Workshop, data: Path | None, workers: int) -> None:
+    # Seed by seed, so that all rows of an unfinished study have the same seeds.
+    cells = [(row.name, seed) for seed in workshop.plan.seeds for row in workshop.plan.rows.values()]
+    missing = [(name, seed) for name, seed in cells if not workshop.is_done(workshop.plan.rows[name], seed)]
+    spawn = multiprocessing.get_context("spawn")  # fork would copy the locks of torch's threads
+    workers = max(1, min(workers, len(missing)))
+    with (
+        progress("cells", len(cells), len(cells) - len(missing)) as bar,
+        ProcessPoolExecutor(workers, spawn, _begin_worker, (workshop.plan, workshop.out, data)) as pool,
+    ):
+        try:
+            for future in as_completed([pool.submit(_work, name, seed) for name, seed in missing]):
+                bar.advance(note=future.result())
+        except BrokenProcessPool:
+            raise DistilvoError(
+                f"{workshop.out}: a process was killed (out of memory?); run again, it goes on (with fewer --workers)"
+            ) from None
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+_workshop: Workshop | None = None
+
+
+def _begin_worker(plan: Plan, out: Path, data: Path | None) -> None:
+    global _workshop
+    torch.set_num_threads(1)
+    progress_bars.silence()
+    network, _ = load_model(out / "teacher")
+    _workshop = Workshop(plan, out, *_caches(plan, out, data, network.architecture))
+
+
+def _work(name: str, seed: int) -> str:
+    assert _workshop is not None
+    _workshop.make(_workshop.plan.rows[name], seed)
+    return f"{name} {seed}"
+
+
+def _latencies(workshop: Workshop) -> list[dict[Architecture, float]]:
+    """Latency of the teacher's and each student's architecture, a run for each seed.
+
+    The weights are random, since times do not depend on them.
+    """
+    shapes = {workshop.teacher.architecture} | {workshop.architecture(row) for row in workshop.plan.rows.values()}
+    files = []
+    frames = workshop.test.drive_frames(0)[:10]
+    for index, shape in enumerate(sorted(shapes, key=lambda shape: shape.name)):
+        path = workshop.out / "shapes" / f"{index}-{shape.name}.onnx"
+        if not path.exists():
+            export_onnx(PoseNetwork(shape).eval(), {"architecture": shape.to_dict()}, path, frames)
+        files.append((shape, path))
+    models = [path for _, path in files]
+    runs = [latencies_ms(models) for _ in workshop.plan.seeds]
+    return [{shape: time for (shape, _), time in zip(files, times, strict=True)} for times in runs]
+
+
+def _cell(workshop: Workshop, row: Row, seed: int, latency: dict[Architecture, float]) -> Cell:
+    content = read_json(workshop.path(row, seed)) | {"latency_ms": latency[workshop.architecture(row)]}
+    content |= {name: tuple(value) for name, value in content.items() if isinstance(value, list)}
+    values: dict[str, Any] = {field.name: content[field.name] for field in fields(Cell)}
+    return Cell(**values)
+
+
+def _references(workshop: Workshop, latency: list[dict[Architecture, float]]) -> list[Reference]:
+    shape = workshop.teacher.architecture
+    mean = evaluate(constant_motion(motion_scale(workshop.train)[0].numpy()), workshop.test, "mean motion")
+    teacher = evaluate(network_motions(workshop.teacher), workshop.test, "teacher")
+    time = median(run[shape] for run in latency)
+    return [
+        Reference("mean_motion", parameters=0, latency_ms=0.0, **measures(mean)),
+        Reference("teacher", parameters=count_parameters(shape), latency_ms=time, **measures(teacher)),
+    ]
+
+
+def _trusts(workshop: Workshop) -> dict[str, TrustResult]:
+    """Each kind of trust that rows were trained with, by a name for it."""
+    trusts: dict[str, TrustResult] = {}
+    for row in workshop.plan.rows.values():
+        method = row.method
+        name = f"Φ {method.trust}" + ", by parts" * method.separate + f", {row.folds} folds" * bool(row.folds)
+        if name not in trusts and "attentive" in (method.blend, method.hint):
+            teacher, trust = workshop.teacher_outputs(row)
+            trusts[name] = trust_result(workshop.train, teacher.outputs, trust)
+    return trusts
+
+
+def about_machine() -> dict[str, str]:
+    """The command, the date, versions and machine."""
+    return {
+        "command": " ".join(["distilvo", *sys.argv[1:]]),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "versions": ", ".join(
+            [f"Python {sys.version.split()[0]}", *(f"{n} {v}" for n, v in environment.versions().items())]
+        ),
+        "machine": f"{environment.usable_cores()} cores, {environment.cpu()}",
+    }

@@ -1,0 +1,1 @@
+"""Trajectories: files, association, alignment, segments, metrics and scores. Pure numpy."""

@@ -1,0 +1,89 @@
+"""The examples run as their first lines say; the Python in the documents is Python."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from conftest import make_kitti
+
+ROOT = Path(__file__).parents[1]
+MODEL = Path(__file__).parent / "data" / "tiny.onnx"
+DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")]
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def run(name: str, *arguments: object) -> str:
+    command = [sys.executable, str(ROOT / "examples" / name), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    """Nine frames at 20 frames a second."""
+    path = tmp_path / "drive.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 20.0, (160, 96))
+    for index in range(9):
+        writer.write(np.full((96, 160, 3), 20 * index, np.uint8))
+    writer.release()
+    return path
+
+
+def poses(output: str) -> np.ndarray:
+    return np.array([line.split() for line in output.splitlines()], dtype=float)
+
+
+def test_video(film: Path) -> None:
+    rows = poses(run("video.py", MODEL, film))
+    assert np.allclose(rows[:, 0], np.arange(5) / 10)  # every second frame of 20 a second
+    assert rows.shape == (5, 4) and not rows[0].any() and np.isfinite(rows).all()
+
+
+def test_webcam(film: Path) -> None:
+    rows = poses(run("webcam.py", MODEL, film))  # a file instead of a camera: read as fast as it goes
+    assert rows.shape[1] == 4 and not rows[0, 1:].any() and np.isfinite(rows).all()
+
+
+def test_any_regressor() -> None:
+    pytest.importorskip("torch")
+    teacher, student = run("distill_any_regressor.py").splitlines()
+    assert teacher.startswith("teacher: 6962 parameters") and student.startswith("student: 266 parameters")
+    assert float(teacher.split("RMSE ")[1].split()[0]) < float(student.split("RMSE ")[1].split()[0]) < 0.3
+
+
+def test_distill_from_python(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    for index in range(2):
+        make_kitti(tmp_path / "data", f"{index:02d}", frames=34, seed=index)
+    assert "deg a frame" in run("distill_from_python.py", tmp_path / "data", tmp_path / "student")
+    assert (tmp_path / "student" / "config.json").is_file()
+
+
+def test_each_example_is_run_here_or_says_that_it_is_not() -> None:
+    tested = Path(__file__).read_text(encoding="utf-8")
+    for path in (ROOT / "examples").glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        compile(text, path.name, "exec")
+        assert f'run("{path.name}"' in tested or "Not tested" in text.splitlines()[0]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_python_in_documents_compiles(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    for block in BLOCK.finditer(text):
+        line = text.count("\n", 0, block.start(1))
+        compile("\n" * line + block[1], path.name, "exec")  # so that an error names the document's line
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_between_documents_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
+        assert (path.parent / target).exists(), target
