@@ -27,7 +27,7 @@ from distilvo.bench.deepvo import DeepVO
 from distilvo.bench.klt import KltTracker
 from distilvo.bench.latency import interleaved, noise
 from distilvo.bench.macs import onnx_macs, torch_macs
-from distilvo.bench.test_drive import CAMERA, street, there_and_back
+from distilvo.bench.sample_drive import CAMERA, street, there_and_back
 from distilvo.commands import main
 from distilvo.commands.bench import Bench
 from distilvo.errors import DistilvoError

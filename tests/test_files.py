@@ -160,3 +160,15 @@ def test_an_error_under_a_lock_frees_it_and_is_passed_on(tmp_path: Path) -> None
         raise OSError("of the work")
     with exclusive(tmp_path / "x.lock", "free: no note"):
         pass
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOLCK, "No locks available"), NotImplementedError()])
+def test_a_file_system_without_locks_is_no_obstacle(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("filelock.FileLock.acquire", refuse)
+    with exclusive(tmp_path / ".x.lock", ""):
+        pass

@@ -18,6 +18,9 @@ from distilvo.errors import DistilvoError
 if TYPE_CHECKING:
     from torch import Tensor
 
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""Errors of a file system that has no locks."""
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
@@ -41,14 +44,17 @@ def atomic_path(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def _cannot_write(path: Path, error: Exception) -> DistilvoError:
-    reason = getattr(error, "strerror", None) or error
-    return DistilvoError(f"{path}: cannot be written ({reason}); free some space or choose another --out")
+def _cannot_write(path: Path, error: OSError) -> DistilvoError:
+    return DistilvoError(
+        f"{path}: cannot be written ({error.strerror or error}); free some space or choose another --out"
+    )
 
 
 @contextmanager
 def exclusive(path: Path, while_waiting: str) -> Iterator[None]:
     """Hold a lock that other processes wait for; it is free again when its owner ends, however it ends.
+
+    On a file system without locks (some network disks) several processes may hold it at once.
 
     Args:
         path: of the lock's file, an empty one that may stay behind.
@@ -67,8 +73,11 @@ def exclusive(path: Path, while_waiting: str) -> Iterator[None]:
         except Timeout:
             warnings.warn(while_waiting, stacklevel=3)
             lock.acquire()
-    except (OSError, NotImplementedError) as error:  # the latter where a file system has no locks
-        raise _cannot_write(path, error) from error
+    except NotImplementedError:
+        pass  # no locks here
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise _cannot_write(path, error) from error
     try:
         yield
     finally:

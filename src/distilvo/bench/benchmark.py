@@ -15,7 +15,7 @@ from distilvo.bench.child import start
 from distilvo.bench.contestants import Contestant
 from distilvo.bench.engines import FrameToPose
 from distilvo.bench.latency import Step, interleaved
-from distilvo.bench.test_drive import CAMERA, street, there_and_back
+from distilvo.bench.sample_drive import CAMERA, street, there_and_back
 from distilvo.geometry.camera import Frame
 from distilvo.geometry.se3 import Floats
 from distilvo.progress import Bar, progress

@@ -58,13 +58,13 @@ class KltEngine:
     """``KltTracker`` on the camera's images, without scaling."""
 
     def stepper(self, threads: int) -> Step:
-        from distilvo.bench.test_drive import CAMERA, street, there_and_back
+        from distilvo.bench.sample_drive import CAMERA, street, there_and_back
 
         track, images = self.tracker(threads, CAMERA), there_and_back(street(10))
         return lambda: track(next(images))
 
     def tracker(self, threads: int, camera: Camera | None) -> FrameToPose:
-        from distilvo.bench.test_drive import CAMERA
+        from distilvo.bench.sample_drive import CAMERA
 
         cv2.setNumThreads(threads)
         return KltTracker(camera or CAMERA).step

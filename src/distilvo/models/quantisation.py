@@ -58,12 +58,12 @@ def quantise(model: Path, path: Path, drives: FrameCache, options: dict[str, Any
         drives: frames on which the ranges of activations are measured.
         options: arguments of ``quantize_static``; see ``OPTIONS``.
     """
-    calibrate.print = lambda *_: None  # type: ignore[attr-defined]  # it prints a line for each histogram, through our progress bar
+    # It prints a line for each histogram, through our progress bar.
+    calibrate.print = lambda *_: None  # type: ignore[attr-defined]
     with tempfile.TemporaryDirectory() as scratch, atomic_path(path) as temporary:
         prepared = Path(scratch) / "prepared.onnx"
-        quant_pre_process(
-            model, prepared, skip_symbolic_shape=True
-        )  # all shapes are fixed; this computes constant parts
+        # All shapes are fixed; this computes constant parts.
+        quant_pre_process(model, prepared, skip_symbolic_shape=True)
         quantize_static(
             prepared,
             temporary,
