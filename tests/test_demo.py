@@ -184,3 +184,16 @@ def test_the_preset_of_the_paper_and_a_flag_that_changes_it() -> None:
     assert best.method == Method() and best.preset == "best"
     assert paper.method == PAPER and paper.preset == "paper"
     assert joint.method == replace(PAPER, schedule="joint")
+
+
+def test_the_method_of_the_paper_is_that_of_its_section_3() -> None:
+    paper = Method(
+        blend="attentive",
+        hint="attentive",
+        schedule="two-stage",
+        trust="paper",
+        separate=False,
+        freeze=True,
+        inherit=False,
+    )
+    assert paper == PAPER

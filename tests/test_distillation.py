@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from distilvo.data import MIRROR, Clips, FrameCache, open_cache
-from distilvo.distill.batches import Batches
+from distilvo.distill.batches import Batches, TeacherOutputs
 from distilvo.distill.hints import Tap, per_sample
 from distilvo.distill.task import Distillation, HintLoss, ImitationLoss, parameters_up_to
 from distilvo.distill.trainer import TrainingSettings, train
@@ -93,6 +93,19 @@ def test_mirrored_clips_get_the_outputs_for_mirrored_frames(store: FrameCache, t
     assert sides == {True, False}
     with pytest.raises(DistilvoError, match="outputs are of 152 samples, expected 76"):
         Batches(Clips(store, RECIPE), given)
+
+
+def test_each_sample_gets_its_own_row_of_the_teacher(store: FrameCache) -> None:
+    """Tables that hold their own row number: outputs, hints and trust of a batch are its index."""
+    number = torch.arange(76.0)
+    given = TeacherOutputs(number[:, None].expand(-1, 6), number[:, None].expand(-1, 8), number)
+    clips = Clips(store, RECIPE)
+    for samples, batch in zip(clips.epoch(0), Batches(clips, given).epoch(0), strict=True):
+        assert batch.teacher is not None and batch.hints is not None and batch.trust is not None
+        assert batch.teacher.shape == (4, 3, 6) and batch.hints.shape == (4, 3, 8)
+        for rows in (batch.teacher[..., 5], batch.hints[..., 7], batch.trust):
+            assert torch.equal(rows, samples.index.float())
+        assert np.allclose(batch.targets, store.motions[samples.index])
 
 
 def test_stages_train_and_freeze_what_they_should(store: FrameCache, tmp_path: Path) -> None:

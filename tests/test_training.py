@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from distilvo.data import Clips, FrameCache, motion_scale, open_cache
-from distilvo.data.augmentation import exposed
+from distilvo.data.augmentation import MIRROR, exposed, mirrored
 from distilvo.distill import checkpoint, trainer
 from distilvo.distill.batches import Batches
 from distilvo.distill.task import Supervised
 from distilvo.distill.trainer import TrainingSettings, train
 from distilvo.errors import DistilvoError
+from distilvo.geometry import se3
 from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.models.network import PoseNetwork
 from distilvo.models.teacher import DEMO
@@ -246,3 +247,29 @@ def test_exposure_by_hand() -> None:
     light = torch.tensor([1.0, -2.0]).reshape(2, 1, 1, 1, 1, 1)  # n = 1, m = -2
     exposed_clip = exposed(torch.tensor([0.0, 100.0, 250.0]).reshape(1, 1, 1, 1, 3), light, gain=0.2, offset=15.0)
     assert exposed_clip.flatten().tolist() == pytest.approx([0.0, 90.0, 255.0])  # 1.2 x - 30, within 0 to 255
+
+
+def test_mirrored_motion_is_that_of_the_mirrored_world() -> None:
+    """Seen in a mirror, x points the other way: a motion T becomes S T S with S = diag(-1, 1, 1, 1)."""
+    mirror = np.diag([-1.0, 1, 1, 1])
+    motions = np.random.default_rng(0).uniform(-1, 1, (2, 5, 6))
+    targets, inputs = torch.from_numpy(motions.copy()), torch.arange(4.0).expand(2, 6, 1, 1, 4).clone()
+    mirrored(inputs, targets, np.array([False, True]))
+    assert np.array_equal(targets[0], motions[0])
+    expected = mirror @ se3.matrices_from_motions(motions[1]) @ mirror
+    assert np.allclose(se3.matrices_from_motions(targets[1].numpy()), expected)
+    assert inputs[:, 0, 0, 0].tolist() == [[0, 1, 2, 3], [3, 2, 1, 0]]
+    assert MIRROR.tolist() == [-1, 1, 1, 1, -1, -1]  # only pitch keeps its sign among the rotations
+
+
+def test_learning_rate_by_hand(store: FrameCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four steps, two of them of warm-up: (k + 1) / 2 up to 1, times (1 + cos(pi k / 4)) / 2."""
+    rates = []
+    step = torch.optim.Adam.step
+    monkeypatch.setattr(
+        torch.optim.Adam, "step", lambda self: (rates.append(self.param_groups[0]["lr"]), step(self))[1]
+    )
+    network = make(store)
+    settings = TrainingSettings(4, learning_rate=0.001, warmup=2)
+    train(Supervised(network, network.scale), Batches(Clips(store, RECIPE)), settings, tmp_path / "c", "t")
+    assert rates == pytest.approx([0.0005, 0.000853553, 0.0005, 0.000146447], rel=1e-5)

@@ -152,7 +152,7 @@ class Scoring:
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """What the demo does; the defaults take about 10 minutes on two cores.
+    """What the demo does; the defaults take 10 to 13 minutes on two cores.
 
     Attributes:
         from_scratch: train the teacher too, instead of taking the shipped one (at most 40 minutes more).
