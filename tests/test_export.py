@@ -24,9 +24,9 @@ from distilvo.models.network import PoseNetwork, State
 from distilvo.models.onnx_export import export_onnx
 from distilvo.models.step_model import StepModel
 from distilvo.models.student import count_parameters
-from distilvo.pipeline.tracking import track, write_track
+from distilvo.pipeline.tracking import Tracked, track, write_track
 from distilvo.runtime import Tracker
-from distilvo.sequences import open_sequence
+from distilvo.sequences import Sequence, open_sequence
 from distilvo.trajectory.formats import read_kitti, read_tum
 from test_training import TINY
 
@@ -152,8 +152,13 @@ def test_runtime_does_not_import_torch(model: Path) -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def followed(sequence: Sequence, model: Path) -> Tracked:
+    """A source tracked by a model of its camera."""
+    return track(sequence, Tracker(model, sequence.camera))
+
+
 def test_track_writes_trajectory_and_errors(model: Path, kitti_root: Path, tmp_path: Path) -> None:
-    result = track(open_sequence(kitti_root / "sequences" / "01"), model)
+    result = followed(open_sequence(kitti_root / "sequences" / "01"), model)
     write_track(result, tmp_path)
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["frames"] == 20
@@ -166,20 +171,20 @@ def test_track_writes_trajectory_and_errors(model: Path, kitti_root: Path, tmp_p
 def test_track_without_truth_has_no_errors(model: Path, tmp_path: Path) -> None:
     folder = make_kitti(tmp_path, "07", frames=4)
     (tmp_path / "poses" / "07.txt").unlink()
-    assert track(open_sequence(folder), model).summary().keys() == {"frames", "frames_per_second"}
+    assert followed(open_sequence(folder), model).summary().keys() == {"frames", "frames_per_second"}
 
 
 def test_other_fields_of_view_are_warned_about(model: Path, kitti_root: Path) -> None:
     sequence = open_sequence(kitti_root / "sequences" / "00")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        track(sequence, model)
+        followed(sequence, model)
     sequence.camera = Camera(fx=150, fy=150, cx=79.5, cy=23.5, width=160, height=48)
     with pytest.warns(UserWarning, match=r"does not see \d\d% of the view"):
-        track(sequence, model)
+        followed(sequence, model)
     sequence.camera = None
     with pytest.warns(UserWarning, match="intrinsics are not known"):
-        track(sequence, model)
+        followed(sequence, model)
 
 
 def test_track_holds_no_frames(model: Path) -> None:
@@ -188,7 +193,7 @@ def test_track_holds_no_frames(model: Path) -> None:
     held = []
 
     class Long:
-        name, camera, poses, reference = "long", None, None, None
+        name, camera, poses, reference, assumed_times = "long", None, None, None, False
         times = np.arange(40) / 10
 
         def __len__(self) -> int:
@@ -206,5 +211,5 @@ def test_track_holds_no_frames(model: Path) -> None:
             return b""
 
     with pytest.warns(UserWarning, match="intrinsics are not known"):
-        track(Long(), model, watchers=(lambda index, frame, pose: None,))
+        track(Long(), Tracker(model), watchers=(lambda index, frame, pose: None,))
     assert len(held) == 40 and max(held) <= 1

@@ -80,6 +80,7 @@ class Source:
     name: str
     poses: np.ndarray | None = None
     reference: np.ndarray | None = None
+    assumed_times: bool = False
 
 
 def tracked_page(source: Source, images: dict[int, np.ndarray] | None = None) -> RunResults:

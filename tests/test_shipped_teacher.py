@@ -14,6 +14,7 @@ from distilvo.models.onnx_export import export_onnx
 from distilvo.models.teacher import DEMO, SHIPPED_TEACHER
 from distilvo.pipeline.evaluation import constant_motion, evaluate, network_motions
 from distilvo.pipeline.tracking import track
+from distilvo.runtime import Tracker
 from distilvo.sequences import open_dataset, open_sequence
 from distilvo.world.dataset import render_streets
 
@@ -49,7 +50,8 @@ def test_tracks_real_frames(tmp_path: Path) -> None:
     onnx = tmp_path / "model.onnx"
     export_onnx(network, config, onnx, torch.randint(0, 256, (4, 1, *DEMO.size), dtype=torch.uint8))
     for name, frames in (("00", 160), ("06", 51)):
-        result = track(open_sequence(DATA / "kitti_odometry" / "sequences" / name), onnx)
+        sequence = open_sequence(DATA / "kitti_odometry" / "sequences" / name)
+        result = track(sequence, Tracker(onnx, sequence.camera))
         assert len(result.poses) == frames
         assert result.errors is not None
         assert result.errors.rms_rpe_r_deg < 0.4
@@ -62,7 +64,8 @@ def test_tracks_a_video(tmp_path: Path) -> None:
     onnx = tmp_path / "model.onnx"
     export_onnx(network, config, onnx, torch.randint(0, 256, (4, 1, *DEMO.size), dtype=torch.uint8))
     with pytest.warns(UserWarning, match="intrinsics are not known"):
-        result = track(open_sequence(next((DATA / "video").glob("*.mp4"))), onnx)
+        sequence = open_sequence(next((DATA / "video").glob("*.mp4")))
+        result = track(sequence, Tracker(onnx, sequence.camera))
     assert len(result.poses) == 221
     forward = np.linalg.inv(result.poses[:-1]) @ result.poses[1:]
     assert np.median(forward[:, 2, 3]) > 0.1  # m a frame: the car drives, and forwards

@@ -151,6 +151,21 @@ class Scoring:
 
 
 @dataclass(frozen=True)
+class SourceOptions:
+    """How a source of frames is opened: flags that every command which takes a source has.
+
+    Attributes:
+        kind: what the source is, where a guess by its path would be wrong.
+        topic: topic of a bag with the images; needed where there are several.
+        intrinsics: fx fy cx cy of the camera, pixels, where the source has none of its own.
+    """
+
+    kind: SourceKind | None = None
+    topic: str | None = None
+    intrinsics: tuple[float, float, float, float] | None = None
+
+
+@dataclass(frozen=True)
 class DemoSettings:
     """What the demo does; the defaults take 10 to 13 minutes on two cores.
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,27 +30,25 @@ _NAMED = 5  # unreadable frames whose error is kept
 
 
 def check_source(
-    path: Path,
+    path: str | Path,
     kind: SourceKind | None = None,
     *,
-    topic: str | None = None,
-    intrinsics: tuple[float, float, float, float] | None = None,
     size: tuple[int, int] | None = None,
+    **options: Any,
 ) -> CheckResult:
     """Open a source and check it. A source that cannot be opened gives a result with one problem, not an error.
 
     Args:
         path: the source, see docs/sources.md.
         kind: of the source; guessed from the path if None.
-        topic: of a bag that has several with images.
-        intrinsics: fx, fy, cx, cy in pixels, where the source has none of its own.
         size: (H, W) of a model's image; without it the field of view alone is compared.
+        options: the others of ``settings.SourceOptions``, as ``open_sequence`` takes them.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:
-            kind = kind or guess(path)
-            sequence = open_sequence(path, kind, topic=topic, intrinsics=intrinsics)
+            kind = kind or guess(Path(path))
+            sequence = open_sequence(path, kind, **options)
             result = check(sequence, kind, size)
         except DistilvoError as error:
             result = CheckResult(str(path), kind)

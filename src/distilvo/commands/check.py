@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from distilvo.errors import DistilvoError
 from distilvo.progress import console, silence
-from distilvo.settings import SourceKind
+from distilvo.settings import SourceOptions
 
 
 @dataclass(frozen=True)
 class Check:
     """Say what a source of frames holds, and whether its poses are those of its images; status 2 if not usable."""
 
-    source: Positional[Path]
+    source: Positional[str]
     """Sequence of a data set, folder or 'pattern' of images, video, bag, or camera:0: see docs/sources.md."""
-    kind: SourceKind | None = None
-    """What the source is, where a guess by its path would be wrong."""
-    topic: str | None = None
-    """Topic of a bag with the images; needed where there are several."""
-    intrinsics: tuple[float, float, float, float] | None = None
-    """fx fy cx cy of the camera, pixels, where the source has none of its own."""
+    options: Annotated[SourceOptions, arg(name="")] = field(default_factory=SourceOptions)
     model: Path | None = None
     """Model folder or ONNX file: the size of its images is compared, too."""
     json: bool = False
@@ -37,7 +33,7 @@ class Check:
         if self.json:
             silence()
         size = None if self.model is None else _model_size(self.model)
-        result = check_source(self.source, self.kind, topic=self.topic, intrinsics=self.intrinsics, size=size)
+        result = check_source(self.source, size=size, **vars(self.options))
         if self.json:
             print(json.dumps(result.to_dict(), indent=2, allow_nan=False))
         else:

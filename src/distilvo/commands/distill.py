@@ -50,8 +50,9 @@ class Distill:
         architecture = shaped_architecture(self.shape, self.rate, teacher.architecture)
         settings = {"data": str(self.data), "teacher": str(self.teacher), "rate": self.rate, "shape": self.shape}
         settings |= {"recipe": asdict(self.recipe), "method": asdict(self.method)}
+        sequences = choose(self.data, self.sequences)
         claim_folder(self.out, "distill", settings)
-        cache = open_cache(choose(self.data, self.sequences), architecture.preprocessing, self.out / "cache")
+        cache = open_cache(sequences, architecture.preprocessing, self.out / "cache")
         made = distill_student(
             teacher,
             architecture,

@@ -40,10 +40,11 @@ class Render:
 
         poses = None if self.poses is None else str(self.poses)
         settings = {"frames": self.frames, "size": list(self.size), "poses": poses, "adverse": self.adverse}
+        path = None if self.poses is None else read_kitti(self.poses)
         claim_folder(self.out, "render", settings)
-        if self.poses is None:
+        if self.poses is None or path is None:
             seeds = range(self.seed, self.seed + self.streets)
             folders = render_streets(self.out, seeds, self.frames, self.size, adverse=self.adverse)
         else:
-            folders = [render_along(read_kitti(self.poses), self.seed, self.size, self.out, self.poses.stem)]
+            folders = [render_along(path, self.seed, self.size, self.out, self.poses.stem)]
         console.print(f"{len(folders)} sequences in {self.out / 'sequences'}")

@@ -29,6 +29,7 @@ class Study:
     def run(self) -> None:
         """Run the study and print its tables."""
         from distilvo.environment import usable_cores
+        from distilvo.models.model_folder import read_config
         from distilvo.models.teacher import SHIPPED_TEACHER
         from distilvo.study.plan import check_data, plan_key
         from distilvo.study.plan_file import read_plan
@@ -37,9 +38,11 @@ class Study:
 
         plan = read_plan(self.plan)
         check_data(plan, self.data)
+        teacher = self.teacher or SHIPPED_TEACHER
+        read_config(teacher)
         claim_folder(self.out, "study", {"plan": plan_key(plan), "data": str(self.data), "teacher": str(self.teacher)})
         workers = self.workers or usable_cores()
-        for table in run_study(plan, self.out, self.data, self.teacher or SHIPPED_TEACHER, workers=workers):
+        for table in run_study(plan, self.out, self.data, teacher, workers=workers):
             console.print(console_table(table))
         files = {"Tables": "tables.md", "report": "report.html", "cells": "study.json"}
         console.print("   ".join(f"{name}: {self.out / file}" for name, file in files.items()))

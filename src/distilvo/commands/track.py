@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from distilvo.commands.export import export_model
 from distilvo.errors import DistilvoError
 from distilvo.files import claim_folder
 from distilvo.progress import console
-from distilvo.settings import SourceKind
+from distilvo.settings import SourceOptions
 
 if TYPE_CHECKING:
     from distilvo.pipeline.tracking import Tracked, Watch
@@ -28,18 +29,13 @@ if TYPE_CHECKING:
 class Track:
     """Run a model over a source of frames, a camera too, and write the trajectory."""
 
-    source: Positional[Path]
+    source: Positional[str]
     """Sequence of a data set, folder or 'pattern' of images, video, bag, or camera:0: see docs/sources.md."""
     model: Path
     """Model folder or ONNX file."""
     out: Path = Path("runs/track")
     """Folder for trajectory.tum, trajectory.kitti and summary.json."""
-    intrinsics: tuple[float, float, float, float] | None = None
-    """fx fy cx cy of the camera, pixels, where the source has none of its own."""
-    kind: SourceKind | None = None
-    """What the source is, where a guess by its path would be wrong."""
-    topic: str | None = None
-    """Topic of a bag with the images; needed where there are several."""
+    options: Annotated[SourceOptions, arg(name="")] = field(default_factory=SourceOptions)
     view: bool = False
     """Show frame, trajectory and ground truth live in the window of rerun (extra view)."""
     record: Path | None = None
@@ -50,25 +46,30 @@ class Track:
         from distilvo.pipeline.tracking import track, write_track
         from distilvo.report.drive_report import Album, drive_report
         from distilvo.report.report_files import write_report
+        from distilvo.runtime import Tracker
         from distilvo.sequences import open_sequence
 
         watching = _watching(self.view, self.record)
-        settings = {
-            name: _plain(value) for name, value in asdict(self).items() if name not in ("out", "view", "record")
-        }
-        claim_folder(self.out, "track", settings)
-        sequence = open_sequence(self.source, self.kind, topic=self.topic, intrinsics=self.intrinsics)
-        onnx = self.model if self.model.suffix == ".onnx" else _onnx(self.model, self.out)
+        sequence = open_sequence(self.source, **vars(self.options))
+        settings = self._settings()
         album = Album()
-        with watching(sequence) as watch:
-            watchers = (album.watch,) if watch is None else (album.watch, watch)
-            tracked = track(sequence, onnx, watchers=watchers)
+        with tempfile.TemporaryDirectory() as scratch:
+            tracker = Tracker(_onnx(self.model, Path(scratch)), sequence.camera)
+            claim_folder(self.out, "track", settings)
+            with watching(sequence) as watch:
+                watchers = (album.watch,) if watch is None else (album.watch, watch)
+                tracked = track(sequence, tracker, watchers=watchers)
         write_track(tracked, self.out)
         _tell(tracked, "" if watch is None else ", rerun")
         console.print(f"Trajectory: {self.out / 'trajectory.tum'}, {self.out / 'trajectory.kitti'}")
         page = drive_report(sequence, _name(self.model), tracked, images=album.images, settings=settings)
         if write_report(self.out, page):
             console.print(f"Report: {self.out / 'report.html'}   plots: {self.out / 'plots'}")
+
+    def _settings(self) -> dict[str, Any]:
+        """What the run is made from: source and model."""
+        options = {name: str(value) for name, value in vars(self.options).items() if value is not None}
+        return {"source": str(self.source), "model": str(self.model), **options}
 
 
 def _tell(tracked: Tracked, more: str) -> None:
@@ -78,10 +79,6 @@ def _tell(tracked: Tracked, more: str) -> None:
         console.print(f"RMS-RPE {e.rms_rpe_t_m:.3f} m, {e.rms_rpe_r_deg:.3f} deg; ATE {e.ate_m:.2f} m, Sim(3)")
     if tracked.gps_rms_m is not None:
         console.print(f"RMS distance from the GPS {tracked.gps_rms_m:.2f} m, Sim(3); the GPS itself is off by metres")
-
-
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else value
 
 
 def _name(model: Path) -> str:
@@ -105,11 +102,13 @@ def _watching(view: bool, record: Path | None) -> Watching:
     return partial(recorded, path=record)
 
 
-def _onnx(model: Path, out: Path) -> Path:
-    """The exported file of a model folder, made where it is missing: only then is torch needed."""
+def _onnx(model: Path, scratch: Path) -> Path:
+    """The ONNX file of a model, exported to ``scratch`` where a folder has none: only then is torch needed."""
+    if model.suffix == ".onnx":
+        return model
     if not model.is_dir() or not (model / "config.json").is_file():
         raise DistilvoError(f"{model}: not a model; expected an ONNX file or a model folder with config.json")
     if (model / "model.onnx").exists():
         return model / "model.onnx"
-    export_model(model, out / "model.onnx")  # anew each time: the model may have been trained on since
-    return out / "model.onnx"
+    export_model(model, scratch / "model.onnx")
+    return scratch / "model.onnx"

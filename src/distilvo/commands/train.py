@@ -56,8 +56,9 @@ class Train:
             start, filled = _begin_with_flownet(architecture, self.init_flownet, self.recipe.seed)
         settings = {"data": str(self.data), "architecture": architecture.to_dict(), "recipe": asdict(self.recipe)}
         settings |= {"init": str(self.init), "init_flownet": str(self.init_flownet)}
+        sequences = choose(self.data, self.sequences)
         claim_folder(self.out, "train", settings)
-        cache = open_cache(choose(self.data, self.sequences), architecture.preprocessing, self.out / "cache")
+        cache = open_cache(sequences, architecture.preprocessing, self.out / "cache")
         if start is not None and filled is not None:
             start.set_motion_scale(*motion_scale(cache))  # its output is in that unit: nothing to rescale
         network, curve = train_supervised(

@@ -56,13 +56,12 @@ class Tracked:
         return measures
 
 
-def track(sequence: Sequence, model: Path, label: str = "track", watchers: tuple[Watch, ...] = ()) -> Tracked:
-    """Run an exported model over a sequence; each of ``watchers`` is called for each frame.
+def track(sequence: Sequence, tracker: Tracker, label: str = "track", watchers: tuple[Watch, ...] = ()) -> Tracked:
+    """Run a new tracker, of the sequence's camera, over a sequence; each of ``watchers`` is called for each frame.
 
     Raises:
-        DistilvoError: model or frames cannot be read, or there are fewer than two frames.
+        DistilvoError: frames cannot be read, the model fails, or there are fewer than two frames.
     """
-    tracker = Tracker(model, sequence.camera)
     _warn_of_view(sequence.name, sequence.camera, tracker.size)
     times, estimates = [], []
     begin = time.perf_counter()

@@ -33,6 +33,7 @@ class ImageSequence:
         poses: (N, 4, 4) camera-to-world.
         reference: (N, 3) positions where there are no poses.
         distortion: OpenCV's coefficients; taken out of every frame. Needs a camera.
+        assumed_times: whether ``times`` are counted at an assumed rate, since there are none.
 
     Raises:
         DistilvoError: files are missing, the first one is no image or not of the camera's size.
@@ -47,8 +48,10 @@ class ImageSequence:
         poses: Floats | None = None,
         reference: Floats | None = None,
         distortion: Several[float] = (),
+        assumed_times: bool = False,
     ) -> None:
         self.name, self.times, self.camera, self.poses, self.reference = name, times, camera, poses, reference
+        self.assumed_times = assumed_times
         self._files = list(files)
         if missing := [file for file in self._files if not file.is_file()]:
             raise DistilvoError(

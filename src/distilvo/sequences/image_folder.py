@@ -28,7 +28,7 @@ class ImageFolder(ImageSequence):
         if not files:
             raise DistilvoError(f"{path}: no image in the folder, expected files such as 000000.png or 000000.jpg")
         folder = self.path if self.path.is_dir() else files[0].parent
-        super().__init__(folder.absolute().name, files, np.arange(len(files)) / ASSUMED_RATE_HZ)
+        super().__init__(folder.absolute().name, files, np.arange(len(files)) / ASSUMED_RATE_HZ, assumed_times=True)
 
 
 def _matching(pattern: str) -> list[Path]:

@@ -48,6 +48,7 @@ class KittiSequence:
         self._images = ImageFolder(folder)
         height, width = self._images.shape[:2]
         self.camera: Camera | None = _read_camera(self.path / "calib.txt", f"P{folder.name[-1]}", width, height)
+        self.assumed_times = not (self.path / "times.txt").exists()
         self.times: Floats = self._read_times()
         self.poses: Floats | None = self._read_poses()
 
@@ -68,7 +69,7 @@ class KittiSequence:
 
     def _read_times(self) -> Floats:
         file = self.path / "times.txt"
-        if not file.exists():
+        if self.assumed_times:
             warnings.warn(f"{file}: not found, {ASSUMED_RATE_HZ:g} Hz assumed", stacklevel=3)
             return self._images.times
         rows = read_rows(file, "seconds, one number a row")

@@ -38,6 +38,7 @@ class LiveCamera:
         self.camera: Camera | None = None
         self.poses: Floats | None = None
         self.reference: Floats | None = None
+        self.assumed_times = False
         self._index = int(match[1])
         self._times = array("d")
         with self._opened() as capture:

@@ -49,6 +49,7 @@ class BagSequence:
         self.name = self.path.stem
         self.poses: Floats | None = None
         self.reference: Floats | None = None
+        self.assumed_times = False
         self._times: Floats | None = None
         self._undistort: Undistortion | None = None
         with self._opened() as reader:

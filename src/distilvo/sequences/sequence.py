@@ -16,12 +16,14 @@ class Sequence(Protocol):
     camera     its intrinsics, or None where unknown
     poses      (N, 4, 4) float64 camera-to-world, metres, axes as in KITTI; None where there is no ground truth
     reference  (N, 3) float64 positions, metres, of a GPS on the car where there are no poses; else None
+    assumed_times  whether ``times`` are counted at an assumed rate, since the source has none
     """
 
     name: str
     camera: Camera | None
     poses: Floats | None
     reference: Floats | None
+    assumed_times: bool
 
     @property
     def times(self) -> Floats: ...

@@ -37,6 +37,7 @@ class VideoSequence:
         self.camera: Camera | None = None
         self.poses: Floats | None = None
         self.reference: Floats | None = None
+        self.assumed_times = False
         self._times: Floats | None = None
         with self._opened() as capture:
             if not capture.read()[0]:
