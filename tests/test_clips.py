@@ -127,10 +127,10 @@ from pathlib import Path
 from distilvo.data import open_cache
 from distilvo.sequences import open_dataset
 from distilvo.geometry.preprocessing import Preprocessing
-from distilvo.sequences.kitti import KittiSequence
+from distilvo.sequences.image_files import ImageSequence
 
 root, log = Path(sys.argv[1]), Path(sys.argv[2])
-quick = KittiSequence.frame
+quick = ImageSequence.frame
 
 def frame(self, index):
     with log.open("a") as file:
@@ -138,7 +138,7 @@ def frame(self, index):
     time.sleep(float(sys.argv[3]))
     return quick(self, index)
 
-KittiSequence.frame = frame
+ImageSequence.frame = frame
 print(open_cache(open_dataset(root), Preprocessing((48, 160), 1), root / "cache").key, flush=True)
 """
 

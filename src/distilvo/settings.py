@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, get_args
 
 from distilvo.errors import DistilvoError
@@ -158,11 +159,23 @@ class SourceOptions:
         kind: what the source is, where a guess by its path would be wrong.
         topic: topic of a bag with the images; needed where there are several.
         intrinsics: fx fy cx cy of the camera, pixels, where the source has none of its own.
+        times: file of the frames' times, seconds, one number a row; by the numbers in the images' names.
+        start: leave out what comes before so many seconds after the first frame.
+        end: leave out what comes after so many seconds.
+        stride: take every so-manieth frame.
+        fps: take the frames that come closest to so many in a second.
+        bits: that count in images of more than 8 bits; found from the images where not given.
     """
 
     kind: SourceKind | None = None
     topic: str | None = None
     intrinsics: tuple[float, float, float, float] | None = None
+    times: Path | None = None
+    start: float | None = None
+    end: float | None = None
+    stride: int = 1
+    fps: float | None = None
+    bits: Literal[8, 10, 12, 14, 16] | None = None
 
 
 @dataclass(frozen=True)

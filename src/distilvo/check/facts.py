@@ -69,7 +69,7 @@ def _check_gaps(steps: Floats, median: float, result: CheckResult) -> None:
         result.longest_gap_s = float(steps[k])
         longest = f"the longest {steps[k]:.3f} s after frame {k}"
         message = f"{len(gaps)} of more than {_GAP:g} times the usual {median:.3f} s, {longest}"
-        result.add("note", "gaps", message, "frames may be missing: unpack again, or cut the drive there")
+        result.add("note", "gaps", message, "frames may be missing: unpack again; tracking begins anew behind each")
 
 
 def check_poses(sequence: Sequence, pairs: list[int], rotations: list[Floats], result: CheckResult) -> None:

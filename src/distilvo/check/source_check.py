@@ -20,7 +20,9 @@ from distilvo.geometry.camera import Frame
 from distilvo.geometry.se3 import Floats
 from distilvo.progress import progress
 from distilvo.sequences import IndexedSequence, Sequence, open_sequence
+from distilvo.sequences.brightness import GreyLevels
 from distilvo.sequences.guess import guess
+from distilvo.sequences.image_files import ImageSequence
 from distilvo.settings import SourceKind
 
 LIVE_FRAMES = 100
@@ -69,6 +71,8 @@ def check(sequence: Sequence, kind: SourceKind | None = None, size: tuple[int, i
         result.add("problem", "frames", "there are none", "check that the source is whole; copy or unpack it again")
         return result
     _report_frames(result, one_by_one=isinstance(sequence, IndexedSequence))
+    if isinstance(sequence, ImageSequence) and sequence.order is not None:
+        result.add("ok", "order", sequence.order.describe())
     check_times(np.asarray(sequence.times, dtype=np.float64), result)
     check_poses(sequence, pairs, rotations, result)
     check_reference(sequence.reference, result)
@@ -83,6 +87,7 @@ def _read_frames(sequence: Sequence, result: CheckResult) -> tuple[list[int], li
     pairs: list[int] = []
     rotations: list[Floats] = []
     sizes: Counter[str] = Counter()
+    levels = GreyLevels()
     last: Frame | None = None
     count = len(sequence) if isinstance(sequence, IndexedSequence) else 0  # counting a stream takes a pass of its own
     with progress(f"check {sequence.name}", count) as bar:
@@ -94,6 +99,7 @@ def _read_frames(sequence: Sequence, result: CheckResult) -> tuple[list[int], li
                     result.unreadable_frames.append(str(frame))
                 last = None
             else:
+                levels.add(frame)
                 sizes[f"{frame.shape[1]}x{frame.shape[0]} {'grey' if frame.ndim == 2 else 'colour'}"] += 1
                 if last is not None and camera is not None and index - 1 in sampled and last.shape == frame.shape:
                     rotation = image_rotation(last, frame, camera)
@@ -103,6 +109,8 @@ def _read_frames(sequence: Sequence, result: CheckResult) -> tuple[list[int], li
                 last = frame
             bar.advance()
     result.sizes = dict(sizes.most_common())
+    if note := levels.note():
+        result.add("note", "brightness", note)
     return pairs, rotations
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as Several
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from distilvo.errors import DistilvoError
 from distilvo.geometry.camera import Camera, Frame
 from distilvo.geometry.distortion import Undistortion
 from distilvo.geometry.se3 import Floats
+from distilvo.sequences.brightness import SAMPLES, bits_of, check_type, eight_bits
+from distilvo.sequences.frame_order import FrameOrder
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
@@ -34,6 +37,10 @@ class ImageSequence:
         reference: (N, 3) positions where there are no poses.
         distortion: OpenCV's coefficients; taken out of every frame. Needs a camera.
         assumed_times: whether ``times`` are counted at an assumed rate, since there are none.
+        order: how the files were ordered, where their names decided it.
+
+    Attributes:
+        bits: that count in images of 16 bits; found from some of them where it is None.
 
     Raises:
         DistilvoError: files are missing, the first one is no image or not of the camera's size.
@@ -49,15 +56,18 @@ class ImageSequence:
         reference: Floats | None = None,
         distortion: Several[float] = (),
         assumed_times: bool = False,
+        order: FrameOrder | None = None,
     ) -> None:
         self.name, self.times, self.camera, self.poses, self.reference = name, times, camera, poses, reference
-        self.assumed_times = assumed_times
+        self.assumed_times, self.order = assumed_times, order
+        self.bits: int | None = None
         self._files = list(files)
         if missing := [file for file in self._files if not file.is_file()]:
             raise DistilvoError(
                 f"{missing[0]}: no such image; {len(missing)} of {len(files)} are missing; unpack the images again"
             )
-        self.shape = read_image(self._files[0]).shape
+        first = read_image(self._files[0])
+        self.shape, self._kind = first.shape, _describe(first)
         height, width = self.shape[:2]
         if camera is not None and (camera.width, camera.height) != (width, height):
             raise DistilvoError(
@@ -71,13 +81,21 @@ class ImageSequence:
 
     def frame(self, index: int) -> Frame:
         """Frame ``index``: (H, W, 3) uint8 RGB, or (H, W) uint8 where the file is grey."""
-        image = read_image(self._files[index])
-        if image.shape != self.shape:
+        file = self._files[index]
+        image = read_image(file)
+        if _describe(image) != self._kind:
             raise DistilvoError(
-                f"{self._files[index]}: the image is {_describe(image.shape)}, expected {_describe(self.shape)} "
-                "as the first of the folder; keep one size in a folder"
+                f"{file}: the image is {_describe(image)}, expected {self._kind} as the first of the folder; "
+                "keep one size in a folder"
             )
-        return image if self._undistort is None else self._undistort(image)
+        frame = eight_bits(image, self._found_bits(image), str(file))
+        return frame if self._undistort is None else self._undistort(frame)
+
+    def _found_bits(self, image: NDArray[Any]) -> int:
+        if self.bits is None and image.dtype == np.uint16:
+            sampled = np.unique(np.linspace(0, len(self) - 1, SAMPLES).astype(int))
+            self.bits = bits_of((read_image(self._files[k]) for k in sampled), self.name)
+        return 8 if self.bits is None else self.bits
 
     def frames(self) -> Iterator[Frame]:
         """Every frame from the first."""
@@ -90,13 +108,13 @@ class ImageSequence:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The images in a folder in natural order; hidden files are passed over."""
-    return in_order(folder.iterdir())
+    """The images in a folder, in no order."""
+    return images_among(folder.iterdir())
 
 
-def in_order(files: Iterator[Path] | Several[Path]) -> list[Path]:
-    """Those that are images by their suffix, and not hidden, in natural order: frame2 before frame10."""
-    return sorted((f for f in files if f.suffix.lower() in SUFFIXES and not f.name.startswith(".")), key=_natural)
+def images_among(files: Iterable[Path]) -> list[Path]:
+    """Those that are images by their suffix, and not hidden."""
+    return [file for file in files if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")]
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -105,27 +123,28 @@ def image_size(path: Path) -> tuple[int, int]:
     return width, height
 
 
-def read_image(path: Path) -> Frame:
-    """An image as (H, W, 3) uint8 RGB, or (H, W) uint8 where it is grey. Raises DistilvoError if it is not whole."""
+def read_image(path: Path) -> NDArray[Any]:
+    """An image as (H, W, 3) RGB, or (H, W) where it is grey, uint8 or uint16. DistilvoError if it is not whole."""
     return decode(_read(path), str(path), "copy or unpack it again")
 
 
-def decode(data: bytes, where: str, advice: str) -> Frame:
-    """A compressed image as (H, W, 3) uint8 RGB, or (H, W) uint8 where it is grey.
+def decode(data: bytes, where: str, advice: str) -> NDArray[Any]:
+    """A compressed image as (H, W, 3) RGB, or (H, W) where it is grey; uint8, or uint16 where it has more than 8 bits.
 
     Raises DistilvoError, with ``where`` and ``advice``, if it is none, or not whole.
     """
     if _cut_short(data):
         raise DistilvoError(f"{where}: the image ends too early ({len(data)} bytes); {advice}")
     try:
-        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_ANYCOLOR)
+        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error:  # a header that claims a billion pixels
         image = None
     if image is None:
         raise DistilvoError(f"{where}: cannot be decoded, expected an image; {advice}")
     if data.startswith(_JPEG) and (image[-8:] == _FILLING).all() and not (image[:8] == _FILLING).all():
         raise DistilvoError(f"{where}: the lower part of the image is missing, and would be grey; {advice}")
-    return (image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)).astype(np.uint8, copy=False)
+    check_type(image, where)
+    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def _read(path: Path) -> bytes:
@@ -148,9 +167,6 @@ def _cut_short(data: bytes) -> bool:
     return not data
 
 
-def _natural(path: Path) -> list[str | int]:
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]
-
-
-def _describe(shape: tuple[int, ...]) -> str:
-    return f"{shape[1]}x{shape[0]} {'grey' if len(shape) == 2 else 'colour'}"
+def _describe(image: NDArray[Any]) -> str:
+    kind = "grey" if image.ndim == 2 else "colour"
+    return f"{image.shape[1]}x{image.shape[0]} {kind}" + (" of 16 bits" if image.dtype == np.uint16 else "")

@@ -6,97 +6,76 @@ root/sequences/00/times.txt                seconds, one a line (optional: 10 Hz)
 root/poses/00.txt                          ground truth (optional)
 
 Poses are those of the left grey camera, image_0, as the benchmark has them, whichever camera's images are read:
-x right, y down, z forward; the first one is the world.
+x right, y down, z forward; the first one is the world. Rows of times and poses go by the numbers of the images.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from distilvo.errors import DistilvoError
-from distilvo.geometry.camera import Camera, Frame, camera_from_projection
+from distilvo.geometry.camera import Camera, camera_from_projection
 from distilvo.geometry.se3 import Floats
+from distilvo.sequences.frame_order import FrameOrder
 from distilvo.sequences.guess import KITTI_CAMERAS
-from distilvo.sequences.image_folder import ASSUMED_RATE_HZ, ImageFolder
-from distilvo.textfile import TextRow, check_times, numbers, read_rows, table_of
+from distilvo.sequences.image_files import ImageSequence, image_size
+from distilvo.sequences.image_folder import ASSUMED_RATE_HZ, ordered_images
+from distilvo.sequences.image_rows import rows_of_images, times_of_images
+from distilvo.textfile import TextRow, numbers, read_rows
 from distilvo.trajectory.formats import read_kitti
 
 
-class KittiSequence:
+def open_kitti(path: str | Path) -> ImageSequence:
     """One sequence of a KITTI odometry dataset, ``.../sequences/00``, or a camera of it, ``.../sequences/00/image_3``.
 
     Where no camera is named colour is preferred to grey, left to right.
 
-    Raises DistilvoError where a file is missing, broken or does not fit the number of images.
+    Raises DistilvoError where a file is missing, broken or does not fit the images.
     """
-
-    def __init__(self, path: str | Path) -> None:
-        # Absolute without following links: poses lie beside the folder that was named, not beside what it links to.
-        self.path = Path(os.path.abspath(path))
-        folder = images_of(self.path)
-        if self.path.name in KITTI_CAMERAS:
-            self.path, folder = self.path.parent, self.path
-        self.name = self.path.name
-        self.reference: Floats | None = None
-        if folder is None:
-            raise DistilvoError(f"{path}: no folder of images, expected one of {', '.join(KITTI_CAMERAS)}")
-        self._images = ImageFolder(folder)
-        height, width = self._images.shape[:2]
-        self.camera: Camera | None = _read_camera(self.path / "calib.txt", f"P{folder.name[-1]}", width, height)
-        self.assumed_times = not (self.path / "times.txt").exists()
-        self.times: Floats = self._read_times()
-        self.poses: Floats | None = self._read_poses()
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def frame(self, index: int) -> Frame:
-        """Frame ``index``: (H, W, 3) uint8 RGB, or (H, W) uint8 where the file is grey."""
-        return self._images.frame(index)
-
-    def frames(self) -> Iterator[Frame]:
-        """Every frame from the first."""
-        return self._images.frames()
-
-    def fingerprint(self) -> bytes:
-        """Hash of the first, the middle and the last image's file."""
-        return self._images.fingerprint()
-
-    def _read_times(self) -> Floats:
-        file = self.path / "times.txt"
-        if self.assumed_times:
-            warnings.warn(f"{file}: not found, {ASSUMED_RATE_HZ:g} Hz assumed", stacklevel=3)
-            return self._images.times
-        rows = read_rows(file, "seconds, one number a row")
-        times = table_of(rows, 1, "seconds")[:, 0]
-        self._check_count(file, len(rows), "times")
-        check_times(times, rows)
-        return times
-
-    def _read_poses(self) -> Floats | None:
-        file = self.path.parent.parent / "poses" / f"{self.name}.txt"
-        if not file.exists():
-            return None
-        poses = read_kitti(file)
-        self._check_count(file, len(poses), "poses")
-        return poses
-
-    def _check_count(self, file: Path, count: int, what: str) -> None:
-        if count != len(self):
-            raise DistilvoError(
-                f"{file}: {count} {what}, but {len(self)} images in {self._images.path}; expected as many of each; "
-                "unpack the images again, or cut the longer of the two"
-            )
+    # Absolute without following links: poses lie beside the folder that was named, not beside what it links to.
+    sequence = Path(os.path.abspath(path))
+    folder = images_of(sequence)
+    if sequence.name in KITTI_CAMERAS:
+        sequence, folder = sequence.parent, sequence
+    if folder is None:
+        raise DistilvoError(f"{path}: no folder of images, expected one of {', '.join(KITTI_CAMERAS)}")
+    order = ordered_images(folder)
+    _tell(order, folder)
+    camera = _read_camera(sequence / "calib.txt", f"P{folder.name[-1]}", *image_size(order.files[0]))
+    times_file = sequence / "times.txt"
+    assumed = not times_file.exists()
+    if assumed:
+        warnings.warn(f"{times_file}: not found, {ASSUMED_RATE_HZ:g} Hz assumed", stacklevel=2)
+    return ImageSequence(
+        sequence.name,
+        order.files,
+        order.numbering.places / ASSUMED_RATE_HZ if assumed else times_of_images(times_file, order),
+        camera,
+        _read_poses(sequence.parent.parent / "poses" / f"{sequence.name}.txt", order),
+        assumed_times=assumed,
+        order=order,
+    )
 
 
 def images_of(sequence: Path) -> Path | None:
     """The folder of images of a KITTI sequence, colour before grey; None where there is none."""
     return next((sequence / name for name in KITTI_CAMERAS if (sequence / name).is_dir()), None)
+
+
+def _tell(order: FrameOrder, folder: Path) -> None:
+    for note in order.notes:
+        warnings.warn(f"{folder}: {note}", stacklevel=3)
+
+
+def _read_poses(file: Path, order: FrameOrder) -> Floats | None:
+    if not file.exists():
+        return None
+    poses = read_kitti(file)
+    return poses[rows_of_images(order, len(poses), file, "poses")]
 
 
 def _read_camera(file: Path, name: str, width: int, height: int) -> Camera:

@@ -42,7 +42,7 @@ def open_kitti_raw(path: Path) -> ImageSequence:
         raise DistilvoError(
             f"{drive}: the unsynchronised, distorted version; expected the drive that ends with _sync, not _extract"
         )
-    files = list_images(drive / camera / "data") if (drive / camera / "data").is_dir() else []
+    files = sorted(list_images(drive / camera / "data")) if (drive / camera / "data").is_dir() else []
     if not files:
         raise DistilvoError(f"{drive / camera / 'data'}: no image there, expected 0000000000.png; unpack it again")
     frames = _frame_numbers(files)

@@ -55,6 +55,12 @@ def open_malaga(path: Path) -> ImageSequence:
     size = image_size(files[0])
     if size not in _INTRINSICS:
         raise DistilvoError(f"{files[0]}: the image is {size[0]}x{size[1]}, expected rectified 800x600 or 1024x768")
+    if "malaga" not in extract.name.lower():
+        warnings.warn(
+            f"{extract}: by the names of its images taken for an extract of Malaga Urban, with that data set's camera; "
+            "--kind folder takes them as images alone",
+            stacklevel=3,
+        )
     gps = next(iter(sorted(extract.glob("*_all-sensors_GPS.txt"))), None)
     reference = None if gps is None else _positions(gps, times)
     return ImageSequence(extract.name, files, times, Camera(*_INTRINSICS[size], *size), reference=reference)

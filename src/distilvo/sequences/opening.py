@@ -7,7 +7,9 @@ from pathlib import Path
 
 from distilvo.errors import DistilvoError
 from distilvo.geometry.camera import Camera
+from distilvo.geometry.se3 import Floats
 from distilvo.sequences.guess import KITTI_CAMERAS, data_set_of, guess
+from distilvo.sequences.selection import Choice, select
 from distilvo.sequences.sequence import Sequence
 from distilvo.settings import SourceKind
 
@@ -21,6 +23,12 @@ def open_sequence(
     *,
     topic: str | None = None,
     intrinsics: Intrinsics | None = None,
+    times: Path | None = None,
+    start: float | None = None,
+    end: float | None = None,
+    stride: int = 1,
+    fps: float | None = None,
+    bits: int | None = None,
 ) -> Sequence:
     """Open one source of frames; where ``kind`` is not given it is guessed from the path.
 
@@ -28,10 +36,11 @@ def open_sequence(
                 folder or a pattern of images, a video file, a bag, or ``camera:0``
     topic       of a bag, where it has images at several
     intrinsics  of the camera, where the source has none
+    the others  as ``settings.SourceOptions`` has them
 
     Raises DistilvoError where there is nothing that can be read, or intrinsics are given to a source with its own.
     """
-    path = Path(path)
+    path, choice = Path(path), Choice(start, end, stride, fps)
     if kind is None:
         kind = guess(path)
     if topic is not None and kind != "bag":
@@ -43,7 +52,9 @@ def open_sequence(
     sequence = _open(path, kind, topic)
     if intrinsics is not None:
         _give_camera(sequence, intrinsics)
-    return sequence
+    if bits is not None:
+        _give_bits(sequence, bits)
+    return select(sequence, choice, _times(sequence, times, kind), live=kind == "camera")
 
 
 def open_dataset(root: str | Path) -> list[Sequence]:
@@ -58,7 +69,7 @@ def open_dataset(root: str | Path) -> list[Sequence]:
     if not parent.is_dir():
         return _other_dataset(root)
     # OpenCV takes a while to import: only those who open a sequence wait for it.
-    from distilvo.sequences.kitti import KittiSequence, images_of
+    from distilvo.sequences.kitti import images_of, open_kitti
 
     folders = _subfolders(parent)
     complete = [folder for folder in folders if images_of(folder) is not None]
@@ -66,7 +77,7 @@ def open_dataset(root: str | Path) -> list[Sequence]:
         raise DistilvoError(f"{parent}: no sequence with images, expected 00/{KITTI_CAMERAS[0]}/000000.png")
     if empty := [folder.name for folder in folders if folder not in complete]:
         warnings.warn(f"{parent}: no images in {', '.join(empty)}; left out", stacklevel=2)
-    return [KittiSequence(folder) for folder in complete]
+    return [open_kitti(folder) for folder in complete]
 
 
 def choose(root: str | Path, names: tuple[str, ...]) -> list[Sequence]:
@@ -83,9 +94,9 @@ def choose(root: str | Path, names: tuple[str, ...]) -> list[Sequence]:
 def _open(path: Path, kind: SourceKind, topic: str | None) -> Sequence:
     match kind:
         case "kitti":
-            from distilvo.sequences.kitti import KittiSequence
+            from distilvo.sequences.kitti import open_kitti
 
-            return KittiSequence(path)
+            return open_kitti(path)
         case "kitti-raw":
             from distilvo.sequences.kitti_raw import open_kitti_raw
 
@@ -103,9 +114,9 @@ def _open(path: Path, kind: SourceKind, topic: str | None) -> Sequence:
 
             return open_euroc(path)
         case "folder":
-            from distilvo.sequences.image_folder import ImageFolder
+            from distilvo.sequences.image_folder import open_images
 
-            return ImageFolder(path)
+            return open_images(path)
         case "video":
             from distilvo.sequences.video import VideoSequence
 
@@ -130,6 +141,32 @@ def _give_camera(sequence: Sequence, intrinsics: Intrinsics) -> None:
         )
     height, width = next(iter(sequence.frames())).shape[:2]
     sequence.camera = Camera(*intrinsics, width=width, height=height)
+
+
+def _give_bits(sequence: Sequence, bits: int) -> None:
+    """Set how many bits of images of 16 bits count."""
+    from distilvo.sequences.image_files import ImageSequence
+    from distilvo.sequences.rosbag import BagSequence
+
+    if not isinstance(sequence, ImageSequence | BagSequence):
+        raise DistilvoError(f"{sequence.name}: --bits {bits} is for files and bags with images of 16 bits")
+    sequence.bits = bits
+
+
+def _times(sequence: Sequence, file: Path | None, kind: SourceKind) -> Floats | None:
+    """Times of a file, s, that hold instead of the source's own."""
+    if file is None:
+        return None
+    from distilvo.sequences.image_files import ImageSequence
+    from distilvo.sequences.image_rows import read_times, times_of_images
+
+    if kind == "camera":
+        raise DistilvoError(f"{sequence.name}: a live camera has times of its own; leave --times out")
+    if isinstance(sequence, ImageSequence) and sequence.order is not None:
+        return times_of_images(file, sequence.order)
+    if len(times := read_times(file)) != len(sequence):
+        raise DistilvoError(f"{file}: {len(times)} times, but {sequence.name} has {len(sequence)} frames")
+    return times
 
 
 def _other_dataset(root: Path) -> list[Sequence]:

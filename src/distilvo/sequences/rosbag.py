@@ -50,6 +50,7 @@ class BagSequence:
         self.poses: Floats | None = None
         self.reference: Floats | None = None
         self.assumed_times = False
+        self.bits: int | None = None
         self._times: Floats | None = None
         self._undistort: Undistortion | None = None
         with self._opened() as reader:

@@ -65,6 +65,13 @@ def open_tum(path: Path) -> ImageSequence:
 def _camera_number(path: Path) -> str | None:
     """Which of the benchmark's three cameras took a folder's images, by its name."""
     if match := re.search(r"(?:freiburg|fr)([123])(?!\d)", path.name):
+        if not path.name.startswith("rgbd_dataset_freiburg"):
+            fx, fy, cx, cy = _INTRINSICS[match[1]]
+            warnings.warn(
+                f"{path}: '{match[0]}' in the folder's name: taken for the benchmark's camera freiburg{match[1]}, {fx} "
+                f"{fy} {cx} {cy} and its distortion; --intrinsics or --camera gives another one",
+                stacklevel=3,
+            )
         return match[1]
     warnings.warn(
         f"{path}: the folder's name does not name the camera that took it; name it as published, with freiburg1, "
