@@ -25,6 +25,8 @@ SourceKind = Literal["kitti", "kitti-raw", "malaga", "tum", "euroc", "folder", "
 Alignment = Literal["none", "first", "scale", "se3", "sim3", "scale_of_sim3"]
 Aligning = Literal["paper", "none", "first", "scale", "se3", "sim3", "scale_of_sim3"]
 RpeUnit = Literal["frames", "m", "s"]
+Gaps = Literal["velocity", "segment"]
+"""What bridges frames without a motion that can be trusted: the last velocity, or nothing: a new segment begins."""
 
 
 def _expect(right: bool, name: str, value: object, expected: str) -> None:

@@ -1,4 +1,4 @@
-"""Live tracking with an exported model: ``step(frame, t) -> pose``. Needs numpy, onnxruntime and OpenCV: no torch."""
+"""The tracker: frame in, pose out, with a word on whether it can be trusted."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from distilvo.errors import DistilvoError
 from distilvo.geometry import se3
-from distilvo.geometry.camera import Camera
+from distilvo.geometry.camera import Camera, Frame
 from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.models.step_model import StepModel
-
-__all__ = ["Camera", "Pose", "Tracker"]
+from distilvo.runtime.bridge import Bridge, too_fast
+from distilvo.runtime.frame_quality import Seen, Status, judge
+from distilvo.settings import Gaps
 
 
 @dataclass(frozen=True)
@@ -28,22 +29,39 @@ class Pose:
         time: of the frame, s.
         matrix: (4, 4) camera-to-world; the first camera is the world.
         motion: (6,) [m, rad] since the last frame.
+        status: whether the motion can be trusted; where it is not ``ok`` it is not the model's, see ``Tracker``.
+        segment: 0, 1, ...; poses of different segments have no known motion between them.
     """
 
     time: float
     matrix: NDArray[np.float64]
     motion: NDArray[np.float32]
+    status: Status
+    segment: int
 
 
 class Tracker:
     """Follows a camera frame by frame. An error leaves the state as it was: the next valid frame is tracked.
 
+    A frame with the status ``gap``, ``no texture`` or ``implausible`` begins a new pair for the model, and its own
+    motion is bridged: with ``gaps="velocity"`` at the velocity of the last frames that were ok, for 3 s at most; with
+    ``gaps="segment"``, and after that, the pose stands still, and what comes then is a new segment. A static image has
+    no motion.
+
     >>> with Tracker("runs/demo/models/student_distilled/model.onnx") as tracker:  # doctest: +SKIP
     ...     pose = tracker.step(frame, t)
     """
 
-    def __init__(self, model: str | Path, camera: Camera | None = None, threads: int = 1) -> None:
-        """Args ``camera``: intrinsics of the frames to come; without them the middle of each frame is used as it is.
+    def __init__(
+        self, model: str | Path, camera: Camera | None = None, threads: int = 1, gaps: Gaps = "velocity"
+    ) -> None:
+        """Load a model.
+
+        Args:
+            model: ONNX file.
+            camera: intrinsics of the frames to come; without them the middle of each frame is used as it is.
+            threads: of the model.
+            gaps: what bridges frames without a motion that can be trusted: ``velocity`` or ``segment``.
 
         Raises:
             DistilvoError: the model cannot be read.
@@ -51,7 +69,7 @@ class Tracker:
         self._model: StepModel | None = StepModel(Path(model), threads)
         self.size = self._model.size
         self._preprocessing = Preprocessing(self.size, self._model.channels)
-        self._camera = camera
+        self._camera, self._gaps = camera, gaps
         self.reset()
 
     def __enter__(self) -> Self:
@@ -72,6 +90,8 @@ class Tracker:
         """
         self._opened().reset()
         self._last: Pose | None = None
+        self._seen: Seen | None = None
+        self._bridge = Bridge(self._gaps)
         self._shape: tuple[int, ...] = ()
 
     def step(self, frame: NDArray[np.uint8], t: float) -> Pose:
@@ -86,13 +106,29 @@ class Tracker:
             _check_frame(frame)
             self._check_time(t)
             self._check_shape(frame.shape)
-            motion = model.step(self._preprocessing.apply(frame, self._camera))
+            image = self._preprocessing.apply(frame, self._camera)
+            status, seen = judge(self._seen, image, float(t))
+            motion = self._measured(model, image, status)
         except DistilvoError as error:
             raise DistilvoError(f"frame at {t} s: {error}") from None
-        before = None if self._last is None else self._last.matrix
-        matrix = se3.compose(se3.matrices_from_motions(motion)[None], before)[1]
-        self._last = Pose(float(t), matrix, motion)
+        if self._last is None:
+            self._last = Pose(float(t), np.eye(4), motion, status, 0)
+        else:
+            if status == "ok" and too_fast(motion, t - self._last.time):
+                status = "implausible"
+            motion, segment = self._bridge.step(status, motion, t - self._last.time)
+            matrix = se3.compose(se3.matrices_from_motions(motion)[None], self._last.matrix)[1]
+            self._last = Pose(float(t), matrix, motion, status, segment)
+        self._seen = seen
         return self._last
+
+    def _measured(self, model: StepModel, image: Frame, status: Status) -> NDArray[np.float32]:
+        """The model's motion (6,); zero where the image belongs to no pair, or is the last one once more."""
+        if status == "static image":
+            return np.zeros(6, np.float32)
+        if status != "ok":
+            model.reset()
+        return model.step(image)
 
     def _opened(self) -> StepModel:
         if self._model is None:
