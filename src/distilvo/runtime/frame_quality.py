@@ -97,7 +97,7 @@ def judge(seen: Seen | None, image: Frame, time: float) -> tuple[Status, Seen]:
     if status == "gap" or len(now.doubted) >= _PATIENCE:  # in the meantime anything may have become usual
         now = replace(now, usual=(), turned=False, doubted=())
     elif _is_steady(now.doubted):
-        now = replace(now, usual=(), doubted=())
+        now = replace(now, usual=())
     return status, now
 
 
