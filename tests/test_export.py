@@ -30,6 +30,7 @@ from distilvo.sequences import Sequence, open_sequence
 from distilvo.trajectory.formats import read_kitti, read_tum
 from test_training import TINY
 
+ALWAYS = {"frames", "frames_per_second", "statuses", "segments"}
 CONFIG = {"architecture": TINY.to_dict()}
 
 
@@ -162,7 +163,7 @@ def test_track_writes_trajectory_and_errors(model: Path, kitti_root: Path, tmp_p
     write_track(result, tmp_path)
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["frames"] == 20
-    assert summary.keys() == {"frames", "frames_per_second", "rms_rpe_t_m", "rms_rpe_r_deg", "ate_m"}
+    assert summary.keys() == {*ALWAYS, "rms_rpe_t_m", "rms_rpe_r_deg", "ate_m"}
     times, found = read_tum(tmp_path / "trajectory.tum")
     assert np.allclose(times, np.arange(20) / 10)
     assert np.allclose(found, read_kitti(tmp_path / "trajectory.kitti"), atol=1e-6)
@@ -171,7 +172,7 @@ def test_track_writes_trajectory_and_errors(model: Path, kitti_root: Path, tmp_p
 def test_track_without_truth_has_no_errors(model: Path, tmp_path: Path) -> None:
     folder = make_kitti(tmp_path, "07", frames=4)
     (tmp_path / "poses" / "07.txt").unlink()
-    assert followed(open_sequence(folder), model).summary().keys() == {"frames", "frames_per_second"}
+    assert followed(open_sequence(folder), model).summary().keys() == ALWAYS
 
 
 def test_other_fields_of_view_are_warned_about(model: Path, kitti_root: Path) -> None:

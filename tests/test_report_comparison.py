@@ -13,14 +13,17 @@ from hypothesis import strategies as st
 from distilvo.commands.main import main
 from distilvo.files import read_json
 from distilvo.geometry import se3
+from distilvo.pipeline.frame_statuses import segment_errors
 from distilvo.pipeline.tracking import Tracked
 from distilvo.report import RunResults
 from distilvo.report.drive_report import Album, drive_report
+from distilvo.report.plot_specs import DotsMark
+from distilvo.report.run_plots import run_plots
 from distilvo.report.score_report import score_report
-from distilvo.runtime import Pose
+from distilvo.runtime import Pose, Status
 from distilvo.settings import Scoring
 from distilvo.trajectory.formats import Trajectory, write_kitti, write_tum
-from distilvo.trajectory.metrics import gps_rms
+from distilvo.trajectory.metrics import deviations, gps_rms
 from distilvo.trajectory.scores import Score, score
 from test_sources_malaga import gps_row, make_extract, stamps
 
@@ -83,9 +86,15 @@ class Source:
     assumed_times: bool = False
 
 
-def tracked_page(source: Source, images: dict[int, np.ndarray] | None = None) -> RunResults:
+SOUND: tuple[Status, ...] = ("ok",) * 40
+
+
+def tracked_page(
+    source: Source, images: dict[int, np.ndarray] | None = None, statuses: tuple[Status, ...] = SOUND, second: int = 40
+) -> RunResults:
+    """The page of a drive whose second segment begins at a frame."""
     gps_rms_m = None if source.reference is None else gps_rms(ESTIMATE, source.reference)
-    tracked = Tracked(np.arange(40.0), ESTIMATE, 30.0, None, gps_rms_m)
+    tracked = Tracked(np.arange(40.0), ESTIMATE, 30.0, None, gps_rms_m, statuses, (np.arange(40) >= second).astype(int))
     return drive_report(source, "m", tracked, images=images or {}, settings={})  # type: ignore[arg-type]
 
 
@@ -95,7 +104,7 @@ def ends(page: RunResults) -> list[list[float]]:
 
 def test_a_drive_without_truth_is_drawn_alone() -> None:
     page = tracked_page(Source("v"))
-    assert page.drives[0].truth is None and not page.drives[0].has_poses and not page.tables
+    assert page.drives[0].truth is None and not page.drives[0].has_poses and len(page.tables) == 1
     assert "no ground truth" in page.notes[0]
     assert ends(page) == [ESTIMATE[0, :3, 3].tolist(), ESTIMATE[-1, :3, 3].tolist()]
 
@@ -119,9 +128,34 @@ def test_a_drive_with_truth_is_scored_and_has_its_images() -> None:
     assert page.rows[0].rms_rpe_t_m == scored("m", TRUTH).deviations.statistics()["rms_rpe_t_m"]
 
 
+def test_frames_that_cannot_be_trusted_are_counted_and_drawn() -> None:
+    doubted: tuple[Status, ...] = (*SOUND[:10], *(["no texture"] * 3), *SOUND[:5], "gap", *SOUND[:21])
+    page = tracked_page(Source("v"), statuses=doubted)
+    (table,) = page.tables
+    assert table.headers == ("model", "frames", "ok", "no texture", "gap", "segments")
+    assert [cell.text for cell in table.rows[0]] == ["m", "40", "36", "3", "1", "1"]
+    assert "10-12 (no texture), 18 (gap)" in table.note
+    dots = next(mark for mark in run_plots(page).drives[0].trajectory.panels[0].marks if isinstance(mark, DotsMark))
+    assert dots.frames.tolist() == [10, 11, 12, 18] and dots.x == pytest.approx(ESTIMATE[dots.frames, 0, 3])
+
+
+def test_segments_are_drives_of_their_own() -> None:
+    images = {7: np.zeros((2, 3), np.uint8), 30: np.zeros((2, 3), np.uint8)}
+    statuses: tuple[Status, ...] = (*SOUND[:25], "gap", *SOUND[:14])
+    page = tracked_page(Source("09", TRUTH), images, statuses, second=25)
+    assert [(drive.name, len(drive.way), list(drive.images)) for drive in page.drives] == [
+        ("09, segment 0", 25, [7]),
+        ("09, segment 1", 15, [5]),
+    ]
+    assert [drive.doubted.tolist() for drive in page.drives] == [[], [0]]
+    whole = segment_errors(ESTIMATE, TRUTH, (np.arange(40) >= 25).astype(int))
+    parts = [deviations(ESTIMATE[part], TRUTH[part]).rpe_t_m for part in (slice(0, 25), slice(25, 40))]
+    assert whole.mean_rpe_t_m == pytest.approx(np.concatenate(parts).mean())
+
+
 @given(frames=st.integers(1, 700))
 def test_an_album_is_evenly_spread_however_long_the_drive(frames: int) -> None:
-    album, pose = Album(), Pose(0.0, np.eye(4), np.zeros(6, np.float32))
+    album, pose = Album(), Pose(0.0, np.eye(4), np.zeros(6, np.float32), "ok", 0)
     for index in range(frames):
         album.watch(index, np.full((2, 3), index % 256, np.uint8), pose)
     kept = np.array(list(album.images))

@@ -16,7 +16,7 @@ from distilvo.commands.export import export_model
 from distilvo.errors import DistilvoError
 from distilvo.files import claim_folder
 from distilvo.progress import console
-from distilvo.settings import SourceOptions
+from distilvo.settings import Gaps, SourceOptions
 
 if TYPE_CHECKING:
     from distilvo.pipeline.tracking import Tracked, Watch
@@ -36,6 +36,9 @@ class Track:
     out: Path = Path("runs/track")
     """Folder for trajectory.tum, trajectory.kitti and summary.json."""
     options: Annotated[SourceOptions, arg(name="")] = field(default_factory=SourceOptions)
+    gaps: Gaps = "velocity"
+    """What bridges frames without a motion that can be trusted (gaps in time, dark or implausible images): the velocity
+    of the last frames, for 3 s at most, or nothing: a new segment begins."""
     view: bool = False
     """Show frame, trajectory and ground truth live in the window of rerun (extra view)."""
     record: Path | None = None
@@ -54,7 +57,7 @@ class Track:
         settings = self._settings()
         album = Album()
         with tempfile.TemporaryDirectory() as scratch:
-            tracker = Tracker(_onnx(self.model, Path(scratch)), sequence.camera)
+            tracker = Tracker(_onnx(self.model, Path(scratch)), sequence.camera, gaps=self.gaps)
             claim_folder(self.out, "track", settings)
             with watching(sequence) as watch:
                 watchers = (album.watch,) if watch is None else (album.watch, watch)
@@ -69,16 +72,30 @@ class Track:
     def _settings(self) -> dict[str, Any]:
         """What the run is made from: source and model."""
         options = {name: str(value) for name, value in vars(self.options).items() if value is not None}
-        return {"source": str(self.source), "model": str(self.model), **options}
+        return {"source": str(self.source), "model": str(self.model), "gaps": self.gaps, **options}
 
 
 def _tell(tracked: Tracked, more: str) -> None:
     timed = f"decoding, preprocessing, one model thread{more}"
     console.print(f"{len(tracked.poses)} frames, {tracked.frames_per_second:.0f} frames/s ({timed})")
+    _tell_doubts(tracked)
     if (e := tracked.errors) is not None:
         console.print(f"RMS-RPE {e.rms_rpe_t_m:.3f} m, {e.rms_rpe_r_deg:.3f} deg; ATE {e.ate_m:.2f} m, Sim(3)")
     if tracked.gps_rms_m is not None:
         console.print(f"RMS distance from the GPS {tracked.gps_rms_m:.2f} m, Sim(3); the GPS itself is off by metres")
+
+
+def _tell_doubts(tracked: Tracked) -> None:
+    from distilvo.pipeline.frame_statuses import doubted_runs
+
+    doubted = sum(status != "ok" for status in tracked.statuses)
+    if not doubted:
+        console.print("All frames can be trusted")
+        return
+    segments = int(tracked.segments[-1]) + 1
+    parts = f"; the drive is in {segments} segments" if segments > 1 else ""
+    runs = doubted_runs(tracked.statuses)
+    console.print(f"{doubted} of {len(tracked.statuses)} frames cannot be trusted: {runs}{parts} (frames.csv)")
 
 
 def _name(model: Path) -> str:

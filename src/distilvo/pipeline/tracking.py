@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from distilvo.errors import DistilvoError
 from distilvo.files import write_json
 from distilvo.geometry.camera import Camera, Frame, canonical_intrinsics, field_of_view_mismatch
+from distilvo.pipeline.frame_statuses import counts, segment_errors, write_statuses
 from distilvo.progress import progress
-from distilvo.runtime import Pose, Tracker
+from distilvo.runtime import Pose, Status, Tracker
 from distilvo.sequences import Sequence
+from distilvo.sequences.brightness import GreyLevels
 from distilvo.trajectory.formats import write_kitti, write_tum
-from distilvo.trajectory.metrics import Errors, errors, gps_rms
+from distilvo.trajectory.metrics import Errors, gps_rms
 
 MOST_UNSEEN = 0.02
 """Share of the model's view that a camera may miss before the user is warned."""
@@ -37,6 +39,8 @@ class Tracked:
         poses: (N, 4, 4) camera-to-world; the first camera is the world.
         frames_per_second: decoding, preprocessing and the model, one thread for the model; and what watches the run.
         errors: against the ground truth, where there is one.
+        statuses: of each frame, see ``runtime.frame_quality``.
+        segments: (N,) of each frame; between poses of two segments no motion is known.
         gps_rms_m: RMS distance from the positions of a GPS after a Sim(3) alignment, where there are such and no poses.
     """
 
@@ -45,10 +49,13 @@ class Tracked:
     frames_per_second: float
     errors: Errors | None
     gps_rms_m: float | None
+    statuses: tuple[Status, ...]
+    segments: NDArray[np.int64]
 
     def summary(self) -> dict[str, Any]:
         """As ``summary.json`` has it."""
         measures: dict[str, Any] = {"frames": len(self.poses), "frames_per_second": self.frames_per_second}
+        measures |= {"statuses": counts(self.statuses), "segments": int(self.segments[-1]) + 1}
         if self.errors is not None:
             measures |= {name: getattr(self.errors, name) for name in ("rms_rpe_t_m", "rms_rpe_r_deg", "ate_m")}
         if self.gps_rms_m is not None:
@@ -63,11 +70,14 @@ def track(sequence: Sequence, tracker: Tracker, label: str = "track", watchers: 
         DistilvoError: frames cannot be read, the model fails, or there are fewer than two frames.
     """
     _warn_of_view(sequence.name, sequence.camera, tracker.size)
-    times, estimates = [], []
+    times: list[float] = []
+    estimates: list[Pose] = []
+    levels = GreyLevels()
     begin = time.perf_counter()
     for index, frame, pose in _poses(sequence, tracker, label):
-        estimates.append(pose.matrix)
+        estimates.append(pose)
         times.append(pose.time)
+        levels.add(frame)
         for watch in watchers:
             watch(index, frame, pose)
     seconds = time.perf_counter() - begin
@@ -75,18 +85,22 @@ def track(sequence: Sequence, tracker: Tracker, label: str = "track", watchers: 
         raise DistilvoError(
             f"{sequence.name}: {len(estimates)} frames; expected at least two, motion lies between frames"
         )
-    poses = np.stack(estimates)
-    measured = None if sequence.poses is None else errors(poses, sequence.poses)
+    if note := levels.note():
+        warnings.warn(f"{sequence.name}: {note}", stacklevel=2)
+    poses = np.stack([pose.matrix for pose in estimates])
+    statuses, segments = tuple(pose.status for pose in estimates), np.array([pose.segment for pose in estimates])
+    measured = None if sequence.poses is None else segment_errors(poses, sequence.poses, segments)
     gps = None
     if sequence.poses is None and sequence.reference is not None:
         gps = gps_rms(poses, sequence.reference)
-    return Tracked(np.array(times), poses, len(poses) / seconds, measured, gps)
+    return Tracked(np.array(times), poses, len(poses) / seconds, measured, gps, statuses, segments)
 
 
 def write_track(tracked: Tracked, folder: Path) -> None:
-    """Write ``trajectory.tum``, ``trajectory.kitti`` and, last, ``summary.json``."""
+    """Write ``trajectory.tum``, ``trajectory.kitti``, ``frames.csv`` and, last, ``summary.json``."""
     write_tum(folder / "trajectory.tum", tracked.poses, tracked.times)
     write_kitti(folder / "trajectory.kitti", tracked.poses)
+    write_statuses(folder / "frames.csv", tracked.times, tracked.statuses, tracked.segments)
     write_json(folder / "summary.json", tracked.summary())
 
 

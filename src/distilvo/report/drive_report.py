@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from distilvo.geometry.camera import Frame
+from distilvo.geometry.se3 import Floats
+from distilvo.pipeline.frame_statuses import counts, doubted_runs, segment_slices
 from distilvo.pipeline.tracking import Tracked
 from distilvo.report.results import DriveResult, Estimate, Image, ReportTable, RunResults, TableCell
 from distilvo.report.score_report import score_report
@@ -15,6 +20,7 @@ from distilvo.settings import Scoring
 from distilvo.trajectory.alignment import poses_of_positions
 from distilvo.trajectory.formats import Trajectory
 from distilvo.trajectory.scores import score
+from distilvo.trajectory.segments import Indices
 
 _MOST_KEPT = 40
 
@@ -50,19 +56,57 @@ def drive_report(
     """
     name, title = sequence.name, f"distilvo track {sequence.name}"
     if sequence.poses is not None:
-        truth = Trajectory(sequence.poses, times=tracked.times)
-        scored = score(model, name, Trajectory(tracked.poses), truth, Scoring())
-        page = score_report(title, [scored], settings)
-        page.drives[0].images.update(images)
-        return page
+        return _scored(sequence, sequence.poses, model, tracked, images=images, settings=settings)
+    tables = [_status_table(model, tracked)]
     estimates = {model: Estimate(tracked.poses)}
     if sequence.reference is None or tracked.gps_rms_m is None:
-        drive = DriveResult(name, None, estimates, images, tracked.times)
+        drive = DriveResult(name, None, estimates, images, tracked.times, doubted=_doubted(tracked))
         notes = ["There is no ground truth: how far this is from it nobody can say."]
-        return RunResults(title, drives=[drive], settings=settings, notes=notes)
+        return RunResults(title, tables=tables, drives=[drive], settings=settings, notes=notes)
     positions = poses_of_positions(sequence.reference)
-    drive = DriveResult(name, positions, estimates, images, tracked.times, reference="GPS")
+    drive = DriveResult(name, positions, estimates, images, tracked.times, "GPS", _doubted(tracked))
     row = [TableCell(model), TableCell(f"{tracked.gps_rms_m:.2f}")]
     table = ReportTable(("estimate", "RMS distance from the GPS (m, Sim(3))"), [row])
     notes = ["The GPS is an antenna on the roof with an error of metres: compare the shapes of the paths."]
-    return RunResults(title, tables=[table], drives=[drive], settings=settings, notes=notes)
+    return RunResults(title, tables=[table, *tables], drives=[drive], settings=settings, notes=notes)
+
+
+def _scored(
+    sequence: Sequence,
+    poses: Floats,
+    model: str,
+    tracked: Tracked,
+    *,
+    images: dict[int, Image],
+    settings: dict[str, Any],
+) -> RunResults:
+    """Against true poses; segments between which no motion is known are drives of their own."""
+    scores, parts = [], segment_slices(tracked.segments)
+    for number, part in enumerate(parts):
+        name = sequence.name if len(parts) == 1 else f"{sequence.name}, segment {number}"
+        truth = Trajectory(poses[part], times=tracked.times[part])
+        scores.append(score(model, name, Trajectory(tracked.poses[part]), truth, Scoring()))
+    page = score_report(f"distilvo track {sequence.name}", scores, settings, more=[_status_table(model, tracked)])
+    for drive, part in zip(page.drives, parts, strict=True):
+        drive.images.update({frame - part.start: images[frame] for frame in images if part.start <= frame < part.stop})
+    doubted = _doubted(tracked)
+    page.drives[:] = [
+        replace(drive, doubted=doubted[(doubted >= part.start) & (doubted < part.stop)] - part.start)
+        for drive, part in zip(page.drives, parts, strict=True)
+    ]
+    return page
+
+
+def _status_table(model: str, tracked: Tracked) -> ReportTable:
+    """How many frames can be trusted, and which cannot."""
+    found = counts(tracked.statuses)
+    headers = ("model", "frames", *found, "segments")
+    numbers = (len(tracked.statuses), *found.values(), int(tracked.segments[-1]) + 1)
+    runs = doubted_runs(tracked.statuses)
+    note = f"Frames that cannot be trusted: {runs}. Their motion is not the model's." if runs else ""
+    return ReportTable(headers, [[TableCell(model), *(TableCell(str(number)) for number in numbers)]], note)
+
+
+def _doubted(tracked: Tracked) -> Indices:
+    """The frames (D,) that cannot be trusted."""
+    return np.flatnonzero([status != "ok" for status in tracked.statuses])

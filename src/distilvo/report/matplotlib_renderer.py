@@ -18,6 +18,7 @@ from distilvo.report.plot_specs import (
     Axis,
     BarMark,
     BoxMark,
+    DotsMark,
     HistogramMark,
     ImageStrip,
     LineMark,
@@ -165,6 +166,8 @@ def _draw_mark(axes: Any, mark: Mark, row: int) -> None:
         case PointMark():
             look = _SYMBOLS[mark.symbol]
             axes.plot(mark.x, mark.y, color="black", linestyle="none", zorder=5, label=mark.name, **look)
+        case DotsMark():
+            axes.plot(mark.x, mark.y, "x", color=mark.colour, markersize=6, zorder=4, label=mark.name)
         case BoxMark():
             _draw_box(axes, mark, row)
         case BarMark():

@@ -56,6 +56,17 @@ class PointMark:
 
 
 @dataclass(frozen=True, eq=False)
+class DotsMark:
+    """Single points (P,) that belong to ``frames`` (P,) of the drive."""
+
+    name: str
+    x: NDArray[Any]
+    y: NDArray[Any]
+    colour: str
+    frames: Indices
+
+
+@dataclass(frozen=True, eq=False)
 class BoxMark:
     """A horizontal box with whiskers, one row of its panel: the 5, 25, 50, 75 and 95 % quantiles, and the mean."""
 
@@ -84,7 +95,7 @@ class HistogramMark:
     edges: NDArray[Any]
 
 
-Mark = LineMark | PointMark | BoxMark | BarMark | HistogramMark
+Mark = LineMark | PointMark | DotsMark | BoxMark | BarMark | HistogramMark
 ROWS = BoxMark, BarMark
 """Marks that are rows of a panel: the names stand at the y axis, the first one on top."""
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from distilvo.report.plot_specs import INK, BarMark, BoxMark, HistogramMark, LineMark, Mark, Panel, PointMark
+from distilvo.report.plot_specs import INK, BarMark, BoxMark, DotsMark, HistogramMark, LineMark, Mark, Panel, PointMark
 from distilvo.report.thinning import evenly_spread, peaks
 
 Figure = dict[str, Any]
@@ -40,6 +40,8 @@ def _trace(mark: Mark, panel: Panel, most_points: int) -> Figure:
             return _line(mark, most_points)
         case PointMark():
             return _point(mark)
+        case DotsMark():
+            return _dots(mark)
         case BoxMark():
             return _box(mark)
         case BarMark():
@@ -68,6 +70,12 @@ def _point(mark: PointMark) -> Figure:
     name = {"name": mark.name, "text": [mark.name], "textposition": "bottom center", "hoverinfo": "name"}
     marker = {"symbol": _SYMBOLS[mark.symbol], "size": 11, "line": {"width": 2}}
     return point | name | {"showlegend": False, "meta": INK, "marker": marker}
+
+
+def _dots(mark: DotsMark) -> Figure:
+    places = {"x": _array(mark.x), "y": _array(mark.y), "customdata": _array(mark.frames, "<i4")}
+    marker = {"symbol": "x", "size": 8, "color": mark.colour}
+    return {"type": "scatter", "mode": "markers", "name": mark.name, "marker": marker, "hoverinfo": "name"} | places
 
 
 def _box(mark: BoxMark) -> Figure:

@@ -131,6 +131,7 @@ class DriveResult:
         images: a few along the way, by frame.
         times: (N,) of the frames, s, where they are known.
         reference: what ``truth`` is, where it has positions alone, as a GPS does; None for true poses.
+        doubted: (D,) the frames that the tracker could not trust.
     """
 
     name: str
@@ -139,6 +140,7 @@ class DriveResult:
     images: dict[int, Image] = field(default_factory=dict)
     times: NDArray[np.float64] | None = None
     reference: str | None = None
+    doubted: Indices = field(default_factory=lambda: np.empty(0, np.intp))
 
     @property
     def has_poses(self) -> bool:

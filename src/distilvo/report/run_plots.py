@@ -16,6 +16,7 @@ from distilvo.report.plot_specs import (
     BarMark,
     BoxMark,
     CaptionedImage,
+    DotsMark,
     HistogramMark,
     ImageStrip,
     LineMark,
@@ -162,6 +163,9 @@ class _Plotter:
         for model, estimate in drive.estimates.items():
             positions = drive.aligned(model, self._how)
             marks.append(self._line(model, positions[:, 0], positions[:, 2], frames=estimate.places))
+            if len(doubted := np.flatnonzero(np.isin(estimate.places, drive.doubted))):
+                x, z = positions[doubted, 0], positions[doubted, 2]
+                marks.append(DotsMark("cannot be trusted", x, z, LEAST_TRUSTED, estimate.places[doubted]))
         (start_x, _, start_z), (end_x, _, end_z) = drive.way[0], drive.way[-1]
         marks += [PointMark("start", start_x, start_z, "open circle"), PointMark("end", end_x, end_z, "square")]
         panel = Panel("", Axis("x, right (m)"), Axis("z, forward (m)"), marks, equal=True)

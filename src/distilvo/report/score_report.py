@@ -38,6 +38,7 @@ def score_report(
     *,
     sequences: Mapping[str, Sequence] | None = None,
     tables: Iterable[ReportTable] = (),
+    more: Iterable[ReportTable] = (),
     notes: Iterable[str] = (),
 ) -> RunResults:
     """Everything that a page shows of scores, at least one.
@@ -48,6 +49,7 @@ def score_report(
         settings: that the scores were made with.
         sequences: where images of the drives come from, by name.
         tables, notes: more of them, to stand first.
+        more: tables to stand last.
     """
     rows = with_totals(scores)
     table = ReportTable(
@@ -55,7 +57,7 @@ def score_report(
     )
     return RunResults(
         title,
-        tables=[*tables, table],
+        tables=[*tables, table, *more],
         rows=_totals(rows),
         drives=_drives(scores, sequences or {}),
         settings=settings,

@@ -1,0 +1,53 @@
+"""The statuses of the frames of a tracked drive: counted, listed, written; and errors of drives in several segments."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import groupby, pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distilvo.files import write_text
+from distilvo.runtime import Status
+from distilvo.trajectory.metrics import Deviations, Errors, deviations
+
+_LISTED = 8  # runs of frames
+
+
+def counts(statuses: Sequence[Status]) -> dict[str, int]:
+    """How many frames have each status, ``ok`` first."""
+    return {"ok": 0} | Counter(statuses)
+
+
+def doubted_runs(statuses: Sequence[Status]) -> str:
+    """Which frames cannot be trusted: ``20-39 (no texture), 70 (gap)``; empty where there are none."""
+    runs = []
+    for status, group in groupby(range(len(statuses)), key=lambda frame: statuses[frame]):
+        frames = list(group)
+        if status != "ok":
+            runs.append(f"{frames[0]}{f'-{frames[-1]}' if len(frames) > 1 else ''} ({status})")
+    return ", ".join(runs[:_LISTED]) + (f", and {len(runs) - _LISTED} more" if len(runs) > _LISTED else "")
+
+
+def write_statuses(
+    path: Path, times: NDArray[np.float64], statuses: Sequence[Status], segments: NDArray[np.int64]
+) -> None:
+    """Write a CSV file with frame, time in s, status and segment of each frame."""
+    rows = zip(times, statuses, segments, strict=True)
+    lines = [f"{frame},{time:.9f},{status},{segment}" for frame, (time, status, segment) in enumerate(rows)]
+    write_text(path, "\n".join(["frame,time_s,status,segment", *lines]) + "\n")
+
+
+def segment_slices(segments: NDArray[np.int64]) -> list[slice]:
+    """The frames of each segment that has a motion: two frames or more."""
+    edges = np.flatnonzero(np.diff(segments, prepend=-1, append=-1))
+    return [slice(int(a), int(b)) for a, b in pairwise(edges) if b - a > 1]
+
+
+def segment_errors(poses: NDArray[np.float64], truth: NDArray[np.float64], segments: NDArray[np.int64]) -> Errors:
+    """Errors of poses (N, 4, 4): each segment (N,) is aligned by itself, and no pair of frames lies in two of them."""
+    parts = [deviations(poses[part], truth[part]) for part in segment_slices(segments)]
+    return Errors.of(Deviations.pooled(parts))
