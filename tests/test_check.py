@@ -301,6 +301,7 @@ class Stream:
     """Frames that can only be had one after the other."""
 
     name, camera, poses, reference = "stream", None, None, None
+    assumed_times = False
 
     def __init__(self, frames: list[Frame | DistilvoError]) -> None:
         self._frames = frames

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import cv2
@@ -222,61 +221,11 @@ def test_fingerprints_of_other_images_differ(tmp_path: Path) -> None:
         assert a.fingerprint() == open_sequence(tmp_path / f"a{suffix}").fingerprint() != b.fingerprint()
 
 
-class FakeCapture:
-    """A capture whose frames carry the given times in ms; the header says 20 frames/s."""
-
-    def __init__(self, times_ms: list[float]) -> None:
-        self._left = list(times_ms)
-        self._now = 0.0
-
-    def isOpened(self) -> bool:
-        return True
-
-    def read(self) -> tuple[bool, np.ndarray]:
-        return self.grab(), np.zeros((4, 4, 3), np.uint8)
-
-    def grab(self) -> bool:
-        if not self._left:
-            return False
-        self._now = self._left.pop(0)
-        return True
-
-    def get(self, what: int) -> float:
-        return {cv2.CAP_PROP_POS_MSEC: self._now, cv2.CAP_PROP_FPS: 20.0}.get(what, 0.0)
-
-    def release(self) -> None: ...
-
-
-@pytest.mark.parametrize(
-    ("reported_ms", "expected_s"),
-    [([0, 33, 100, 110], [0, 0.033, 0.1, 0.11]), ([0, 0, 0], [0, 0.05, 0.1]), ([500, 540], [0.5, 0.54])],
-    ids=["uneven", "none", "late start"],
-)
-def test_video_times_are_the_files_own(
-    reported_ms: list[float], expected_s: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "phone.mp4").touch()
-    monkeypatch.setattr(cv2, "VideoCapture", lambda _: FakeCapture(reported_ms))
-    np.testing.assert_allclose(open_sequence(tmp_path / "phone.mp4").times, expected_s)
-
-
 def test_unreadable_video(tmp_path: Path) -> None:
     file = tmp_path / "bad.mp4"
     file.write_bytes(b"this is no video" * 100)
     with pytest.raises(DistilvoError, match=r"bad.mp4: not a video that can be read"):
         open_sequence(file)
-
-
-def test_video_cut_short_is_a_warning(tmp_path: Path) -> None:
-    file = tmp_path / "cut.avi"
-    make_video(file, frames=40, size=(64, 48))
-    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    sequence = open_sequence(file)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        count = len(list(sequence.frames()))
-    assert 0 < count < 40
-    assert f"{count} frames could be decoded of" in str(caught[0].message)
 
 
 def test_sequences_can_be_imported_without_opencv() -> None:

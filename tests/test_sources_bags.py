@@ -175,8 +175,14 @@ def test_distortion_is_taken_out_and_strange_cameras_are_a_warning(tmp_path: Pat
     bent = ("/cam/camera_info", types.info([-0.5, 0, 0, 0, 0]), 1)
     sequence = open_sequence(write_bag(tmp_path / "sound", "mcap", [image, bent]))
     assert next(sequence.frames())[2, -1] < 250
+    fisheye = ("/cam/camera_info", types.info([0.0] * 4, "equidistant", focal=2), 1)  # sees 0.90 at 4.5 + 2 * 0.9
+    ramp = ("/cam/image_raw", types.image(1, np.tile(np.arange(10, dtype=np.uint8) * 20, (6, 1)), "mono8"), 1)
+    sequence = open_sequence(write_bag(tmp_path / "fisheye", "mcap", [ramp, fisheye]))
+    np.testing.assert_allclose(next(sequence.frames())[2, 7], 20 * (4.5 + 2 * np.arctan(1.25)), atol=1)
     strange = {
-        "equi": types.info([0.1] * 4, "equidistant"),
+        "equi": types.info([], "equidistant"),
+        "five": types.info([0.1] * 5, "fisheye"),
+        "fov": types.info([0.1], "fov"),
         "size": types.info([], width=640),
         "bent": types.info([1e300, 0, 0, 0]),
         "long": types.info([], focal=1e9),
@@ -198,7 +204,7 @@ def test_headers_without_times(stamps: tuple[float, ...], tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("encoding", "message"),
-    [("bayer_rggb8", "the encoding is 'bayer_rggb8', expected one of mono8"), ("rgb8", "18 bytes in rows of 3")],
+    [("32FC1", "the encoding is '32FC1', expected one of mono8, .*bayer_rggb8"), ("rgb8", "18 bytes in rows of 3")],
 )
 def test_images_that_are_not_understood(encoding: str, message: str, tmp_path: Path) -> None:
     types = Types("ros1")
@@ -216,6 +222,45 @@ def test_size_that_changes_and_jpeg_that_is_none(tmp_path: Path) -> None:
         list(open_sequence(write_bag(tmp_path / "a", "ros1", messages)).frames())
     with pytest.raises(DistilvoError, match="cannot be decoded"):
         open_sequence(write_bag(tmp_path / "b", "ros1", [("/i", types.jpeg(1, b"no image"), 1)]))
+
+
+def test_metadata_that_would_hang(tmp_path: Path) -> None:
+    """rosbags itself reads 6 MB of it for minutes."""
+    folder = write_bag(tmp_path / "b", "sqlite3", images(Types("sqlite3")))
+    sound = (folder / "metadata.yaml").read_text()
+    for added, message in (
+        ("x: [" + "1, " * 2_000_000 + "]\n", r"metadata.yaml: \d+ bytes, expected the metadata of a ROS 2 bag of at"),
+        ("x: " + "[" * 20_000, "more than 20 levels"),
+        ("x: &x [1]\ny: *x\n", "an alias"),
+    ):
+        (folder / "metadata.yaml").write_text(sound + added)
+        with pytest.raises(DistilvoError, match=message):
+            open_sequence(folder)
+
+
+def test_16_bit_grey_may_be_depth(tmp_path: Path) -> None:
+    types = Types("ros1")
+    message = types.image(1.0, np.full((6, 10, 2), (0, 77), np.uint8), "16UC1")
+    with pytest.warns(UserWarning, match="/image is 16UC1, taken for grey; depth images look the same"):
+        sequence = open_sequence(write_bag(tmp_path / "b", "ros1", [("/image", message, 1)]), bits=16)
+    np.testing.assert_array_equal(next(sequence.frames()), np.full((6, 10), 77))
+
+
+def test_bits_of_a_bag_are_found_from_messages_all_over_it(tmp_path: Path) -> None:
+    """40 images, the last of the sampled ones (every third) up to 4000: 12 bits, so that 1600 is 100."""
+    types = Types("mcap")
+    grey = [np.full((6, 10), 1600 if k < 39 else 4000, np.uint16) for k in range(40)]
+    messages = [("/i", types.image(1 + k, image.view(np.uint8), "mono16"), k) for k, image in enumerate(grey)]
+    for _, message, _ in messages:
+        message.width = 10
+    path = write_bag(tmp_path / "b", "mcap", messages)
+    with pytest.warns(UserWarning, match=r"values up to 4000 are taken for images of 12 bits \(0 to 4095\); --bits"):
+        frames = list(open_sequence(path).frames())
+    assert (frames[0].dtype, frames[0][0, 0], frames[-1][0, 0]) == (np.uint8, 100, 250)
+    frames = list(open_sequence(path, bits=14).frames())
+    assert (frames[0][0, 0], frames[-1][0, 0]) == (25, 62)
+    with pytest.raises(DistilvoError, match=r"/i, image 0: its brightest value is 1600, more than 10 bits hold; try"):
+        list(open_sequence(path, bits=10).frames())
 
 
 @pytest.mark.parametrize("kind", KINDS)

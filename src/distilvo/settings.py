@@ -161,6 +161,7 @@ class SourceOptions:
         kind: what the source is, where a guess by its path would be wrong.
         topic: topic of a bag with the images; needed where there are several.
         intrinsics: fx fy cx cy of the camera, pixels, where the source has none of its own.
+        camera: instead of them, its calibration as OpenCV, Kalibr or ROS writes it (YAML); distortion is taken out.
         times: file of the frames' times, seconds, one number a row; by the numbers in the images' names.
         start: leave out what comes before so many seconds after the first frame.
         end: leave out what comes after so many seconds.
@@ -172,6 +173,7 @@ class SourceOptions:
     kind: SourceKind | None = None
     topic: str | None = None
     intrinsics: tuple[float, float, float, float] | None = None
+    camera: Path | None = None
     times: Path | None = None
     start: float | None = None
     end: float | None = None

@@ -20,8 +20,11 @@ _COARSE = 0.75  # source pixels for each pixel of the model's image
 _KITTI_SIZE = (376, 1241)
 
 
-def check_times(times: Floats, result: CheckResult) -> None:
-    """Check the times (N,), s: one for each frame, finite and increasing, at a rate that the models expect."""
+def check_times(times: Floats, result: CheckResult, assumed: bool = False) -> None:
+    """Check the times (N,), s: one for each frame, finite and increasing, at a rate that the models expect.
+
+    ``assumed`` times are counted at an assumed rate, since the source has none.
+    """
     if not result.unreadable and len(times) != result.frames:
         message = f"{len(times)} for {result.frames} frames"
         result.add("problem", "times", message, "restore the file of times, or the images")
@@ -35,7 +38,7 @@ def check_times(times: Floats, result: CheckResult) -> None:
         return
     median = float(np.median(steps[steps > 0]))
     result.rate_hz, result.seconds = 1.0 / median, float(times.max() - times.min())
-    _check_rate(result.rate_hz, result.seconds, result)
+    _check_rate(result.rate_hz, result.seconds, result, assumed)
     _check_gaps(steps, median, result)
 
 
@@ -53,9 +56,9 @@ def _check_order(times: Floats, steps: Floats, result: CheckResult) -> None:
         result.add("problem", "times", message, advice)
 
 
-def _check_rate(rate_hz: float, seconds: float, result: CheckResult) -> None:
-    assumed = ", assumed: a folder has no times" if result.kind == "folder" else ""
-    result.add("ok", "rate", f"{rate_hz:.1f} frames/s over {seconds:.1f} s{assumed}")
+def _check_rate(rate_hz: float, seconds: float, result: CheckResult, assumed: bool) -> None:
+    reason = f", assumed: a {result.kind or 'source'} without times" if assumed else ""
+    result.add("ok", "rate", f"{rate_hz:.1f} frames/s over {seconds:.1f} s{reason}")
     if not assumed and abs(math.log(rate_hz / _MODELS_RATE_HZ)) > _RATE_TOLERANCE:
         message = f"the models that come with distilvo were trained on {_MODELS_RATE_HZ:g} frames/s"
         result.add("note", "rate", message, "thin the frames, or train on this rate")
@@ -135,7 +138,7 @@ def check_camera(camera: Camera | None, size: tuple[int, int] | None, result: Ch
     """Check what the camera sees of the models' view; with ``size`` (H, W) of a model's image, the resolution too."""
     if camera is None:
         message = "intrinsics are not known: the middle of each frame is taken as it is"
-        result.add("note", "camera", message, "give --intrinsics FX FY CX CY")
+        result.add("note", "camera", message, "give --camera FILE or --intrinsics FX FY CX CY")
         return
     wide = _angle(camera.fx, camera.cx, camera.width)
     high = _angle(camera.fy, camera.cy, camera.height)

@@ -20,6 +20,7 @@ from distilvo.geometry.camera import Frame
 from distilvo.geometry.se3 import Floats
 from distilvo.progress import progress
 from distilvo.sequences import IndexedSequence, Sequence, open_sequence
+from distilvo.sequences.address import shown
 from distilvo.sequences.brightness import GreyLevels
 from distilvo.sequences.guess import guess
 from distilvo.sequences.image_files import ImageSequence
@@ -49,11 +50,11 @@ def check_source(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:
-            kind = kind or guess(Path(path))
+            kind = kind or guess(path)
             sequence = open_sequence(path, kind, **options)
             result = check(sequence, kind, size)
         except DistilvoError as error:
-            result = CheckResult(str(path), kind)
+            result = CheckResult(shown(path), kind)
             result.add("problem", "source", str(error))
     result.findings += [CheckFinding("note", "source", str(w.message)) for w in caught if w.category is UserWarning]
     return result
@@ -73,7 +74,7 @@ def check(sequence: Sequence, kind: SourceKind | None = None, size: tuple[int, i
     _report_frames(result, one_by_one=isinstance(sequence, IndexedSequence))
     if isinstance(sequence, ImageSequence) and sequence.order is not None:
         result.add("ok", "order", sequence.order.describe())
-    check_times(np.asarray(sequence.times, dtype=np.float64), result)
+    check_times(np.asarray(sequence.times, dtype=np.float64), result, sequence.assumed_times)
     check_poses(sequence, pairs, rotations, result)
     check_reference(sequence.reference, result)
     check_camera(sequence.camera, size, result)

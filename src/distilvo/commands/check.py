@@ -19,7 +19,7 @@ class Check:
     """Say what a source of frames holds, and whether its poses are those of its images; status 2 if not usable."""
 
     source: Positional[str]
-    """Sequence of a data set, folder or 'pattern' of images, video, bag, or camera:0: see docs/sources.md."""
+    """Sequence of a data set, folder or 'pattern' of images, video, bag, camera:0 or rtsp://...: docs/sources.md."""
     options: Annotated[SourceOptions, arg(name="")] = field(default_factory=SourceOptions)
     model: Path | None = None
     """Model folder or ONNX file: the size of its images is compared, too."""
@@ -29,6 +29,7 @@ class Check:
     def run(self) -> None:
         """Print the findings, as lines or as one JSON object; DistilvoError where the source cannot be used."""
         from distilvo.check import check_source
+        from distilvo.sequences.address import shown
 
         if self.json:
             silence()
@@ -41,7 +42,7 @@ class Check:
                 console.print(str(finding), markup=False, highlight=False, soft_wrap=True)
         if not result.usable:
             count = f"{result.problems} problem{'s' if result.problems > 1 else ''}"
-            raise DistilvoError(f"{self.source}: {count}; mend what stands above, then check again")
+            raise DistilvoError(f"{shown(self.source)}: {count}; mend what stands above, then check again")
 
 
 def _model_size(model: Path) -> tuple[int, int]:

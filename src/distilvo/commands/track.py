@@ -30,7 +30,7 @@ class Track:
     """Run a model over a source of frames, a camera too, and write the trajectory."""
 
     source: Positional[str]
-    """Sequence of a data set, folder or 'pattern' of images, video, bag, or camera:0: see docs/sources.md."""
+    """Sequence of a data set, folder or 'pattern' of images, video, bag, camera:0 or rtsp://...: docs/sources.md."""
     model: Path
     """Model folder or ONNX file."""
     out: Path = Path("runs/track")
@@ -70,9 +70,11 @@ class Track:
             console.print(f"Report: {self.out / 'report.html'}   plots: {self.out / 'plots'}")
 
     def _settings(self) -> dict[str, Any]:
-        """What the run is made from: source and model."""
+        """What the run is made from: source (without a password) and model."""
+        from distilvo.sequences.address import shown
+
         options = {name: str(value) for name, value in vars(self.options).items() if value is not None}
-        return {"source": str(self.source), "model": str(self.model), "gaps": self.gaps, **options}
+        return {"source": shown(self.source), "model": str(self.model), "gaps": self.gaps, **options}
 
 
 def _tell(tracked: Tracked, more: str) -> None:

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 
 from distilvo.errors import DistilvoError
+from distilvo.sequences.address import as_address
 from distilvo.settings import SourceKind
 
 KITTI_CAMERAS = ("image_2", "image_3", "image_0", "image_1")
 KITTI_RAW_CAMERAS = ("image_02", "image_03", "image_00", "image_01")
-_VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"})
+_VIDEO_SUFFIXES = frozenset(
+    {
+        ".264", ".265", ".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".h264", ".h265", ".hevc",
+        ".m1v", ".m2t", ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg",
+        ".mts", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m",
+    }
+)  # fmt: skip
 _BAG_SUFFIXES = frozenset({".bag", ".mcap"})
+_NAMED = 5
+_MOST_ENTRIES = 2000  # of a folder, that are compared with a name which is not there
 
 
-def guess(path: Path) -> SourceKind:
-    """The kind of source that ``path`` is. Raises DistilvoError where there is nothing that can be read."""
+def guess(source: str | Path) -> SourceKind:
+    """The kind of source that a path or an address is. Raises DistilvoError where there is nothing that can be read."""
+    if as_address(source) is not None:
+        return "camera"
+    path = Path(source)
     if path.is_dir():
         return data_set_of(path) or "folder"
     if path.is_file():
@@ -24,8 +38,8 @@ def guess(path: Path) -> SourceKind:
     if any(sign in str(path) for sign in "*?["):
         return "folder"
     raise DistilvoError(
-        f"{path}: no such path; expected a data set's folder, a folder of images, a pattern in quotes, a video, a "
-        "bag or camera:0"
+        f"{path}: no such path; {_near(path)}expected a data set's folder, a folder of images, a pattern in quotes, a "
+        "video, a bag, camera:0 or an address, as rtsp://"
     )
 
 
@@ -57,9 +71,36 @@ def _kind_of_file(path: Path) -> SourceKind:
         return "video"
     if suffix in _BAG_SUFFIXES:
         return "bag"
-    if suffix == ".db3":
+    if suffix == ".db3" or path.name == "metadata.yaml":
         raise DistilvoError(f"{path}: a part of a ROS 2 bag; expected its folder, with metadata.yaml: {path.parent}")
-    suffixes = " ".join(sorted(_VIDEO_SUFFIXES))
+    if suffix in (".txt", ".csv", ".yaml") and (kind := data_set_of(path.parent)):
+        raise DistilvoError(f"{path}: a file of a sequence ({kind}); expected its folder: {path.parent}")
+    from distilvo.sequences.image_files import SUFFIXES  # OpenCV takes a while to import
+
+    if suffix in SUFFIXES:
+        raise DistilvoError(
+            f"{path}: a single image; motion lies between images: expected their folder, {path.parent}, or a pattern "
+            f"in quotes, '{path.parent / ('*' + path.suffix)}'"
+        )
+    bags, videos, images = (" ".join(sorted(suffixes)) for suffixes in (_BAG_SUFFIXES, _VIDEO_SUFFIXES, SUFFIXES))
     raise DistilvoError(
-        f"{path}: a file with the suffix {path.suffix!r}, expected a folder, a bag (.bag .mcap) or a video ({suffixes})"
+        f"{path}: a file with the suffix {path.suffix!r}, expected a folder, a bag ({bags}), a video ({videos}), or a "
+        f"folder of images ({images})"
     )
+
+
+def _near(path: Path) -> str:
+    """What there is instead of a path that is not there: an entry with nearly its name, or what its folder holds."""
+    missing = path
+    while not missing.parent.is_dir() and missing.parent != missing:
+        missing = missing.parent
+    folder = missing.parent
+    try:
+        names = sorted(entry.name for entry in islice(folder.iterdir(), _MOST_ENTRIES) if entry.name[0] != ".")
+    except OSError:
+        return ""
+    folded = {name.lower(): name for name in names}
+    if close := get_close_matches(missing.name.lower(), folded, n=1):
+        return f"did you mean {folder / folded[close[0]]}? "
+    holds = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+    return f"{folder} holds {holds or 'nothing'}; "

@@ -19,7 +19,12 @@ from distilvo.geometry.se3 import Floats
 from distilvo.sequences.brightness import SAMPLES, bits_of, check_type, eight_bits
 from distilvo.sequences.frame_order import FrameOrder
 
-SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+SUFFIXES = frozenset(
+    {
+        ".avif", ".bmp", ".dib", ".jp2", ".jpe", ".jpeg", ".jpg", ".pam", ".pbm", ".pgm", ".png", ".pnm", ".ppm",
+        ".ras", ".sr", ".tif", ".tiff", ".webp",
+    }
+)  # fmt: skip
 
 _JPEG = b"\xff\xd8"
 _FILLING = 128  # grey level that a JPEG decoder puts where data are missing
@@ -76,6 +81,10 @@ class ImageSequence:
             )
         self._undistort = Undistortion(camera, distortion) if camera is not None and any(distortion) else None
 
+    def calibrate(self, camera: Camera, undistortion: Undistortion | None) -> None:
+        """Give it a camera of its images' size, and what takes the distortion out of them."""
+        self.camera, self._undistort = camera, undistortion
+
     def __len__(self) -> int:
         return len(self._files)
 
@@ -102,9 +111,10 @@ class ImageSequence:
         return (self.frame(index) for index in range(len(self)))
 
     def fingerprint(self) -> bytes:
-        """Hash of the first, the middle and the last file."""
+        """Hash of the first, the middle and the last file, and of the distortion that is taken out."""
         chosen = (self._files[0], self._files[len(self) // 2], self._files[-1])
-        return hashlib.sha256(b"".join(_read(file) for file in chosen)).digest()
+        distortion = b"" if self._undistort is None else self._undistort.fingerprint()
+        return hashlib.sha256(b"".join(_read(file) for file in chosen) + distortion).digest()
 
 
 def list_images(folder: Path) -> list[Path]:

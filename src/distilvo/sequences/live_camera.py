@@ -1,4 +1,4 @@
-"""A camera at this computer, ``camera:0``: live, until it ends or Ctrl-C is pressed.
+"""A camera at this computer, ``camera:0``, or at an address, ``rtsp://host/stream``: live, until it ends or Ctrl-C.
 
 Intrinsics and ground truth are not known; times are when the images arrived, s from the first.
 """
@@ -10,6 +10,7 @@ import re
 import signal
 import threading
 import time
+import warnings
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,30 +22,42 @@ import numpy as np
 from distilvo.errors import DistilvoError
 from distilvo.geometry.camera import Camera, Frame
 from distilvo.geometry.se3 import Floats
+from distilvo.sequences.address import as_address, shown
+
+WAIT_S = 10
+"""How long a stream may take to open, and each of its images to arrive."""
+
+_DOWNLOADS = ("http://", "https://")
 
 
 class LiveCamera:
     """Frames as a camera delivers them. ``times`` and ``len`` are those of the frames taken so far.
 
-    The first Ctrl-C ends the frames, so that what was tracked is kept; a second one ends the program. Raises
-    DistilvoError where there is no such camera.
+    The first Ctrl-C ends the frames, so that what was tracked is kept; a second one ends the program. Where no more
+    images come a warning says so. ``name`` is without the password of an address. Raises DistilvoError where there is
+    no such camera, or no stream within ten seconds.
     """
 
     def __init__(self, name: str) -> None:
+        self._address = as_address(name)
         match = re.fullmatch(r"camera:(\d{1,4})", name, re.ASCII)
-        if match is None:
-            raise DistilvoError(f"{name}: expected camera:0, camera:1, ...; the number is that of the device")
-        self.name = name
+        if match is None and self._address is None:
+            raise DistilvoError(
+                f"{name}: expected camera:0, camera:1, ... (the number is that of the device), or an address, as rtsp://"
+            )
+        self.name = shown(name)
         self.camera: Camera | None = None
         self.poses: Floats | None = None
         self.reference: Floats | None = None
         self.assumed_times = False
-        self._index = int(match[1])
+        self._index = int(match[1]) if match is not None else -1
         self._times = array("d")
         with self._opened() as capture:
+            self._refuse_file(capture)
             grabbed, image = capture.read()
             if not grabbed:
-                raise DistilvoError(f"{name}: the camera gives no image; check that no other program uses it")
+                advice = f"within {WAIT_S} s" if self._address else "check that no other program uses it"
+                raise DistilvoError(f"{self.name}: the camera gives no image; {advice}")
             self._first = _rgb(image)
 
     @property
@@ -63,6 +76,7 @@ class LiveCamera:
             while not interrupted.is_set():
                 grabbed, image = capture.read()
                 if not grabbed:
+                    warnings.warn(f"{self.name}: no more images after {len(self)}; the drive ends here", stacklevel=2)
                     return
                 now = time.monotonic()
                 begin = begin if self._times else now
@@ -76,15 +90,31 @@ class LiveCamera:
     @contextmanager
     def _opened(self) -> Iterator[cv2.VideoCapture]:
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # our error is clearer than its warnings
-        capture = cv2.VideoCapture(self._index)
+        if self._address is None:
+            capture = cv2.VideoCapture(self._index)
+            problem = "there is no such camera; check that it is plugged in, or try another number"
+        else:
+            waits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, WAIT_S * 1000, cv2.CAP_PROP_READ_TIMEOUT_MSEC, WAIT_S * 1000]
+            capture = cv2.VideoCapture(self._address, cv2.CAP_FFMPEG, waits)
+            problem = (
+                f"no stream of images there within {WAIT_S} s; check the address, user and password, and that a player "
+                "shows it"
+            )
         try:
             if not capture.isOpened():
-                raise DistilvoError(
-                    f"{self.name}: there is no such camera; check that it is plugged in, or try another number"
-                )
+                raise DistilvoError(f"{self.name}: {problem}")
             yield capture
         finally:
             capture.release()
+
+    def _refuse_file(self, capture: cv2.VideoCapture) -> None:
+        """A file at an address comes faster than it was taken: the times of arrival would be those of the download."""
+        if self._address is None or not self._address.lower().startswith(_DOWNLOADS):
+            return
+        if (count := capture.get(cv2.CAP_PROP_FRAME_COUNT)) > 0:
+            raise DistilvoError(
+                f"{self.name}: a file of {count:.0f} frames, expected a live stream; download it, and track the file"
+            )
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 from distilvo.errors import DistilvoError
 from distilvo.geometry.camera import Camera
 from distilvo.geometry.se3 import Floats
+from distilvo.sequences.address import as_address, shown
 from distilvo.sequences.guess import KITTI_CAMERAS, data_set_of, guess
 from distilvo.sequences.selection import Choice, select
 from distilvo.sequences.sequence import Sequence
@@ -23,6 +24,7 @@ def open_sequence(
     *,
     topic: str | None = None,
     intrinsics: Intrinsics | None = None,
+    camera: str | Path | None = None,
     times: Path | None = None,
     start: float | None = None,
     end: float | None = None,
@@ -33,27 +35,41 @@ def open_sequence(
     """Open one source of frames; where ``kind`` is not given it is guessed from the path.
 
     path        a sequence of KITTI odometry (``.../sequences/00``), KITTI raw, Malaga Urban, TUM RGB-D or EuRoC MAV, a
-                folder or a pattern of images, a video file, a bag, or ``camera:0``
+                folder or a pattern of images, a video file, a bag, ``camera:0``, or the address of a stream (as str)
     topic       of a bag, where it has images at several
     intrinsics  of the camera, where the source has none
+    camera      file of its calibration, instead of intrinsics; distortion is taken out of the frames
     the others  as ``settings.SourceOptions`` has them
 
-    Raises DistilvoError where there is nothing that can be read, or intrinsics are given to a source with its own.
+    Raises DistilvoError where there is nothing that can be read, or a camera is given to a source with its own.
     """
-    path, choice = Path(path), Choice(start, end, stride, fps)
+    if intrinsics is not None and camera is not None:
+        raise DistilvoError("--intrinsics and --camera: expected one of them; the file of --camera has intrinsics")
+    address, choice = as_address(path), Choice(start, end, stride, fps)
     if kind is None:
         kind = guess(path)
+    if address is not None and kind != "camera":
+        raise DistilvoError(f"{shown(address)}: an address is of kind camera, not {kind}; download a file first")
     if topic is not None and kind != "bag":
-        raise DistilvoError(f"{path}: --topic {topic} is for bags, and this is taken for: {kind}")
+        raise DistilvoError(f"{shown(path)}: --topic {topic} is for bags, and this is taken for: {kind}")
+    name, path = str(path), Path(path)
     if kind == "folder":
         _refuse_several(path)
     elif kind not in ("video", "camera", "bag") and not path.is_dir():
         raise DistilvoError(f"{path}: no such folder, expected one of kind {kind}")
-    sequence = _open(path, kind, topic)
-    if intrinsics is not None:
-        _give_camera(sequence, intrinsics)
+    sequence = _live(name) if kind == "camera" else _open(path, kind, topic)
     if bits is not None:
         _give_bits(sequence, bits)
+    if intrinsics is not None:
+        _refuse_second_camera(sequence, "--intrinsics")
+        height, width = next(iter(sequence.frames())).shape[:2]
+        sequence.camera = Camera(*intrinsics, width=width, height=height)
+    if camera is not None:
+        from distilvo.sequences.camera_file import read_camera
+        from distilvo.sequences.undistorted import with_calibration
+
+        _refuse_second_camera(sequence, "--camera")
+        sequence = with_calibration(sequence, read_camera(Path(camera)))
     return select(sequence, choice, _times(sequence, times, kind), live=kind == "camera")
 
 
@@ -64,6 +80,8 @@ def open_dataset(root: str | Path) -> list[Sequence]:
     folders without images (KITTI's calibration archive makes all 22) are left out with a warning. Raises
     DistilvoError where none is left, or one of them is broken.
     """
+    if (address := as_address(root)) is not None:
+        raise DistilvoError(f"{shown(address)}: an address, expected the folder of a data set")
     root = Path(root)
     parent = root / "sequences"
     if not parent.is_dir():
@@ -121,10 +139,6 @@ def _open(path: Path, kind: SourceKind, topic: str | None) -> Sequence:
             from distilvo.sequences.video import VideoSequence
 
             return VideoSequence(path)
-        case "camera":
-            from distilvo.sequences.live_camera import LiveCamera
-
-            return LiveCamera(str(path))
         case "bag":
             from distilvo.sequences.rosbag import BagSequence
 
@@ -132,15 +146,19 @@ def _open(path: Path, kind: SourceKind, topic: str | None) -> Sequence:
     raise DistilvoError(f"{path}: there is no kind of source {kind!r}")
 
 
-def _give_camera(sequence: Sequence, intrinsics: Intrinsics) -> None:
-    """Set the camera of a source that has none. Another one would not fit frames that were undistorted by their own."""
+def _live(name: str) -> Sequence:
+    from distilvo.sequences.live_camera import LiveCamera
+
+    return LiveCamera(name)
+
+
+def _refuse_second_camera(sequence: Sequence, option: str) -> None:
+    """Another camera would not fit frames that were undistorted by their own."""
     if (own := sequence.camera) is not None:
         raise DistilvoError(
             f"{sequence.name}: has intrinsics of its own, {own.fx:g} {own.fy:g} {own.cx:g} {own.cy:g}; leave "
-            "--intrinsics out, or correct the source's calibration"
+            f"{option} out, or correct the source's calibration"
         )
-    height, width = next(iter(sequence.frames())).shape[:2]
-    sequence.camera = Camera(*intrinsics, width=width, height=height)
 
 
 def _give_bits(sequence: Sequence, bits: int) -> None:

@@ -4,8 +4,9 @@ drive.bag                            ROS 1
 drive/metadata.yaml, drive_0.db3     ROS 2, also with drive_0.mcap
 drive.mcap                           ROS 2, a single file
 
-The topic is of type sensor_msgs Image or CompressedImage. The intrinsics are those of the CameraInfo beside it, where
-there is one, and its distortion is taken out. There is no ground truth. Times are those of the headers, UNIX s.
+The topic is of type sensor_msgs Image or CompressedImage, see ``ros_image``. The intrinsics are those of the CameraInfo
+beside it, where there is one, and its distortion is taken out. There is no ground truth. Times are those of the
+headers, UNIX s.
 """
 
 from __future__ import annotations
@@ -14,27 +15,22 @@ import hashlib
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from distilvo.errors import DistilvoError
 from distilvo.geometry.camera import Camera, Frame
-from distilvo.geometry.distortion import LARGEST_COEFFICIENT, Undistortion
+from distilvo.geometry.distortion import COUNTS, LARGEST_COEFFICIENT, MODELS, Undistortion
 from distilvo.geometry.se3 import Floats
-from distilvo.sequences.image_files import decode
+from distilvo.sequences.brightness import SAMPLES, bits_of, eight_bits
+from distilvo.sequences.ros_image import COMPRESSED, RAW, image_of
+from distilvo.sequences.yaml_file import read_yaml
 
 if TYPE_CHECKING:
     from rosbags.highlevel import AnyReader
-
-_RAW, _COMPRESSED, _INFO = (f"sensor_msgs/msg/{name}" for name in ("Image", "CompressedImage", "CameraInfo"))
-_CHANNELS = {"mono8": 1, "8UC1": 1, "rgb8": 3, "bgr8": 3, "8UC3": 3, "rgba8": 4, "bgra8": 4}
-_TO_RGB = {
-    "bgr8": cv2.COLOR_BGR2RGB, "8UC3": cv2.COLOR_BGR2RGB, "rgba8": cv2.COLOR_RGBA2RGB, "bgra8": cv2.COLOR_BGRA2RGB
-}  # fmt: skip
-_DISTORTIONS = ("plumb_bob", "rational_polynomial", "radtan")
 
 
 class BagSequence:
@@ -58,7 +54,13 @@ class BagSequence:
             first = next(_messages(reader, self.topic), None)
             if first is None:
                 raise DistilvoError(f"{self.path}: topic {self.topic} has no message; expected images")
-            self.shape = _image(first[1], f"{self.path}, {self.topic}").shape
+            if getattr(first[1], "encoding", "") == "16UC1":
+                warnings.warn(
+                    f"{self.path}: {self.topic} is 16UC1, taken for grey; depth images look the same: check the topic",
+                    stacklevel=3,
+                )
+            image = image_of(first[1], f"{self.path}, {self.topic}")
+            self.shape, self._type = image.shape, image.dtype
             self.camera = self._read_camera(reader)
 
     @property
@@ -78,7 +80,7 @@ class BagSequence:
         with self._opened() as reader:
             for received, message in _messages(reader, self.topic):
                 where = f"{self.path}, {self.topic}, image {len(stamps)}"
-                image = _image(message, where)
+                image = eight_bits(image_of(message, where), self._found_bits(), where)
                 if image.shape != self.shape:
                     raise DistilvoError(f"{where}: its shape is {image.shape}, expected {self.shape} as the first")
                 stamps.append(_stamps(received, message))
@@ -90,6 +92,16 @@ class BagSequence:
         """Hash of the first frame."""
         return hashlib.sha256(next(self.frames()).tobytes()).digest()
 
+    def _found_bits(self) -> int:
+        """How many bits count in images of 16 bits: found from some messages, spread over the bag, where not given."""
+        if self.bits is None and self._type == np.uint16:
+            with self._opened() as reader:
+                step = -(-(reader.topics[self.topic].msgcount) // SAMPLES)
+                sampled = islice(_messages(reader, self.topic, step), SAMPLES)
+                images = [image_of(message, f"{self.path}, {self.topic}") for _, message in sampled]
+            self.bits = bits_of([image.astype(np.uint16, copy=False) for image in images], self.name)
+        return 8 if self.bits is None else self.bits
+
     @contextmanager
     def _opened(self) -> Iterator[AnyReader]:
         try:
@@ -97,6 +109,9 @@ class BagSequence:
             from rosbags.typesys import Stores, get_typestore
         except ImportError:
             raise DistilvoError(f"{self.path}: reading bags needs an extra: pip install 'distilvo[bags]'") from None
+        metadata = self.path / "metadata.yaml"
+        if metadata.exists():  # rosbags reads one of any size, for minutes
+            read_yaml(metadata, "the metadata of a ROS 2 bag")
         try:
             # ROS 2 bags before Iron do not describe their messages; images are the same in all versions.
             with AnyReader([self.path], default_typestore=get_typestore(Stores.ROS2_HUMBLE)) as reader:
@@ -128,46 +143,47 @@ class BagSequence:
         if message is None:
             return None
         k, p, d = (np.asarray(getattr(message, n, getattr(message, n.upper(), ()))).ravel() for n in "kpd")
+        model = MODELS.get(message.distortion_model)
         if "image_rect" in self.topic and len(p) == 12:  # rectified: P holds, and no distortion is left
-            k, d = p.reshape(3, 4)[:, :3].ravel(), np.empty(0)
+            k, d, model = p.reshape(3, 4)[:, :3].ravel(), np.empty(0), "radtan"
         size = (int(message.width), int(message.height))
-        supported = (
-            message.distortion_model in _DISTORTIONS
-            and len(d) in (0, 4, 5, 8)
-            and np.abs(d).max(initial=0) <= LARGEST_COEFFICIENT
-        )
+        distorted = np.any(d) or model == "equidistant"
+        supported = model is not None and len(d) in COUNTS[model] and np.abs(d).max(initial=0) <= LARGEST_COEFFICIENT
         if len(k) != 9 or not np.isfinite([*k, *d]).all() or k[0] <= 0 or k[4] <= 0 or size != self.shape[1::-1]:
             reason = f"it has no intrinsics for images of {self.shape[1]}x{self.shape[0]}"
-        elif np.any(d) and not supported:
-            reason = f"its distortion {message.distortion_model!r} is not one of {', '.join(_DISTORTIONS)}"
+        elif distorted and not supported:
+            reason = (
+                f"its distortion {message.distortion_model!r} of {len(d)} numbers is not one of {', '.join(MODELS)}"
+            )
         else:
             try:
                 camera = Camera(float(k[0]), float(k[4]), float(k[2]), float(k[5]), *size)
-                self._undistort = Undistortion(camera, d.tolist()) if np.any(d) else None
+                if distorted and model is not None:
+                    self._undistort = Undistortion(camera, d.tolist(), model, f"{self.path}, {beside}")
                 return camera
             except DistilvoError as error:
                 reason = str(error)
-        warnings.warn(f"{self.path}: {beside} is not used: {reason}; give --intrinsics", stacklevel=4)
+        warnings.warn(f"{self.path}: {beside} is not used: {reason}; give --camera or --intrinsics", stacklevel=4)
         return None
 
 
 def _choose(path: Path, topics: dict[str, str | None], wanted: str | None) -> str:
-    usable = sorted(name for name, kind in topics.items() if kind in (_RAW, _COMPRESSED))
+    usable = sorted(name for name, kind in topics.items() if kind in (RAW, COMPRESSED))
     if wanted in usable:
         return str(wanted)
     if wanted is None and len(usable) == 1:
         return usable[0]
     if not usable:
         others = ", ".join(f"{name} ({kind})" for name, kind in sorted(topics.items())[:12])
-        raise DistilvoError(f"{path}: no topic with images ({_RAW} or {_COMPRESSED}); it has {others or 'no topics'}")
+        raise DistilvoError(f"{path}: no topic with images ({RAW} or {COMPRESSED}); it has {others or 'no topics'}")
     problem = f"has no images at {wanted}" if wanted else f"has images at {len(usable)} topics"
     raise DistilvoError(f"{path}: {problem}; expected --topic with one of {', '.join(usable)}")
 
 
-def _messages(reader: AnyReader, topic: str) -> Iterator[tuple[int, Any]]:
-    """When each message of a topic was received, ns, and the message."""
+def _messages(reader: AnyReader, topic: str, step: int = 1) -> Iterator[tuple[int, Any]]:
+    """When each message of a topic, or each ``step``-th, was received, ns, and the message."""
     connections = [connection for connection in reader.connections if connection.topic == topic]
-    for connection, received, data in reader.messages(connections=connections):
+    for connection, received, data in islice(reader.messages(connections=connections), None, None, step):
         yield received, reader.deserialize(data, connection.msgtype)
 
 
@@ -175,23 +191,3 @@ def _stamps(received: int, message: Any) -> tuple[float, float]:
     """When a message was received, and its header's time; s."""
     stamp = message.header.stamp
     return received / 1e9, stamp.sec + stamp.nanosec / 1e9
-
-
-def _image(message: Any, where: str) -> Frame:
-    """(H, W, 3) uint8 RGB or (H, W) uint8 grey."""
-    if message.__msgtype__ == _COMPRESSED:
-        return decode(bytes(message.data), where, f"its format is {message.format!r}; JPEG and PNG can be read")
-    channels = _CHANNELS.get(message.encoding)
-    if channels is None:
-        raise DistilvoError(f"{where}: the encoding is {message.encoding!r}, expected one of {', '.join(_CHANNELS)}")
-    height, width, step = message.height, message.width, message.step
-    if not height or not width or step < width * channels or len(message.data) != height * step:
-        raise DistilvoError(
-            f"{where}: {len(message.data)} bytes in rows of {step} do not make an image {width}x{height}"
-        )
-    rows = np.asarray(message.data, dtype=np.uint8).reshape(height, step)[:, : width * channels]
-    if channels == 1:
-        return rows.copy()
-    image = np.ascontiguousarray(rows.reshape(height, width, channels))
-    code = _TO_RGB.get(message.encoding)
-    return image if code is None else cv2.cvtColor(image, code).astype(np.uint8, copy=False)

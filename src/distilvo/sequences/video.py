@@ -1,6 +1,7 @@
 """A video file, decoded from the first frame to the last; frames are turned as the file says (phones do).
 
-Intrinsics and ground truth are not known; times are the file's own, also where the frame rate varies.
+Intrinsics and ground truth are not known; times are the file's own, also where the frame rate varies. Raw streams have
+none: there the rate that the decoder gives (its own 25 frames/s, where the stream names none) is assumed, with a note.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from distilvo.geometry.camera import Camera, Frame
 from distilvo.geometry.se3 import Floats
 from distilvo.progress import progress
 
-# The count in the file is an estimate; with less than this share of it the file was cut short.
-_CUT_SHORT = 0.95
+_CUT_SHORT = 0.95  # of the duration that a file claims
+_RAW_SUFFIXES = frozenset({".264", ".265", ".h264", ".h265", ".hevc", ".m1v", ".m2v", ".mjpeg", ".mjpg"})
+_LOOKED_AT = 5  # frames, of which one at least has a time of its own in a file with times
+_USUAL_RATE_HZ = 25.0  # FFmpeg's for a stream without one
 
 
 class VideoSequence:
@@ -37,25 +40,32 @@ class VideoSequence:
         self.camera: Camera | None = None
         self.poses: Floats | None = None
         self.reference: Floats | None = None
-        self.assumed_times = False
         self._times: Floats | None = None
+        self._warned = False
         with self._opened() as capture:
             if not capture.read()[0]:
                 raise DistilvoError(f"{path}: no frame can be decoded, expected a video; try to play it, or convert it")
+            self.assumed_times = self._has_no_times(capture)
+            self._rate = _rate(capture)
 
     @property
     def times(self) -> Floats:
-        """Time of each frame (N,) in seconds since the beginning of the video."""
+        """Time of each frame (N,) in seconds since the beginning of the video; warns where they are assumed."""
+        if self.assumed_times and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"{self.path}: a stream without times; its frames are taken to be {self._rate:g} a second; give "
+                "--times FILE, or put it into a container at its own rate: ffmpeg -r RATE -i IN -c copy OUT.mp4",
+                stacklevel=2,
+            )
         if self._times is None:
             with self._opened() as capture:
                 claimed = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
-                times = []
+                clock = _Clock(capture)
                 with progress(f"{self.name}: times of the frames", claimed) as bar:
-                    for time in _grabbed(capture):
-                        times.append(time)
+                    for _ in clock.grabbed():
                         bar.advance()
-                self._times = np.array(times)
-                self._warn_if_cut_short(capture)
+                return self._finish(clock, capture)
         return self._times
 
     def __len__(self) -> int:
@@ -63,14 +73,12 @@ class VideoSequence:
 
     def frames(self) -> Iterator[Frame]:
         """Every frame from the first: (H, W, 3) uint8 RGB."""
-        times = []
         with self._opened() as capture:
-            for time in _grabbed(capture):
-                times.append(time)
+            clock = _Clock(capture)
+            for _ in clock.grabbed():
                 yield cv2.cvtColor(capture.retrieve()[1], cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
             if self._times is None:
-                self._times = np.array(times)
-                self._warn_if_cut_short(capture)
+                self._finish(clock, capture)
 
     def fingerprint(self) -> bytes:
         """Hash of the first frame."""
@@ -90,21 +98,67 @@ class VideoSequence:
         finally:
             capture.release()
 
-    def _warn_if_cut_short(self, capture: cv2.VideoCapture) -> None:
+    def _has_no_times(self, capture: cv2.VideoCapture) -> bool:
+        """Whether the next frames of a capture whose first one was read have no time, or one that is made up."""
+        if self.path.suffix.lower() in _RAW_SUFFIXES and capture.get(cv2.CAP_PROP_FRAME_COUNT) <= 0:
+            return True
+        later = [capture.get(cv2.CAP_PROP_POS_MSEC) for _ in range(_LOOKED_AT) if capture.grab()]
+        return bool(later) and not any(later)
+
+    def _finish(self, clock: _Clock, capture: cv2.VideoCapture) -> Floats:
+        """Keep and return the times of a whole pass; warn where they were mended, or end before the file's claim."""
+        self._times = times = np.array(clock.times)
+        mended = [index for index in clock.mended if index < len(times) - 1]  # the last one often has none
+        if mended and not self.assumed_times:
+            warnings.warn(
+                f"{self.path}: the times of {len(mended)} of {len(times)} frames are missing or go back, first of "
+                f"frame {mended[0]}; the frame rate fills in",
+                stacklevel=4,
+            )
         claimed = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        if len(self.times) < _CUT_SHORT * claimed:
-            message = f"{self.path}: {len(self.times)} frames could be decoded of {claimed:.0f} that the file claims"
-            warnings.warn(message, stacklevel=3)
+        # A count that the file has is right where the rate varies; else it is made of this duration.
+        seconds = claimed / _rate(capture)
+        steps = np.diff(times)
+        reached = float(times[-1] - times[0] + max(steps[-1], np.median(steps)) if len(steps) else 0.0)
+        if len(times) != claimed and reached < _CUT_SHORT * seconds:
+            warnings.warn(
+                f"{self.path}: {len(times)} frames could be decoded, {reached:.2f} s of {seconds:.2f} s that the file "
+                "claims; it was cut short, or an edit list in it leaves the rest out",
+                stacklevel=4,
+            )
+        return times
 
 
-def _grabbed(capture: cv2.VideoCapture) -> Iterator[float]:
-    """Grab frame after frame; the time of each in seconds.
+def _rate(capture: cv2.VideoCapture) -> float:
+    """Frames per second by the file's header."""
+    rate = capture.get(cv2.CAP_PROP_FPS)
+    return float(rate) if 0 < rate < np.inf else _USUAL_RATE_HZ
 
-    Files without timestamps report zeros (or steps back): there the frame rate of the header fills in.
+
+class _Clock:
+    """Times in seconds of the frames that were grabbed so far; those of the frames ``mended`` are not the file's own.
+
+    Files without timestamps report zeros, some formats a zero for single frames: there the frame rate of the header
+    fills in. Where times begin anew (files put one behind the other), they go on from there.
     """
-    period = 1.0 / (capture.get(cv2.CAP_PROP_FPS) or 25.0)
-    previous = -period
-    while capture.grab():
-        time = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0
-        previous = time if time > previous else previous + period
-        yield previous
+
+    def __init__(self, capture: cv2.VideoCapture) -> None:
+        self._capture = capture
+        self.times: list[float] = []
+        self.mended: list[int] = []
+
+    def grabbed(self) -> Iterator[float]:
+        """Grab frame after frame; the time of each."""
+        period = 1.0 / _rate(self._capture)
+        previous, reported = -period, np.inf
+        while self._capture.grab():
+            time = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0
+            if time > previous:
+                previous = time
+            else:
+                previous += time - reported if time > reported else period
+                if time <= reported:
+                    self.mended.append(len(self.times))
+            reported = time
+            self.times.append(previous)
+            yield previous
