@@ -97,7 +97,7 @@ def test_dataset_without_sequences(tmp_path: Path) -> None:
     (tmp_path / "sequences" / "00").mkdir(parents=True)
     with pytest.raises(DistilvoError, match="no sequence with images"):
         open_dataset(tmp_path)
-    with pytest.raises(DistilvoError, match="a whole KITTI dataset, expected one sequence"):
+    with pytest.raises(DistilvoError, match="a whole KITTI dataset, expected one"):
         open_sequence(tmp_path)
 
 

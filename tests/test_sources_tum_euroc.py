@@ -66,6 +66,32 @@ def test_tum_freiburg1_is_undistorted(tmp_path: Path) -> None:
     assert frame[60, 100] < 255
 
 
+def test_a_folder_that_only_looks_like_the_data_set(tmp_path: Path) -> None:
+    folder = make_tum(tmp_path, "my_fr2_walk")
+    with pytest.warns(
+        UserWarning, match=r"'fr2' in the folder's name: taken for .* freiburg2, 520.9"
+    ):
+        sequence = open_sequence(folder)
+    assert sequence.camera == Camera(520.9, 521.0, 325.1, 249.7, 640, 480)
+    with pytest.warns(UserWarning):
+        own = open_sequence(folder, intrinsics=(500, 500, 320, 240))
+    assert own.camera == Camera(500, 500, 320, 240, 640, 480)
+    assert next(own.frames())[0, 0] == 0  # as it is
+    published = make_tum(tmp_path)
+    with pytest.warns(UserWarning) as notes, pytest.raises(DistilvoError, match="has intrinsics of its own"):
+        open_sequence(published, intrinsics=(500, 500, 320, 240))
+    assert not any("in the folder's name" in str(note.message) for note in notes)
+
+
+def test_an_image_that_is_missing_shifts_nothing(tmp_path: Path) -> None:
+    folder = make_tum(tmp_path)
+    (folder / "rgb" / "1.png").unlink()
+    with pytest.warns(UserWarning, match=r"rgb.txt: of 3 images 1 missing: 1.png; the others keep their time"):
+        sequence = open_sequence(folder)
+    np.testing.assert_allclose(sequence.times, [10.0, 10.2])
+    assert [frame[0, 0] for frame in sequence.frames()] == [0, 2]
+
+
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [

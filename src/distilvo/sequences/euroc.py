@@ -19,7 +19,7 @@ from distilvo.errors import DistilvoError
 from distilvo.geometry.quaternions import rotations_from_quaternions
 from distilvo.geometry.se3 import FURTHEST_M, Floats, assemble, is_rotation
 from distilvo.sequences.camera_file import calibration_of, read_numbers
-from distilvo.sequences.image_files import ImageSequence
+from distilvo.sequences.image_files import ImageSequence, images_there
 from distilvo.sequences.sequence import Sequence
 from distilvo.sequences.undistorted import with_calibration
 from distilvo.sequences.yaml_file import Values, read_yaml
@@ -47,6 +47,8 @@ def open_euroc(path: Path) -> Sequence:
     times = np.array([nanoseconds(row.fields[0], row.where) for row in rows]) / 1e9
     check_times(times, rows)
     files = [mav / camera / "data" / row.fields[1] for row in rows]
+    there = images_there(files, str(mav / camera / "data.csv"))
+    files, times = [files[k] for k in there], times[there]
     sensor = mav / camera / "sensor.yaml"
     values = read_yaml(sensor, "the camera's sensor.yaml, with T_BS and intrinsics")
     calibration, body_from_camera = calibration_of(values, sensor), _body_from_camera(values, sensor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as Several
 from pathlib import Path
@@ -18,6 +19,8 @@ from distilvo.geometry.distortion import Undistortion
 from distilvo.geometry.se3 import Floats
 from distilvo.sequences.brightness import SAMPLES, bits_of, check_type, eight_bits
 from distilvo.sequences.frame_order import FrameOrder
+from distilvo.sequences.name_numbers import named
+from distilvo.trajectory.segments import Indices
 
 SUFFIXES = frozenset(
     {
@@ -45,6 +48,7 @@ class ImageSequence:
         order: how the files were ordered, where their names decided it.
 
     Attributes:
+        assumed_camera: whether the camera is one that a name suggests; another one may be given.
         bits: that count in images of 16 bits; found from some of them where it is None.
 
     Raises:
@@ -65,6 +69,7 @@ class ImageSequence:
     ) -> None:
         self.name, self.times, self.camera, self.poses, self.reference = name, times, camera, poses, reference
         self.assumed_times, self.order = assumed_times, order
+        self.assumed_camera = False
         self.bits: int | None = None
         self._files = list(files)
         if missing := [file for file in self._files if not file.is_file()]:
@@ -81,8 +86,8 @@ class ImageSequence:
             )
         self._undistort = Undistortion(camera, distortion) if camera is not None and any(distortion) else None
 
-    def calibrate(self, camera: Camera, undistortion: Undistortion | None) -> None:
-        """Give it a camera of its images' size, and what takes the distortion out of them."""
+    def calibrate(self, camera: Camera | None, undistortion: Undistortion | None) -> None:
+        """Give it a camera of its images' size, or none, and what takes the distortion out of them."""
         self.camera, self._undistort = camera, undistortion
 
     def __len__(self) -> int:
@@ -115,6 +120,19 @@ class ImageSequence:
         chosen = (self._files[0], self._files[len(self) // 2], self._files[-1])
         distortion = b"" if self._undistort is None else self._undistort.fingerprint()
         return hashlib.sha256(b"".join(_read(file) for file in chosen) + distortion).digest()
+
+
+def images_there(files: Several[Path], where: str) -> Indices:
+    """Which of the files (N,) of a list are there, with a note that names the others; all of them where most are not.
+
+    The images that are there keep their times and poses.
+    """
+    there = np.array([file.is_file() for file in files], dtype=bool)
+    if there.all() or 2 * there.sum() < len(files):
+        return np.arange(len(files))
+    missing = [file.name for file, exists in zip(files, there, strict=True) if not exists]
+    warnings.warn(f"{where}: of {len(files)} images {named(missing)}; the others keep their time", stacklevel=3)
+    return np.flatnonzero(there)
 
 
 def list_images(folder: Path) -> list[Path]:

@@ -153,7 +153,11 @@ def _live(name: str) -> Sequence:
 
 
 def _refuse_second_camera(sequence: Sequence, option: str) -> None:
-    """Another camera would not fit frames that were undistorted by their own."""
+    """Another camera would not fit frames that were undistorted by their own; one that is assumed gives way."""
+    from distilvo.sequences.image_files import ImageSequence
+
+    if isinstance(sequence, ImageSequence) and sequence.assumed_camera:
+        sequence.calibrate(None, None)
     if (own := sequence.camera) is not None:
         raise DistilvoError(
             f"{sequence.name}: has intrinsics of its own, {own.fx:g} {own.fy:g} {own.cx:g} {own.cy:g}; leave "
@@ -207,7 +211,11 @@ def _refuse_several(path: Path) -> None:
     if not path.is_dir() or list_images(path):
         return
     if (path / "sequences").is_dir():
-        raise DistilvoError(f"{path}: a whole KITTI dataset, expected one sequence; try {path / 'sequences' / '00'}")
+        from distilvo.sequences.kitti import images_of
+
+        there = [folder for folder in _subfolders(path / "sequences") if images_of(folder) is not None]
+        which = f"one of its {len(there)} sequences; try {there[0]}" if there else "one sequence, and none has images"
+        raise DistilvoError(f"{path}: a whole KITTI dataset, expected {which}")
     for folder in _subfolders(path):
         if kind := data_set_of(folder):
             raise DistilvoError(f"{path}: a folder of sequences ({kind}), expected one of them; try {folder}")

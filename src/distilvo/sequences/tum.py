@@ -18,12 +18,13 @@ import numpy as np
 
 from distilvo.errors import DistilvoError
 from distilvo.geometry.camera import Camera
-from distilvo.sequences.image_files import ImageSequence
+from distilvo.sequences.image_files import ImageSequence, images_there
 from distilvo.textfile import check_times, numbers, read_rows
 from distilvo.trajectory.association import poses_of_images
 from distilvo.trajectory.formats import read_tum
 
 _SIZE = (640, 480)
+_PUBLISHED = "rgbd_dataset_freiburg"
 # Of the colour cameras, as the benchmark publishes them: fx fy cx cy, and k1 k2 p1 p2 k3.
 _INTRINSICS = {
     "1": (517.3, 516.5, 318.6, 255.3),
@@ -50,6 +51,8 @@ def open_tum(path: Path) -> ImageSequence:
     times = np.array([numbers(row.fields[:1], row.where, "column")[0] for row in rows])
     check_times(times, rows)
     files = [path / row.fields[1] for row in rows]
+    there = images_there(files, str(path / "rgb.txt"))
+    files, times = [files[k] for k in there], times[there]
     poses = None
     if (path / "groundtruth.txt").exists():
         truth_times, truth = read_tum(path / "groundtruth.txt")
@@ -59,13 +62,15 @@ def open_tum(path: Path) -> ImageSequence:
     if number is None:
         return ImageSequence(path.name, files, times, poses=poses)
     camera = Camera(*_INTRINSICS[number], *_SIZE)
-    return ImageSequence(path.name, files, times, camera, poses, distortion=_DISTORTION[number])
+    sequence = ImageSequence(path.name, files, times, camera, poses, distortion=_DISTORTION[number])
+    sequence.assumed_camera = not path.name.startswith(_PUBLISHED)
+    return sequence
 
 
 def _camera_number(path: Path) -> str | None:
     """Which of the benchmark's three cameras took a folder's images, by its name."""
     if match := re.search(r"(?:freiburg|fr)([123])(?!\d)", path.name):
-        if not path.name.startswith("rgbd_dataset_freiburg"):
+        if not path.name.startswith(_PUBLISHED):
             fx, fy, cx, cy = _INTRINSICS[match[1]]
             warnings.warn(
                 f"{path}: '{match[0]}' in the folder's name: taken for the benchmark's camera freiburg{match[1]}, {fx} "
