@@ -120,7 +120,9 @@ def test_images_that_the_list_has_and_the_folder_has_not(tmp_path: Path) -> None
     extract = make_extract(tmp_path, stamps(4))
     listed = "".join(f"img_CAMERA1_{s}_left.jpg\nimg_CAMERA1_{s}_right.jpg\n" for s in stamps(6))
     (extract / f"{NAME}_all-sensors_IMAGES.txt").write_text(listed)
-    with pytest.warns(UserWarning, match="2 of 6 left images that it lists are missing"):
+    with pytest.warns(
+        UserWarning, match="of 6 left images that it lists 2 missing: img_CAMERA1_1261228750.118590_left.jpg"
+    ):
         open_sequence(extract)
 
 

@@ -68,9 +68,7 @@ def test_tum_freiburg1_is_undistorted(tmp_path: Path) -> None:
 
 def test_a_folder_that_only_looks_like_the_data_set(tmp_path: Path) -> None:
     folder = make_tum(tmp_path, "my_fr2_walk")
-    with pytest.warns(
-        UserWarning, match=r"'fr2' in the folder's name: taken for .* freiburg2, 520.9"
-    ):
+    with pytest.warns(UserWarning, match=r"'fr2' in the folder's name: taken for .* freiburg2, 520.9"):
         sequence = open_sequence(folder)
     assert sequence.camera == Camera(520.9, 521.0, 325.1, 249.7, 640, 480)
     with pytest.warns(UserWarning):

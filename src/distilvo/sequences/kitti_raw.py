@@ -22,6 +22,7 @@ from distilvo.geometry.camera import Camera, camera_from_projection, check_proje
 from distilvo.geometry.se3 import FURTHEST_M, Floats, between, is_rotation
 from distilvo.sequences.guess import KITTI_RAW_CAMERAS
 from distilvo.sequences.image_files import ImageSequence, image_size, list_images
+from distilvo.sequences.name_numbers import named
 from distilvo.textfile import TextRow, numbers, read_rows, read_table, read_text
 
 _EARTH_RADIUS_M = 6378137.0
@@ -148,7 +149,12 @@ def _read_times(file: Path, frames: list[int]) -> Floats:
     if max(frames) >= len(moments):
         raise DistilvoError(f"{file}: {len(moments)} times, but an image has number {max(frames)}; unpack it again")
     if len(frames) < len(moments):
-        warnings.warn(f"{file.parent}: {len(frames)} of {len(moments)} images are there; is it whole?", stacklevel=4)
+        missing = [f"{number:010d}.png" for number in sorted(set(range(len(moments))) - set(frames))]
+        warnings.warn(
+            f"{file.parent}: {len(frames)} of {len(moments)} images are there, {named(missing)}; the others keep their "
+            "time",
+            stacklevel=4,
+        )
     seconds: Floats = (np.array(moments)[frames] - moments[frames[0]]).astype(np.int64) / 1e9
     for k in np.flatnonzero(np.diff(seconds) < 0)[:1] + 1:
         raise DistilvoError(f"{file}, line {frames[k] + 1}: the time goes back; expected times in order")

@@ -20,6 +20,7 @@ from distilvo.errors import DistilvoError
 from distilvo.geometry.camera import Camera
 from distilvo.geometry.se3 import Floats
 from distilvo.sequences.image_files import ImageSequence, image_size, list_images
+from distilvo.sequences.name_numbers import named
 from distilvo.textfile import check_times, read_rows, read_table
 from distilvo.trajectory.formats import check_positions
 
@@ -104,7 +105,8 @@ def _compare_with_list(extract: Path, stamps: set[str]) -> None:
         listed = {match[1] for match in names if match[2] == "left"}
         if missing := listed - stamps:
             warnings.warn(
-                f"{file}: {len(missing)} of {len(listed)} left images that it lists are missing; unpack them again",
+                f"{file}: of {len(listed)} left images that it lists "
+                f"{named([f'img_CAMERA1_{stamp}_left.jpg' for stamp in sorted(missing)])}; unpack them again",
                 stacklevel=4,
             )
 
