@@ -16,7 +16,10 @@ from distilvo.trajectory.formats import write_kitti
 settings.register_profile("distilvo", deadline=None)  # the first example pays for imports
 settings.load_profile("distilvo")
 
-BASE = {"alignment", "camera", "examples", "house", "metrics", "runtime", "se3", "textfile", "tiers", "trajectories"}
+BASE = {
+    "alignment", "association", "camera", "convert", "examples", "house", "layouts", "metrics", "runtime", "se3",
+    "textfile", "tiers", "trajectories",
+}  # fmt: skip
 """Tests of what is installed without extras."""
 EXTRAS = {
     "rosbags": {"sources_bags"},

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from distilvo.errors import DistilvoError
 from distilvo.geometry import se3
-from distilvo.trajectory.alignment import align
+from distilvo.trajectory.alignment import align, align_with_scale, scale_text
 
 
 def drive(seed: int, frames: int = 40) -> np.ndarray:
@@ -119,3 +119,20 @@ def test_lengths_and_numbers_are_checked() -> None:
         align(broken, truth, "sim3")
     with pytest.raises(DistilvoError, match=r"shape \(0, 4, 4\)"):
         align(truth[:0], truth[:0], "sim3")
+
+
+@given(st.integers(0, 2**31), st.floats(0.1, 10))
+def test_the_scale_that_was_found_is_given(seed: int, scale: float) -> None:
+    truth = drive(seed)
+    rigid = se3.matrices_from_motions(np.random.default_rng(seed).uniform(-1.5, 1.5, 6))
+    small = moved(truth, rigid, 1 / scale)
+    for mode in ("sim3", "scale", "scale_of_sim3"):
+        aligned, factor = align_with_scale(small, truth, mode)
+        assert factor == pytest.approx(scale, rel=1e-9)
+        np.testing.assert_array_equal(aligned, align(small, truth, mode))
+    for mode in ("none", "first", "se3"):
+        assert align_with_scale(small, truth, mode)[1] == 1.0
+
+
+def test_a_scale_is_read_with_three_digits() -> None:
+    assert [scale_text(scale) for scale in (2.1, 0.01234, 35.15)] == ["2.10", "0.0123", "35.1"]

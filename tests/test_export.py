@@ -163,7 +163,7 @@ def test_track_writes_trajectory_and_errors(model: Path, kitti_root: Path, tmp_p
     write_track(result, tmp_path)
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["frames"] == 20
-    assert summary.keys() == {*ALWAYS, "rms_rpe_t_m", "rms_rpe_r_deg", "ate_m"}
+    assert summary.keys() == {*ALWAYS, "rms_rpe_t_m", "rms_rpe_r_deg", "ate_m", "ate_scale"}
     times, found = read_tum(tmp_path / "trajectory.tum")
     assert np.allclose(times, np.arange(20) / 10)
     assert np.allclose(found, read_kitti(tmp_path / "trajectory.kitti"), atol=1e-6)

@@ -76,7 +76,7 @@ def test_without_posix_modules_it_imports_and_tracks(tmp_path: Path) -> None:
     )
     done = python(code, "track", str(tmp_path), "--model", str(model), "--out", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
-    assert len((tmp_path / "out" / "trajectory.tum").read_text().splitlines()) == 3
+    assert len((tmp_path / "out" / "trajectory.kitti").read_text().splitlines()) == 3
 
 
 def test_no_two_files_and_no_two_public_classes_have_one_name() -> None:

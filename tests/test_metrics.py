@@ -138,6 +138,14 @@ def test_pairs_over_seconds_by_hand() -> None:
     np.testing.assert_allclose(translation, [0.2, 0.1], atol=1e-12)
 
 
+def test_times_are_those_of_the_frames_that_are_estimated() -> None:
+    """Frames 0, 2, 3, 4 at 0, 0.3, 0.4, 0.5 s: the one pair that is 0.2 s apart is 2-4, which is 0.2 m short."""
+    frames, times = np.array([0, 2, 3, 4]), np.array([0.0, 0.2, 0.3, 0.4, 0.5])
+    singles = deviations(straight(5, 0.9)[frames], straight(5), Scoring(delta=0.2, unit="s"), frames, times)
+    np.testing.assert_array_equal(singles.rpe_ends, [4])
+    np.testing.assert_allclose(singles.rpe_t_m, [0.2], atol=1e-12)
+
+
 def test_frames_of_a_rate_that_wavers_are_a_tenth_of_a_second_apart() -> None:
     times = np.arange(50) * 0.1037 + np.random.default_rng(0).uniform(-1e-3, 1e-3, 50)
     translation = rpe(straight(50, 0.9), straight(50), 0.1, "s", times)[0]
@@ -158,7 +166,7 @@ def test_statistics_by_hand() -> None:
 
 
 def by_the_definition(estimate: np.ndarray, truth: np.ndarray, frames: np.ndarray) -> tuple[list[float], list[float]]:
-    """t_rel in % of every segment and RPE in m of every pair, one at a time, with matrix inverses."""
+    """t_rel in % of every segment, RPE in m of consecutive estimated frames: one at a time, with matrix inverses."""
     have = dict(zip(frames.tolist(), estimate, strict=True))
     way = [0.0]
     for before, after in itertools.pairwise(truth):
@@ -175,7 +183,7 @@ def by_the_definition(estimate: np.ndarray, truth: np.ndarray, frames: np.ndarra
             last = next((k for k in range(first, len(truth)) if way[k] > way[first] + length), None)
             if last is not None and first in have and last in have:
                 segments.append(100 * error(first, last) / length)
-    return segments, [error(k, k + 1) for k in have if k + 1 in have]
+    return segments, [error(first, last) for first, last in itertools.pairwise(have)]
 
 
 @pytest.mark.parametrize("share", [0.5, 0.9, 1.0])
@@ -191,12 +199,24 @@ def test_frames_that_are_not_estimated_are_passed_over(share: float) -> None:
     assert len(singles.ate_m) == len(frames)
 
 
-def test_every_other_frame_has_segments_but_no_consecutive_frames() -> None:
+def test_pairs_are_of_estimated_frames_or_of_frames_of_the_truth_where_they_are_wanted() -> None:
+    """Every other frame: consecutive poses are 2 m apart and 0.2 m short; no frame is followed by its neighbour."""
     frames = np.arange(0, 151, 2)
-    statistics = deviations(straight(151, 0.9)[frames], straight(151), frames=frames).statistics()
-    assert statistics["rms_rpe_t_m"] is None and statistics["median_rpe_r_deg"] is None
-    by_two = deviations(straight(151, 0.9)[frames], straight(151), Scoring(delta=2), frames=frames).statistics()
-    assert by_two["rms_rpe_t_m"] == pytest.approx(0.2)
+
+    def rms(how: Scoring) -> float | None:
+        return deviations(straight(151, 0.9)[frames], straight(151), how, frames).statistics()["rms_rpe_t_m"]
+
+    assert rms(Scoring()) == pytest.approx(0.2) and rms(Scoring(delta=2)) == pytest.approx(0.4)
+    assert rms(Scoring(unit="truth-frames")) is None
+    assert rms(Scoring(unit="truth-frames", delta=2)) == pytest.approx(0.2)
+
+
+def test_pairs_by_the_numbers_of_the_truth() -> None:
+    """Frames 0, 1, 3, 4, 7 of a truth that has 0, 1, 2, 3, 4, 7: pairs that are one apart are 0-1 and 3-4."""
+    how, numbers = Scoring(unit="truth-frames"), np.array([0, 1, 2, 3, 4, 7])
+    frames = np.array([0, 1, 3, 4, 5])
+    singles = deviations(straight(6)[frames], straight(6), how, frames, numbers=numbers)
+    np.testing.assert_array_equal(singles.rpe_ends, [1, 4])
 
 
 def test_pooled_counts_every_error_alike() -> None:

@@ -15,7 +15,7 @@ from distilvo.files import read_json
 from distilvo.geometry import se3
 from distilvo.pipeline.frame_statuses import segment_errors
 from distilvo.pipeline.tracking import Tracked
-from distilvo.report import RunResults
+from distilvo.report import RunResults, error_statistics
 from distilvo.report.drive_report import Album, drive_report
 from distilvo.report.plot_specs import DotsMark
 from distilvo.report.run_plots import run_plots
@@ -23,7 +23,7 @@ from distilvo.report.score_report import score_report
 from distilvo.runtime import Pose, Status
 from distilvo.settings import Scoring
 from distilvo.trajectory.formats import Trajectory, write_kitti, write_tum
-from distilvo.trajectory.metrics import deviations, gps_rms
+from distilvo.trajectory.metrics import deviations, errors_by_length, gps_rms
 from distilvo.trajectory.scores import Score, score
 from test_sources_malaga import gps_row, make_extract, stamps
 
@@ -74,6 +74,27 @@ def test_evaluate_writes_a_page_with_images_of_the_data(
     assert page.count('<button type="button" data-frame=') == 20
     assert "first pose aligned" in page and "RMS-RPE (m/frame, first)" in page
     assert (out / "plots" / "trajectory_00.svg").exists()
+
+
+def test_keyframes_matched_by_time_share_a_drive() -> None:
+    """Of 40 poses one estimate has all, another every other one."""
+    times = 0.1 * np.arange(40)
+    truth = Trajectory(TRUTH, times=times)
+    rows = [
+        score(name, "09", Trajectory(ESTIMATE[::step], times=times[::step]), truth, Scoring(align="none"))
+        for name, step in (("all", 1), ("half", 2))
+    ]
+    page = score_report("c", rows, {})
+    (one,) = page.drives
+    assert list(one.estimates) == ["all", "half"] and len(one.way) == 40
+    for row in rows:
+        errors = one.deviations(row.name, Scoring(align="none"))
+        np.testing.assert_array_equal(errors.rpe_t_m, row.deviations.rpe_t_m)
+    assert one.deviations("half", Scoring()).rpe_ends.tolist() == list(range(2, 40, 2))
+    # Segments of 10 m begin at every tenth frame: of 40 frames and of 20.
+    lengths = [error_statistics.by_length([one], Scoring(), (10.0,))[row.name][1][0] for row in rows]
+    by_hand = [errors_by_length(ESTIMATE[::step], TRUTH[::step], (10.0,), Scoring())[0].mean() for step in (1, 2)]
+    np.testing.assert_allclose(lengths, by_hand)
 
 
 @dataclass
@@ -185,7 +206,9 @@ def test_a_full_report_of_tum_files(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "Drive t" in (tmp_path / "out" / "report.html").read_text()
 
 
-def test_malaga_is_compared_with_its_gps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_malaga_is_compared_with_its_gps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     times = stamps(40)
     rows = "".join(gps_row(float(times[0]) + k - 1, 3 * k, 4 * k) for k in range(5))
     extract, out = make_extract(tmp_path / "m", times, gps=rows), tmp_path / "out"
@@ -194,5 +217,7 @@ def test_malaga_is_compared_with_its_gps(tmp_path: Path, monkeypatch: pytest.Mon
     main()
     summary = read_json(out / "summary.json")
     assert summary["frames"] == 20 and 0 <= summary["gps_rms_m"] < 10
+    printed = capsys.readouterr().out
+    assert f"from the GPS {summary['gps_rms_m']:.2f} m, Sim(3), scale {summary['gps_scale']:#.3g};" in printed
     page = (out / "report.html").read_text()
     assert "aligned with the GPS" in page and f"{summary['gps_rms_m']:.2f}" in page

@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from conftest import make_kitti
 from distilvo.commands import main
@@ -25,9 +23,8 @@ from distilvo.models.teacher import SHIPPED_TEACHER
 from distilvo.pipeline import evaluation
 from distilvo.sequences import choose
 from distilvo.settings import Scoring
-from distilvo.trajectory.association import associate
 from distilvo.trajectory.estimates import is_trajectory, open_truths
-from distilvo.trajectory.formats import Trajectory, read_trajectory, write_kitti, write_tum
+from distilvo.trajectory.formats import Trajectory, write_kitti, write_tum
 from distilvo.trajectory.metrics import errors
 from distilvo.trajectory.scores import score, with_totals
 
@@ -95,84 +92,6 @@ def test_the_paper_measures_are_the_default(truth: Path, tmp_path: Path, capsys:
         assert row[name] == pytest.approx(getattr(expected, name), rel=1e-5)
 
 
-def test_a_numbered_estimate_may_skip_frames_and_be_in_any_order(truth: Path, tmp_path: Path) -> None:
-    frames = np.array([140, 0, 1, 2, 5, 6, 9, 50, 51, 120])
-    numbered(tmp_path / "E.txt", drive(151), frames)
-    result = score("E", "T", read_trajectory(tmp_path / "E.txt"), read_trajectory(truth), Scoring(align="none"))
-    assert len(result.deviations.ate_m) == 10
-    assert len(result.deviations.rpe_t_m) == 4  # 0-1, 1-2, 5-6, 50-51
-    np.testing.assert_allclose(result.deviations.ate_m, 0, atol=1e-6)
-
-
-def test_a_numbered_truth_may_begin_anywhere_but_has_every_frame() -> None:
-    path = drive(6)
-    estimate = Trajectory(path[[1, 3]], frames=np.array([101, 103]))
-    _, _, frames, _ = associate(estimate, Trajectory(path, frames=np.arange(100, 106)), 0.01)
-    np.testing.assert_array_equal(frames, [1, 3])
-    with pytest.raises(DistilvoError, match="the ground truth skips the frame 102"):
-        associate(estimate, Trajectory(path[:3], frames=np.array([100, 101, 103])), 0.01)
-
-
-def test_times_match_the_closest_true_pose_within_the_tolerance() -> None:
-    truth = Trajectory(drive(6), times=np.array([10.0, 10.1, 10.2, 10.3, 10.4, 10.5]))
-    estimate = Trajectory(drive(5), times=np.array([9.0, 10.109, 10.192, 10.32, 10.4]))
-    _, _, frames, kept = associate(estimate, truth, 0.01)
-    np.testing.assert_array_equal(kept, [1, 2, 4])
-    np.testing.assert_array_equal(frames, [1, 2, 4])
-    _, _, frames, kept = associate(estimate, truth, 0.05)
-    np.testing.assert_array_equal(kept, [1, 2, 3, 4])
-    np.testing.assert_array_equal(frames, [1, 2, 3, 4])
-
-
-def test_a_truth_of_a_higher_rate_is_taken_at_the_times_of_the_estimate() -> None:
-    """Motion capture at 100 Hz, frames at 10 Hz: consecutive frames are those of the estimate."""
-    truth = Trajectory(drive(101, step_m=0.1), times=np.arange(101) * 0.01)
-    estimate = Trajectory(truth.poses[::10], times=truth.times[::10] + 0.002)
-    result = score("e", "t", estimate, truth, Scoring())
-    assert len(result.deviations.rpe_t_m) == 10
-    np.testing.assert_allclose(result.deviations.rpe_t_m, 0, atol=1e-9)
-
-
-def test_an_estimate_of_a_higher_rate_is_taken_at_the_times_of_the_truth() -> None:
-    estimate = Trajectory(drive(101, step_m=0.1), times=np.arange(101) * 0.01)
-    truth = Trajectory(estimate.poses[::10], times=estimate.times[::10])
-    with pytest.warns(UserWarning, match="11 of 101 poses lie within 0.02 s"):
-        result = score("e", "t", estimate, truth, Scoring(tolerance=0.02))
-    np.testing.assert_allclose(result.deviations.ate_m, 0, atol=1e-9)
-    assert len(result.deviations.rpe_t_m) == 10
-
-
-@given(st.integers(0, 2**31), st.floats(0.0, 0.2))
-def test_matching_by_time_never_gives_a_pose_twice_or_too_far(seed: int, tolerance: float) -> None:
-    rng = np.random.default_rng(seed)
-    true_times, times = np.sort(rng.uniform(0, 5, 40)), np.unique(rng.uniform(0, 5, 30))
-    truth = Trajectory(drive(40), times=true_times)
-    try:
-        _, matched_times, frames, kept = associate(Trajectory(drive(len(times)), times=times), truth, tolerance)
-    except DistilvoError:
-        return
-    assert matched_times is not None
-    assert (np.diff(frames) > 0).all() and (np.diff(kept) > 0).all()
-    assert (np.abs(matched_times[frames] - times[kept]) <= tolerance).all()
-
-
-@pytest.mark.parametrize(
-    ("estimate", "truth_times", "message"),
-    [
-        (Trajectory(drive(3)), None, "3 poses, but 5 in the ground truth; expected one for each frame"),
-        (Trajectory(drive(3), times=np.arange(3.0)), None, "has no times .* TUM"),
-        (Trajectory(drive(3), times=np.array([0.0, 1, 1])), np.arange(5.0), "two poses at 1.000000 s"),
-        (Trajectory(drive(3), times=np.arange(3.0) + 100), np.arange(5.0), r"0 of 3 poses \(100.* check both clocks"),
-        (Trajectory(drive(2), frames=np.array([3, 5])), None, "frame 5, but the ground truth has 0 to 4"),
-        (Trajectory(drive(5)[:1], frames=np.array([2])), None, "one pose; expected at least two"),
-    ],
-)
-def test_what_does_not_fit_is_one_line(estimate: Trajectory, truth_times: np.ndarray | None, message: str) -> None:
-    with pytest.raises(DistilvoError, match=f"^E.txt: .*{message}") as caught:
-        score("E", "T", estimate, Trajectory(drive(5), times=truth_times), Scoring(), "E.txt")
-    assert "\n" not in str(caught.value)
-
-
 def test_a_short_drive_gets_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_kitti(tmp_path / "T.txt", drive(61))
     write_kitti(tmp_path / "E.txt", drive(61, seed=1))
@@ -188,13 +107,17 @@ def test_a_short_drive_gets_a_note(tmp_path: Path, capsys: pytest.CaptureFixture
     assert next(csv.DictReader((tmp_path / "scores" / "scores.csv").open()))["t_rel_percent"] == ""
 
 
-def test_every_other_frame_has_no_pair_of_consecutive_ones(
+def test_every_other_frame_has_no_pair_of_consecutive_frames_of_the_truth(
     truth: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     numbered(tmp_path / "E.txt", drive(151), np.arange(0, 151, 2))
-    evaluate("--truth", truth, "--estimate", tmp_path / "E.txt")
+    evaluate("--truth", truth, "--estimate", tmp_path / "E.txt", "--unit", "truth-frames")
     text = capsys.readouterr().out
-    assert text.count("no pair") == 4 and "no two estimated poses lie 1 frame apart" in text
+    assert text.count("no pair") == 4 and "no two poses that are scored lie 1 frame of the truth apart" in text
+    assert "left out: 75 true poses between those scored" in text
+    evaluate("--truth", truth, "--estimate", tmp_path / "E.txt", "--json")
+    row = json.loads(capsys.readouterr().out)
+    assert (row["poses"], row["rpe_pairs"], row["left_out"], row["truth_left_out"]) == (76, 75, 0, 75)
 
 
 @pytest.fixture
@@ -213,9 +136,9 @@ def test_many_estimates_against_many_sequences(contest: Path, capsys: pytest.Cap
     evaluate(*arguments, "--out", contest / "scores")
     lines = capsys.readouterr().out.splitlines()
     rows = [tuple(line.split()[:2]) for line in lines if line.startswith(("orb", "dso"))]
-    assert rows == [("orb_1", "00"), ("orb_1", "01"), ("orb_1", "all"), ("dso", "01")]
+    assert rows == 2 * [("orb_1", "00"), ("orb_1", "01"), ("orb_1", "all"), ("dso", "01")]
     rule = next(k for k, line in enumerate(lines) if set(line) == {"─"})
-    assert lines[rule - 1].split() == ["estimate", "sequence", *7 * ["se3"]]
+    assert lines[rule - 1].split() == ["estimate", "sequence", *7 * ["SE(3)"]]
 
     scores = json.loads((contest / "scores" / "scores.json").read_text())["scores"]
     assert [row["sequence"] for row in scores] == ["00", "01", "all 2", "01"]
@@ -233,15 +156,16 @@ def test_latex_word_for_word(contest: Path) -> None:
     digits |= {"t_rel_percent": 3, "r_rel_deg_per_100m": 3}
     numbers = " & ".join(f"{scores[name]:.{count}f}" for name, count in digits.items())
     assert (contest / "scores" / "scores.tex").read_text().splitlines()[1:] == [
-        r"\begin{tabular}{llrrrrrrr}",
+        r"\begin{tabular}{llrrrrrrrr}",
         r"\toprule",
-        r" &  & RMS-RPE & RMS-RPE & mean RPE & mean RPE & ATE & t\_rel & r\_rel \\",
-        r" &  & (m/frame) & (deg/frame) & (m/frame) & (deg/frame) & (m) & (\%) & (deg/100m) \\",
-        r"estimate & sequence & none & none & none & none & sim3 & none & none \\",
+        r" &  & RMS-RPE & RMS-RPE & mean RPE & mean RPE & ATE & t\_rel & r\_rel & scale \\",
+        r" &  & (m/frame) & (deg/frame) & (m/frame) & (deg/frame) & (m) & (\%) & (deg/100m) &  \\",
+        r"estimate & sequence & none & none & none & none & Sim(3) & none & none & Sim(3) \\",
         r"\midrule",
-        rf"orb\_1 & 00 & {numbers} \\",
+        rf"orb\_1 & 00 & {numbers} & {scores['ate_scale']:#.3g} \\",
         r"\bottomrule",
         r"\end{tabular}",
+        "% orb_1, 00: 131 poses, 130 RPE pairs",
     ]
 
 
@@ -270,7 +194,9 @@ def test_two_short_drives_together_are_still_short() -> None:
 
 
 def test_sequences_can_be_chosen(contest: Path) -> None:
+    (contest / "truth" / "00.times.txt").write_text("0\n")  # as convert writes them: no trajectory
     assert list(open_truths((contest / "truth",), ("01",))) == ["01"]
+    assert "00.times" not in open_truths((contest / "truth",), ())
     with pytest.raises(DistilvoError, match="has no sequence 07; it has 00, 01"):
         open_truths((contest / "truth",), ("07",))
 
@@ -332,10 +258,11 @@ def test_what_cannot_be_scored_ends_in_one_line(contest: Path, capsys: pytest.Ca
     assert "no estimate of 00" in refused(capsys, contest / "dso", *one)
     twice = ("--truth", contest / "truth" / "00.txt", contest / "orb_1" / "00.kitti")
     assert "a second ground truth called 00" in refused(capsys, contest / "dso", *twice)
-    assert "needs --data" in refused(capsys, contest / "model", contest / "orb_1", *one)
+    assert "model: no such file or folder" in refused(capsys, contest / "model", contest / "orb_1", *one)
+    assert "needs --data" in refused(capsys, SHIPPED_TEACHER, contest / "orb_1", *one)
     assert "delta: is 0.5" in refused(capsys, contest / "orb_1", *one, "--delta", 0.5)
     assert "needs the times of the truth" in refused(capsys, contest / "orb_1", *one, "--unit", "s")
-    assert "line 1: column 1 is 'nan'" in refused(capsys, broken("nan " * 12 + "\n"), *one)
+    assert "1 of 1 rows hold numbers that are not finite" in refused(capsys, broken("nan " * 12 + "\n"), *one)
     assert "line 2: found 11 columns" in refused(capsys, broken(f"{rows[0]}\n{rows[1].rsplit(None, 1)[0]}\n"), *one)
     assert "line 1: its nine rotation columns" in refused(capsys, broken("2 " + rows[0].split(None, 1)[1]), *one)
     assert "130 poses, but 131" in refused(capsys, broken("\n".join(rows[1:])), *one)

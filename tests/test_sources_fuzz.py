@@ -44,7 +44,7 @@ def test_damaged_file(kind: str, name: str, tmp_path: Path) -> None:
     damage(file, lambda: assert_sound(open_sequence(folder)), TEXT)
 
 
-@pytest.mark.parametrize("kind", ["kitti", "numbered", "tum"])
+@pytest.mark.parametrize("kind", ["kitti", "numbered", "kitti-360", "tum", "euroc"])
 def test_damaged_trajectory(kind: str, tmp_path: Path) -> None:
     steps = np.random.default_rng(0).normal(0, 0.1, (4, 6))
     truth, file = se3.trajectory(steps), tmp_path / "trajectory.txt"
@@ -55,12 +55,18 @@ def test_damaged_trajectory(kind: str, tmp_path: Path) -> None:
     if kind == "numbered":
         rows = file.read_text().splitlines()
         file.write_text("".join(f"{2 * k} {row}\n" for k, row in enumerate(rows)))
+    if kind == "kitti-360":
+        rows = [" ".join(map(str, pose.ravel().tolist())) for pose in truth]
+        file.write_text("".join(f"{2 * k} {row}\n" for k, row in enumerate(rows)))
+    if kind == "euroc":
+        rows = [",".join(map(str, [*pose[:3, 3].tolist(), 1, *[0] * 12])) for pose in truth]
+        file.write_text("".join(f"{10**18 + 10**8 * k},{row}\n" for k, row in enumerate(rows)))
 
     def read() -> None:
         trajectory = read_trajectory(file)
         assert_poses(trajectory.poses)
         lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").split("\n")]
-        assert len(trajectory.poses) == sum(line != "" and line[0] not in "#%" for line in lines)
+        assert len(trajectory.poses) + trajectory.left_out == sum(line != "" and line[0] not in "#%" for line in lines)
         if trajectory.times is not None:
             assert np.isfinite(trajectory.times).all() and (np.diff(trajectory.times) >= 0).all()
         if trajectory.frames is not None:

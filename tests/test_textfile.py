@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from conftest import make_kitti
 from distilvo.errors import DistilvoError
+from distilvo.files import read_json
 from distilvo.sequences import open_sequence
 from distilvo.textfile import check_times, nanoseconds, numbers, read_rows, read_table
 from distilvo.trajectory.formats import read_trajectory
@@ -77,3 +78,23 @@ def test_intrinsics_are_for_sources_that_have_none(tmp_path: Path) -> None:
     camera = images.camera
     assert camera is not None and (camera.fx, camera.fy, camera.cx, camera.cy) == (90.0, 91.0, 80.0, 24.0)
     assert (camera.width, camera.height) == (160, 48)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf16_is_named_and_not_taken_for_numbers(encoding: str, tmp_path: Path) -> None:
+    file = tmp_path / "t.txt"
+    file.write_bytes("1 0 0 0 0 1 0 0 0 0 1 0\n".encode(encoding))
+    with pytest.raises(DistilvoError, match=r"t.txt: cannot be read \(UTF-16 text; save it as UTF-8\)"):
+        read_rows(file, "poses")
+    file.write_bytes('{"a": 1}'.encode(encoding))
+    with pytest.raises(DistilvoError, match=r"not JSON .*UTF-16 text; save it as UTF-8"):
+        read_json(file)
+
+
+def test_json_and_plans_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    assert read_json(tmp_path / "config.json") == {"a": 1}
+    plan_file = pytest.importorskip("distilvo.study.plan_file", reason="plans need the extra train")
+    preset = plan_file.PRESETS / "builtin.toml"
+    (tmp_path / "plan.toml").write_bytes(b"\xef\xbb\xbf" + preset.read_bytes())
+    assert plan_file.read_plan(str(tmp_path / "plan.toml")) == plan_file.read_plan("builtin")

@@ -44,7 +44,7 @@ def images(tmp_path: Path) -> Path:
 def test_a_source_is_tracked_and_checked(images: Path, tmp_path: Path) -> None:
     done = without_extras("track", images, "--model", MODEL, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    assert len((tmp_path / "out" / "trajectory.tum").read_text().splitlines()) == 4
+    assert len((tmp_path / "out" / "trajectory.kitti").read_text().splitlines()) == 4
     done = without_extras("check", images, "--model", MODEL)
     assert "4" in done.stdout and "Traceback" not in done.stderr
 

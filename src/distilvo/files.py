@@ -125,6 +125,20 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
         temporary.write_bytes(save(whole, metadata))
 
 
+def read_utf8(path: Path) -> str:
+    """The text of a file, without a byte-order mark; every line ends with a newline alone.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is not UTF-8; the message says so where it is UTF-16.
+    """
+    data = path.read_bytes()
+    # Of plain text in UTF-16 every other byte is zero.
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or (len(data) > 1 and any(data[:40:2]) != any(data[1:40:2])):
+        raise ValueError("UTF-16 text; save it as UTF-8")
+    return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+
+
 def read_json(path: Path) -> Any:
     """Read JSON.
 
@@ -132,10 +146,10 @@ def read_json(path: Path) -> Any:
         DistilvoError: the file is missing or is no JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_utf8(path))
     except FileNotFoundError:
         raise DistilvoError(f"{path}: no such file; check the path") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise DistilvoError(f"{path}: not JSON ({error}); expected a file that distilvo wrote") from None
 
 

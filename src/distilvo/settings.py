@@ -24,7 +24,7 @@ Shape = Literal["cut", "slim", "nano", "small", "base"]
 SourceKind = Literal["kitti", "kitti-raw", "malaga", "tum", "euroc", "folder", "video", "camera", "bag"]
 Alignment = Literal["none", "first", "scale", "se3", "sim3", "scale_of_sim3"]
 Aligning = Literal["paper", "none", "first", "scale", "se3", "sim3", "scale_of_sim3"]
-RpeUnit = Literal["frames", "m", "s"]
+RpeUnit = Literal["frames", "m", "s", "truth-frames"]
 Gaps = Literal["velocity", "segment"]
 """What bridges frames without a motion that can be trusted: the last velocity, or nothing: a new segment begins."""
 
@@ -120,22 +120,26 @@ class Scoring:
         align: how the estimate is moved onto the truth before anything is measured; paper: not at all for RPE, t_rel
             and r_rel, and by sim3 for the ATE.
         delta: over how much the relative pose error (RPE) is taken.
-        unit: of delta: frames, metres along the true path, or seconds.
+        unit: of delta: poses that are scored (frames), metres along the true path, seconds; or frames of the truth, of
+            which both must be estimated.
         tolerance: seconds by which the times of an estimate and of the truth may differ.
+        offset: seconds that are added to the times of the estimates.
     """
 
     align: Aligning = "paper"
     delta: float = 1.0
     unit: RpeUnit = "frames"
     tolerance: float = 0.01
+    offset: float = 0.0
 
     def __post_init__(self) -> None:
         for name, kind in (("align", Aligning), ("unit", RpeUnit)):
             value = getattr(self, name)
             _expect(value in get_args(kind), name, value, "one of " + ", ".join(get_args(kind)))
-        whole = self.unit != "frames" or float(self.delta).is_integer()
+        whole = self.unit in ("m", "s") or float(self.delta).is_integer()
         _expect(0 < self.delta < math.inf and whole, "delta", self.delta, "more than 0, and whole where it is frames")
         _expect(0 <= self.tolerance < math.inf, "tolerance", self.tolerance, "0 or more")
+        _expect(math.isfinite(self.offset), "offset", self.offset, "seconds")
 
     @property
     def relative_alignment(self) -> Alignment:
@@ -150,7 +154,9 @@ class Scoring:
     @property
     def over(self) -> str:
         """What the relative pose error is taken over, as people read it."""
-        return "1 frame" if (self.delta, self.unit) == (1, "frames") else f"{self.delta:g} {self.unit}"
+        if self.delta == 1 and "frames" in self.unit:
+            return "1 frame" if self.unit == "frames" else "1 frame of the truth"
+        return f"{self.delta:g} {'frames of the truth' if self.unit == 'truth-frames' else self.unit}"
 
 
 @dataclass(frozen=True)

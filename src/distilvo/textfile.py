@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilvo.errors import DistilvoError
+from distilvo.files import read_utf8
 
 Floats = NDArray[np.float64]
 
@@ -29,19 +30,28 @@ class TextRow:
 def read_text(path: str | Path, expected: str) -> str:
     """The file's text. Raises DistilvoError, with what was ``expected``, where the file cannot be read."""
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a text file"
-        raise DistilvoError(f"{path}: cannot be read ({reason}); expected {expected}") from None
+        return read_utf8(Path(path))
+    except OSError as error:
+        reason = error.strerror or str(error)
+    except UnicodeDecodeError:
+        reason = "not a text file"
+    except ValueError as error:
+        reason = str(error)
+    raise DistilvoError(f"{path}: cannot be read ({reason}); expected {expected}")
 
 
 def read_rows(path: str | Path, expected: str, separator: str | None = None) -> list[TextRow]:
     """The rows, one at least, of a file separated by ``separator`` (white space where None)."""
+    return split_rows(read_text(path, expected), path, expected, separator)
+
+
+def split_rows(text: str, path: str | Path, expected: str, separator: str | None = None) -> list[TextRow]:
+    """:func:`read_rows` of a text that was read from ``path``."""
     rows = []
-    for number, line in enumerate(read_text(path, expected).split("\n"), start=1):
-        text = line.strip()
-        if text and text[0] not in "#%":
-            rows.append(TextRow(f"{path}, line {number}", [field.strip() for field in text.split(separator)]))
+    for number, line in enumerate(text.split("\n"), start=1):
+        content = line.strip()
+        if content and content[0] not in "#%":
+            rows.append(TextRow(f"{path}, line {number}", [field.strip() for field in content.split(separator)]))
     if not rows:
         raise DistilvoError(f"{path}: the file is empty, expected {expected}; copy or unpack it again")
     return rows
@@ -55,18 +65,26 @@ def read_table(
     return table_of(rows, columns, expected, width=max(columns, len(rows[0].fields))), rows
 
 
-def table_of(rows: list[TextRow], columns: int, expected: str, width: int | None = None) -> Floats:
-    """The first ``columns`` numbers of rows that all have ``width`` fields (``columns`` where not given)."""
+def table_of(
+    rows: list[TextRow], columns: int, expected: str, width: int | None = None, *, finite: bool = True
+) -> Floats:
+    """The first ``columns`` numbers of rows that all have ``width`` fields (``columns`` where not given).
+
+    NaN and infinity are errors, unless ``finite`` is False.
+    """
     width = columns if width is None else width
     for row in rows:
         if len(row.fields) != width:
             raise DistilvoError(f"{row.where}: found {len(row.fields)} columns, expected {width} ({expected})")
-    return np.array([numbers(row.fields[:columns], row.where, "column") for row in rows])
+    return np.array([numbers(row.fields[:columns], row.where, "column", finite=finite) for row in rows])
 
 
-def numbers(fields: Iterable[str], where: str, kind: str = "number") -> list[float]:
-    """Finite numbers; raises DistilvoError with the place and with the one at fault: ``kind`` 1, 2, ..."""
-    return [_number(field, f"{where}: {kind} {place}") for place, field in enumerate(fields, start=1)]
+def numbers(fields: Iterable[str], where: str, kind: str = "number", *, finite: bool = True) -> list[float]:
+    """Finite numbers; raises DistilvoError with the place and with the one at fault: ``kind`` 1, 2, ...
+
+    NaN and infinity pass where ``finite`` is False.
+    """
+    return [_number(field, f"{where}: {kind} {place}", finite) for place, field in enumerate(fields, start=1)]
 
 
 def nanoseconds(field: str, where: str) -> int:
@@ -85,12 +103,12 @@ def check_times(times: Floats, rows: list[TextRow]) -> None:
         )
 
 
-def _number(field: str, where: str) -> float:
+def _number(field: str, where: str, finite: bool) -> float:
     try:
         value = float(field)
     except ValueError:
-        value = math.nan
+        value, finite = math.nan, True
     # Python takes 1_0 for ten, and digits of every script.
-    if not math.isfinite(value) or "_" in field or not field.isascii():
+    if (finite and not math.isfinite(value)) or "_" in field or not field.isascii():
         raise DistilvoError(f"{where} is {field[:40]!r}, expected a finite number")
     return value

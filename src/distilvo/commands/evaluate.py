@@ -62,6 +62,10 @@ class Evaluate:
             self._publish(scores)
             self._report(scores, files)
             return
+        for path in folders:
+            if not (path / "config.json").exists():
+                reason = "no trajectory file and no config.json in it" if path.exists() else "no such file or folder"
+                raise DistilvoError(f"{path}: {reason}; expected trajectory files or a model folder")
         if self.data is None:
             raise DistilvoError(f"evaluate: {folders[0]} is a model and needs --data, the data set that it is run on")
         if self.truth and not files:
@@ -73,21 +77,21 @@ class Evaluate:
     def _evaluate_models(self, folders: tuple[Path, ...], files: tuple[Path, ...], data: Path) -> None:
         from distilvo.bench.latency import TIMER, latencies_ms
         from distilvo.pipeline.evaluation import write_trajectories
-        from distilvo.pipeline.model_scores import open_models, score_models
+        from distilvo.pipeline.model_scores import assumed_times, open_drives, open_models, score_models
         from distilvo.report.model_report import model_row
         from distilvo.report.model_table import model_table
 
-        models = open_models(folders)
+        models, drives = open_models(folders), open_drives(data, self.sequences, self.scoring)
         scored_files = self._score_files(files, taken=("mean_motion", *models)) if files else []
         self._claim(folders, files)
         with_size = not files and not self.json and self.scoring == Scoring()
         with tempfile.TemporaryDirectory() as scratch:
-            scored = score_models(models, data, self.sequences, self.scoring, Path(scratch), export=with_size)
+            scored = score_models(models, drives, self.scoring, Path(scratch), export=with_size)
             latency = dict(zip(scored.exported, latencies_ms(list(scored.exported.values())), strict=True))
         if self.out is not None:
             for name in models:
                 folder = self.out / "trajectories" / name.strip("/").replace("/", "_")
-                write_trajectories(scored.evaluations[name], folder)
+                write_trajectories(scored.evaluations[name], folder, assumed_times(drives))
         scores = scored.scores + scored_files
         self._publish(scores, table=not with_size)
         if not with_size:
@@ -141,7 +145,7 @@ class Evaluate:
 
     def _publish(self, scores: list[Score], table: bool = True) -> None:
         """Print the scores, as a table or as JSON, and write them as JSON, CSV and LaTeX where a folder is given."""
-        from distilvo.report.score_table import csv_table, latex_table, score_table
+        from distilvo.report.score_table import count_table, csv_table, latex_table, score_table
         from distilvo.trajectory.scores import with_totals
 
         rows = with_totals(scores)
@@ -154,6 +158,8 @@ class Evaluate:
             print(json.dumps(objects[0] if len(objects) == 1 else {"scores": objects}, indent=2, allow_nan=False))
         elif table:
             console.print(score_table(rows))
+            console.print()
+            console.print(count_table(rows))
             for row in rows:
                 if note := row.note():
                     console.print(f"{row.name}, {row.sequence}: {note}", markup=False, highlight=False, soft_wrap=True)
@@ -205,7 +211,11 @@ def _truths_of_data(data: Path, names: tuple[str, ...]) -> Truths:
     from distilvo.trajectory.formats import Trajectory
 
     sequences = choose(data, names)
-    truths: Truths = {one.name: Trajectory(one.poses, times=one.times) for one in sequences if one.poses is not None}
+    truths: Truths = {
+        one.name: Trajectory.of_frames(one.poses, None if one.assumed_times else one.times)
+        for one in sequences
+        if one.poses is not None
+    }
     if missing := [one.name for one in sequences if one.poses is None]:
         warnings.warn(f"{data}: no ground truth for {', '.join(missing)}; left out", stacklevel=3)
     if not truths:

@@ -18,6 +18,7 @@ import tyro
 from distilvo import __version__, parallel
 from distilvo.commands.bench import Bench
 from distilvo.commands.check import Check
+from distilvo.commands.convert import Convert
 from distilvo.commands.demo import Demo
 from distilvo.commands.distill import Distill, PaperDistill
 from distilvo.commands.evaluate import Evaluate
@@ -39,6 +40,7 @@ VERBS: dict[str, Any] = {
     "track": Track,
     "check": Check,
     "bench": Bench,
+    "convert": Convert,
 }
 TRAINING_PACKAGES = {"matplotlib", "onnx", "onnxscript", "plotly", "pydantic", "safetensors", "torch"}
 EXTRAS = {name: ("train", f"this needs {name}, which only running a model does not") for name in TRAINING_PACKAGES} | {

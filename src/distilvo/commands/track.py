@@ -82,9 +82,17 @@ def _tell(tracked: Tracked, more: str) -> None:
     console.print(f"{len(tracked.poses)} frames, {tracked.frames_per_second:.0f} frames/s ({timed})")
     _tell_doubts(tracked)
     if (e := tracked.errors) is not None:
-        console.print(f"RMS-RPE {e.rms_rpe_t_m:.3f} m, {e.rms_rpe_r_deg:.3f} deg; ATE {e.ate_m:.2f} m, Sim(3)")
+        rpe = f"RMS-RPE {e.rms_rpe_t_m:.3f} m, {e.rms_rpe_r_deg:.3f} deg"
+        console.print(f"{rpe}; ATE {e.ate_m:.2f} m, {_sim3(e.ate_scale)}")
     if tracked.gps_rms_m is not None:
-        console.print(f"RMS distance from the GPS {tracked.gps_rms_m:.2f} m, Sim(3); the GPS itself is off by metres")
+        gps = f"RMS distance from the GPS {tracked.gps_rms_m:.2f} m, {_sim3(tracked.gps_scale)}"
+        console.print(f"{gps}; the GPS itself is off by metres")
+
+
+def _sim3(scale: float | None) -> str:
+    from distilvo.trajectory.alignment import scale_text
+
+    return "Sim(3)" if scale is None else f"Sim(3), scale {scale_text(scale)}"
 
 
 def _tell_doubts(tracked: Tracked) -> None:

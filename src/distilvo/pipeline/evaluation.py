@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,8 +84,8 @@ def evaluate(predict: Predict, cache: FrameCache, label: str = "evaluate") -> Ev
     return Evaluation(estimates, times, measured)
 
 
-def write_trajectories(evaluation: Evaluation, folder: Path) -> None:
-    """Write each drive's estimate as ``NAME.kitti`` and ``NAME.tum``."""
+def write_trajectories(evaluation: Evaluation, folder: Path, assumed: Collection[str] = ()) -> None:
+    """Write each drive's estimate as ``NAME.kitti`` and ``NAME.tum``; times of drives ``assumed`` are not measured."""
     for name, estimate in evaluation.estimates.items():
         write_kitti(folder / f"{name}.kitti", estimate)
-        write_tum(folder / f"{name}.tum", estimate, evaluation.times[name])
+        write_tum(folder / f"{name}.tum", estimate, evaluation.times[name], assumed=name in assumed)

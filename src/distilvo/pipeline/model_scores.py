@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from distilvo.data import FrameCache, motion_scale, open_cache
+from distilvo.errors import DistilvoError
 from distilvo.models.model_folder import load_model
 from distilvo.models.network import PoseNetwork
 from distilvo.models.onnx_export import export_onnx
 from distilvo.pipeline.evaluation import Evaluation, constant_motion, evaluate, network_motions, truth
-from distilvo.sequences import choose
+from distilvo.sequences import Sequence, choose
 from distilvo.settings import Scoring
 from distilvo.trajectory.formats import Trajectory
 from distilvo.trajectory.scores import Score, score
@@ -43,16 +44,34 @@ def open_models(folders: tuple[Path, ...]) -> Models:
     return dict(zip(names, (load_model(folder) for folder in folders), strict=True))
 
 
+def open_drives(data: Path, names: tuple[str, ...], how: Scoring) -> list[Sequence]:
+    """The named sequences of a data set, or all of them.
+
+    Raises DistilvoError where one has no ground truth, or no measured times although errors are taken over seconds.
+    """
+    sequences = choose(data, names)
+    if missing := [one.name for one in sequences if one.poses is None]:
+        raise DistilvoError(
+            f"{data}: no ground truth for {', '.join(missing)} (poses/NN.txt); models are compared with it: choose "
+            "others with --sequences"
+        )
+    if how.unit == "s" and (untimed := assumed_times(sequences)):
+        raise DistilvoError(
+            f"{data}: no measured times for {', '.join(sorted(untimed))}; add times.txt, or take another --unit than s"
+        )
+    return sequences
+
+
 def score_models(
-    models: Models, data: Path, sequences: tuple[str, ...], how: Scoring, scratch: Path, *, export: bool
+    models: Models, sequences: list[Sequence], how: Scoring, scratch: Path, *, export: bool
 ) -> ModelScores:
-    """Run every model on every chosen drive of a data set; ``scratch`` takes decoded frames and ONNX files."""
+    """Run every model on every drive; ``scratch`` takes decoded frames and ONNX files."""
     evaluations: dict[str, Evaluation] = {}
     scores: list[Score] = []
     exported: dict[str, Path] = {}
     for number, (name, (network, config)) in enumerate(models.items()):
         preprocessing = network.architecture.preprocessing
-        cache = open_cache(choose(data, sequences), preprocessing, scratch / "cache")
+        cache = open_cache(sequences, preprocessing, scratch / "cache")
         if not evaluations:
             mean = constant_motion(motion_scale(cache)[0].numpy())
             evaluations["mean_motion"] = evaluate(mean, cache, "mean motion")
@@ -65,14 +84,19 @@ def score_models(
     return ModelScores(evaluations, scores, exported)
 
 
+def assumed_times(sequences: list[Sequence]) -> set[str]:
+    """Names of the drives whose times were not measured."""
+    return {one.name for one in sequences if one.assumed_times}
+
+
 def _scores(name: str, evaluation: Evaluation, cache: FrameCache, how: Scoring) -> list[Score]:
     """Of each drive of a cache."""
     return [
         score(
             name,
             drive.name,
-            Trajectory(evaluation.estimates[drive.name]),
-            Trajectory(truth(cache, index), times=evaluation.times[drive.name]),
+            Trajectory.of_frames(evaluation.estimates[drive.name]),
+            Trajectory.of_frames(truth(cache, index), evaluation.times[drive.name]),
             how,
         )
         for index, drive in enumerate(cache.drives)

@@ -21,7 +21,7 @@ from distilvo.runtime import Pose, Status, Tracker
 from distilvo.sequences import Sequence
 from distilvo.sequences.brightness import GreyLevels
 from distilvo.trajectory.formats import write_kitti, write_tum
-from distilvo.trajectory.metrics import Errors, gps_rms
+from distilvo.trajectory.metrics import Errors, gps_rms, gps_scale
 
 MOST_UNSEEN = 0.02
 """Share of the model's view that a camera may miss before the user is warned."""
@@ -42,6 +42,8 @@ class Tracked:
         statuses: of each frame, see ``runtime.frame_quality``.
         segments: (N,) of each frame; between poses of two segments no motion is known.
         gps_rms_m: RMS distance from the positions of a GPS after a Sim(3) alignment, where there are such and no poses.
+        gps_scale: by what that alignment scaled the trajectory.
+        assumed_times: whether ``times`` are counted at an assumed rate.
     """
 
     times: NDArray[np.float64]
@@ -51,15 +53,18 @@ class Tracked:
     gps_rms_m: float | None
     statuses: tuple[Status, ...]
     segments: NDArray[np.int64]
+    gps_scale: float | None = None
+    assumed_times: bool = False
 
     def summary(self) -> dict[str, Any]:
         """As ``summary.json`` has it."""
         measures: dict[str, Any] = {"frames": len(self.poses), "frames_per_second": self.frames_per_second}
         measures |= {"statuses": counts(self.statuses), "segments": int(self.segments[-1]) + 1}
         if self.errors is not None:
-            measures |= {name: getattr(self.errors, name) for name in ("rms_rpe_t_m", "rms_rpe_r_deg", "ate_m")}
+            names = ("rms_rpe_t_m", "rms_rpe_r_deg", "ate_m", "ate_scale")
+            measures |= {name: getattr(self.errors, name) for name in names}
         if self.gps_rms_m is not None:
-            measures["gps_rms_m"] = self.gps_rms_m
+            measures |= {"gps_rms_m": self.gps_rms_m, "gps_scale": self.gps_scale}
         return measures
 
 
@@ -90,15 +95,16 @@ def track(sequence: Sequence, tracker: Tracker, label: str = "track", watchers: 
     poses = np.stack([pose.matrix for pose in estimates])
     statuses, segments = tuple(pose.status for pose in estimates), np.array([pose.segment for pose in estimates])
     measured = None if sequence.poses is None else segment_errors(poses, sequence.poses, segments)
-    gps = None
+    gps, scale = None, None
     if sequence.poses is None and sequence.reference is not None:
-        gps = gps_rms(poses, sequence.reference)
-    return Tracked(np.array(times), poses, len(poses) / seconds, measured, gps, statuses, segments)
+        gps, scale = gps_rms(poses, sequence.reference), gps_scale(poses, sequence.reference)
+    rate = len(poses) / seconds
+    return Tracked(np.array(times), poses, rate, measured, gps, statuses, segments, scale, sequence.assumed_times)
 
 
 def write_track(tracked: Tracked, folder: Path) -> None:
     """Write ``trajectory.tum``, ``trajectory.kitti``, ``frames.csv`` and, last, ``summary.json``."""
-    write_tum(folder / "trajectory.tum", tracked.poses, tracked.times)
+    write_tum(folder / "trajectory.tum", tracked.poses, tracked.times, assumed=tracked.assumed_times)
     write_kitti(folder / "trajectory.kitti", tracked.poses)
     write_statuses(folder / "frames.csv", tracked.times, tracked.statuses, tracked.segments)
     write_json(folder / "summary.json", tracked.summary())

@@ -64,7 +64,7 @@ def drive_report(
         notes = ["There is no ground truth: how far this is from it nobody can say."]
         return RunResults(title, tables=tables, drives=[drive], settings=settings, notes=notes)
     positions = poses_of_positions(sequence.reference)
-    drive = DriveResult(name, positions, estimates, images, tracked.times, "GPS", _doubted(tracked))
+    drive = DriveResult(name, positions, estimates, images, tracked.times, "GPS", doubted=_doubted(tracked))
     row = [TableCell(model), TableCell(f"{tracked.gps_rms_m:.2f}")]
     table = ReportTable(("estimate", "RMS distance from the GPS (m, Sim(3))"), [row])
     notes = ["The GPS is an antenna on the roof with an error of metres: compare the shapes of the paths."]
@@ -84,8 +84,8 @@ def _scored(
     scores, parts = [], segment_slices(tracked.segments)
     for number, part in enumerate(parts):
         name = sequence.name if len(parts) == 1 else f"{sequence.name}, segment {number}"
-        truth = Trajectory(poses[part], times=tracked.times[part])
-        scores.append(score(model, name, Trajectory(tracked.poses[part]), truth, Scoring()))
+        truth = Trajectory.of_frames(poses[part], None if tracked.assumed_times else tracked.times[part])
+        scores.append(score(model, name, Trajectory.of_frames(tracked.poses[part]), truth, Scoring()))
     page = score_report(f"distilvo track {sequence.name}", scores, settings, more=[_status_table(model, tracked)])
     for drive, part in zip(page.drives, parts, strict=True):
         drive.images.update({frame - part.start: images[frame] for frame in images if part.start <= frame < part.stop})

@@ -52,7 +52,9 @@ def by_length(
     for drive in drives:
         for model, estimate in drive.estimates.items() if drive.has_poses else ():
             assert drive.truth is not None
-            errors = errors_by_length(estimate.poses, drive.truth, lengths, how, estimate.frames)
+            errors = errors_by_length(
+                estimate.poses, drive.truth, lengths, how, estimate.frames, by_time=estimate.by_time
+            )
             segments.setdefault(model, []).append(np.stack(errors))
     lines = {}
     for model, parts in segments.items():

@@ -109,10 +109,12 @@ class Estimate:
     Attributes:
         poses: (M, 4, 4) camera-to-world, m, as predicted.
         frames: (M,) of the drive, which they are of; None for every one of them.
+        by_time: whether they were matched by time: see ``association.Match``.
     """
 
     poses: NDArray[np.float64]
     frames: Indices | None = None
+    by_time: bool = False
 
     @property
     def places(self) -> Indices:
@@ -132,6 +134,7 @@ class DriveResult:
         times: (N,) of the frames, s, where they are known.
         reference: what ``truth`` is, where it has positions alone, as a GPS does; None for true poses.
         doubted: (D,) the frames that the tracker could not trust.
+        numbers: (N,) frame numbers of the truth; 0, 1, 2, ... where not given.
     """
 
     name: str
@@ -141,6 +144,7 @@ class DriveResult:
     times: NDArray[np.float64] | None = None
     reference: str | None = None
     doubted: Indices = field(default_factory=lambda: np.empty(0, np.intp))
+    numbers: NDArray[np.int64] | None = None
 
     @property
     def has_poses(self) -> bool:
@@ -165,8 +169,8 @@ class DriveResult:
     def deviations(self, model: str, how: Scoring) -> Deviations:
         """Every error of an estimate; there must be a truth."""
         assert self.truth is not None
-        estimate = self.estimates[model]
-        return deviations(estimate.poses, self.truth, how, estimate.frames, self.times)
+        one = self.estimates[model]
+        return deviations(one.poses, self.truth, how, one.frames, self.times, self.numbers, by_time=one.by_time)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from distilvo.report.results import (
     TableCell,
     frames_to_show,
 )
-from distilvo.report.score_table import score_headers, score_rows
+from distilvo.report.score_table import full_rows, score_headers
 from distilvo.report.style import label
 from distilvo.report.thumbnails import narrowed
 from distilvo.sequences import IndexedSequence, Sequence
@@ -53,7 +53,7 @@ def score_report(
     """
     rows = with_totals(scores)
     table = ReportTable(
-        score_headers(rows[0].how), [[TableCell(text) for text in row] for row in score_rows(rows)], _NOTE
+        score_headers(rows[0].how), [[TableCell(text) for text in row] for row in full_rows(rows)], _NOTE
     )
     return RunResults(
         title,
@@ -85,12 +85,13 @@ def _drives(scores: list[Score], sequences: Mapping[str, Sequence]) -> list[Driv
         name, own = score.sequence, score.compared
         assert own is not None
         if name in drives and (move := _onto(own.truth, drives[name].truth)) is not None:
-            drives[name].estimates[score.name] = Estimate(move @ own.estimate, own.frames)
+            drives[name].estimates[score.name] = Estimate(move @ own.estimate, own.frames, own.by_time)
             continue
         if name in drives:
             name = f"{name} ({label(score.name)})"
         images = _images(sequences.get(score.sequence), len(own.truth), count)
-        drives[name] = DriveResult(name, own.truth, {score.name: Estimate(own.estimate, own.frames)}, images, own.times)
+        estimates = {score.name: Estimate(own.estimate, own.frames, own.by_time)}
+        drives[name] = DriveResult(name, own.truth, estimates, images, own.times, numbers=own.numbers)
     return list(drives.values())
 
 

@@ -16,16 +16,15 @@ from pathlib import Path
 import numpy as np
 
 from distilvo.errors import DistilvoError
-from distilvo.geometry.quaternions import rotations_from_quaternions
-from distilvo.geometry.se3 import FURTHEST_M, Floats, assemble, is_rotation
+from distilvo.geometry.se3 import FURTHEST_M, Floats, is_rotation
 from distilvo.sequences.camera_file import calibration_of, read_numbers
 from distilvo.sequences.image_files import ImageSequence, images_there
 from distilvo.sequences.sequence import Sequence
 from distilvo.sequences.undistorted import with_calibration
 from distilvo.sequences.yaml_file import Values, read_yaml
-from distilvo.textfile import check_times, nanoseconds, read_rows, read_table
+from distilvo.textfile import check_times, nanoseconds, read_rows
 from distilvo.trajectory.association import poses_of_images
-from distilvo.trajectory.formats import check_positions, unit_quaternions
+from distilvo.trajectory.formats import read_euroc
 
 _CAMERAS = ("cam0", "cam1")
 
@@ -56,7 +55,7 @@ def open_euroc(path: Path) -> Sequence:
     truth_file = mav / "state_groundtruth_estimate0" / "data.csv"
     poses = None
     if truth_file.exists():
-        truth_times, bodies = _read_truth(truth_file)
+        truth_times, bodies = read_euroc(truth_file)
         kept, nearest = poses_of_images(name, times, truth_times)
         files, times, poses = [files[k] for k in kept], times[kept], bodies[nearest] @ body_from_camera
     return with_calibration(ImageSequence(name, files, times, poses=poses), calibration)
@@ -69,14 +68,3 @@ def _body_from_camera(values: Values, path: Path) -> Floats:
     if not (near and is_rotation(pose[:3, :3]) and np.array_equal(pose[3], [0, 0, 0, 1])):
         raise DistilvoError(f"{path}: T_BS is not a rigid transform (4x4, row by row); restore the file")
     return pose
-
-
-def _read_truth(path: Path) -> tuple[Floats, Floats]:
-    """Times (N,) in seconds and poses (N, 4, 4) of the body."""
-    expected = "timestamp [ns], position x y z, quaternion w x y z, ..."
-    table, rows = read_table(path, 8, expected, ",")
-    times = np.array([nanoseconds(row.fields[0], row.where) for row in rows]) / 1e9
-    check_times(times, rows)
-    check_positions(table[:, 1:4], rows)
-    w_last = np.roll(unit_quaternions(table[:, 4:], rows, expected), -1, axis=1)
-    return times, assemble(rotations_from_quaternions(w_last), table[:, 1:4])

@@ -22,7 +22,7 @@ from distilvo.geometry.se3 import Floats
 from distilvo.sequences.image_files import ImageSequence, image_size, list_images
 from distilvo.sequences.name_numbers import named
 from distilvo.textfile import check_times, read_rows, read_table
-from distilvo.trajectory.formats import check_positions
+from distilvo.trajectory.pose_rows import check_positions
 
 PERIOD_S = 0.1
 _NAME = re.compile(r"img_CAMERA1_(\d{1,12}\.\d{1,9})_(left|right)", re.ASCII)

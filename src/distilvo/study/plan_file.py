@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from distilvo.errors import DistilvoError
+from distilvo.files import read_utf8
 from distilvo.models.student import check_rate
 from distilvo.settings import PAPER, Recipe
 from distilvo.study.plan import Names, Plan, Row, Split, Streets, Table
@@ -63,7 +64,7 @@ def read_plan(source: str) -> Plan:
         names = ", ".join(presets)
         raise DistilvoError(f"{source}: no such file; expected a TOML file or one of the presets {names}")
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(read_utf8(path))
         if "like" in values:
             if values["like"] not in presets:
                 raise DistilvoError(f"like = '{values['like']}' is no preset; expected builtin")

@@ -19,7 +19,12 @@ _STRAIGHT = 1e-9
 
 
 def align(estimate: NDArray[Any], truth: NDArray[Any], mode: Alignment) -> Floats:
-    """The estimate (N, 4, 4) moved onto the truth (N, 4, 4), frame k with frame k.
+    """The estimate (N, 4, 4) moved onto the truth (N, 4, 4); see :func:`align_with_scale`."""
+    return align_with_scale(estimate, truth, mode)[0]
+
+
+def align_with_scale(estimate: NDArray[Any], truth: NDArray[Any], mode: Alignment) -> tuple[Floats, float]:
+    """The estimate (N, 4, 4) moved onto the truth (N, 4, 4), frame k with frame k; and by what it was scaled.
 
     none           as it is
     first          rigidly, so that the first poses agree
@@ -35,10 +40,10 @@ def align(estimate: NDArray[Any], truth: NDArray[Any], mode: Alignment) -> Float
     estimate, truth = np.asarray(estimate, dtype=np.float64), np.asarray(truth, dtype=np.float64)
     check_pair(estimate, truth)
     if mode == "none":
-        return estimate.copy()
+        return estimate.copy(), 1.0
     if mode in ("se3", "sim3"):
         rotation, translation, scale = _umeyama_of_poses(estimate, truth, with_scale=mode == "sim3")
-        return _moved(estimate, rotation, translation, scale)
+        return _moved(estimate, rotation, translation, scale), scale
     rotation = truth[0, :3, :3] @ np.linalg.inv(estimate[0, :3, :3])
     origin = truth[0, :3, 3]
     aligned = _moved(estimate, rotation, origin - rotation @ estimate[0, :3, 3], scale=1.0)
@@ -47,7 +52,12 @@ def align(estimate: NDArray[Any], truth: NDArray[Any], mode: Alignment) -> Float
     else:
         factor = _umeyama_of_poses(estimate, truth, with_scale=True)[2] if mode == "scale_of_sim3" else 1.0
     aligned[:, :3, 3] = origin + factor * (aligned[:, :3, 3] - origin)
-    return aligned
+    return aligned, factor
+
+
+def scale_text(scale: float) -> str:
+    """A scale as people read it: three digits."""
+    return f"{scale:#.3g}"
 
 
 def poses_of_positions(positions: Floats) -> Floats:

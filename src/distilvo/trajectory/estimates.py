@@ -10,7 +10,7 @@ from distilvo.settings import Scoring
 from distilvo.trajectory.formats import Trajectory, read_trajectory
 from distilvo.trajectory.scores import Score, score
 
-SUFFIXES = (".txt", ".kitti", ".tum")
+SUFFIXES = (".txt", ".kitti", ".tum", ".csv")
 """Suffixes of trajectory files in a folder; where one sequence has several files, the first of these counts."""
 
 Truths = dict[str, Path | Trajectory]
@@ -56,8 +56,9 @@ def score_files(files: Sequence[Path], truths: Truths, how: Scoring, taken: Coll
 
 
 def _files_in(folder: Path) -> dict[str, Path]:
-    """Trajectory files by name of sequence."""
-    files = (file for file in folder.iterdir() if file.suffix in SUFFIXES and not file.name.startswith("."))
+    """Trajectory files by name of sequence; times that ``convert`` wrote beside them are none."""
+    names = (file for file in folder.iterdir() if file.suffix in SUFFIXES and not file.name.startswith("."))
+    files = (file for file in names if not file.name.endswith(".times.txt"))
     ranked = sorted(files, key=lambda file: (file.stem, -SUFFIXES.index(file.suffix)))
     return {file.stem: file for file in ranked}
 

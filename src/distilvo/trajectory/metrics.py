@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from distilvo.errors import DistilvoError
 from distilvo.geometry.se3 import Floats, between, rotation_angle
 from distilvo.settings import Alignment, RpeUnit, Scoring
-from distilvo.trajectory.alignment import align, check_pair, check_poses, poses_of_positions
+from distilvo.trajectory.alignment import align, align_with_scale, check_pair, check_poses, poses_of_positions
 from distilvo.trajectory.segments import KITTI_LENGTHS_M, KITTI_STEP, Indices, pairs_apart, segments, travelled
 
 _ABSENT = -1
@@ -34,6 +34,7 @@ class Deviations:
     ate_m                                (M,) of each pose
     kitti_percent, kitti_deg_per_100m    (S,) of each segment of 100 to 800 m
     paths_m                              true length that the estimate covers, of each sequence
+    ate_scales                           by what the alignment of the ATE scaled the estimate, of each sequence
     """
 
     rpe_t_m: Floats
@@ -43,6 +44,7 @@ class Deviations:
     kitti_percent: Floats
     kitti_deg_per_100m: Floats
     paths_m: tuple[float, ...]
+    ate_scales: tuple[float, ...]
 
     @staticmethod
     def pooled(parts: Sequence[Deviations]) -> Deviations:
@@ -59,7 +61,13 @@ class Deviations:
             kitti_percent=joined("kitti_percent"),
             kitti_deg_per_100m=joined("kitti_deg_per_100m"),
             paths_m=tuple(path for part in parts for path in part.paths_m),
+            ate_scales=tuple(scale for part in parts for scale in part.ate_scales),
         )
+
+    @property
+    def ate_scale(self) -> float | None:
+        """By what the alignment of the ATE scaled the estimate; None for several sequences: each has its own."""
+        return self.ate_scales[0] if len(self.ate_scales) == 1 else None
 
     @property
     def short(self) -> bool:
@@ -90,6 +98,7 @@ class Errors:
     rms_rpe_t_m, rms_rpe_r_deg          root mean square of the relative error, m and degrees a frame
     mean_rpe_t_m, mean_rpe_r_deg        its mean
     ate_m                               root mean square of the absolute error, m, Sim(3)
+    ate_scale                           by what Sim(3) scaled the estimate; None for several trajectories
     t_rel_percent, r_rel_deg_per_100m   KITTI: over segments of 100 to 800 m; None if no path is longer than 100 m
     """
 
@@ -98,6 +107,7 @@ class Errors:
     mean_rpe_t_m: float
     mean_rpe_r_deg: float
     ate_m: float
+    ate_scale: float | None
     t_rel_percent: float | None
     r_rel_deg_per_100m: float | None
 
@@ -110,6 +120,7 @@ class Errors:
             mean_rpe_t_m=_mean(singles.rpe_t_m),
             mean_rpe_r_deg=_mean(singles.rpe_r_deg),
             ate_m=_rms(singles.ate_m),
+            ate_scale=singles.ate_scale,
             t_rel_percent=_or_none(_mean, singles.kitti_percent),
             r_rel_deg_per_100m=_or_none(_mean, singles.kitti_deg_per_100m),
         )
@@ -125,34 +136,40 @@ def deviations(
     how: Scoring = _PAPER,
     frames: NDArray[Any] | None = None,
     times: NDArray[Any] | None = None,
+    numbers: NDArray[Any] | None = None,
+    *,
+    by_time: bool = False,
 ) -> Deviations:
     """Every error of an estimate (M, 4, 4), M >= 2, against the truth (N, 4, 4).
 
-    ``frames`` (M,) are the frames of the truth that the poses belong to, in order; without them M = N. Only pairs and
-    segments both of whose ends are estimated count, as in the published KITTI scorer. ``times`` (N,), in seconds, of
-    the truth are needed where the relative error is taken over seconds.
+    ``frames`` (M,) are the frames of the truth that the poses belong to, in order; without them M = N. The relative
+    error is taken over the poses that are estimated, as by :func:`rpe`. KITTI's segments lie on the whole path of the
+    truth, and those count that have an estimate at both ends, as in the published KITTI scorer; or, where poses were
+    matched ``by_time``, on the true poses that were matched. ``times`` (N,), in seconds, of the truth are needed where
+    the relative error is taken over seconds, and its frame ``numbers`` (N,) where it is taken over frames of the truth
+    and they are not 0, 1, 2, ...
     """
     estimate, truth = check_poses("estimate", estimate), check_poses("truth", truth)
     frames = _checked_frames(frames, len(estimate), len(truth))
     if len(estimate) < 2:
-        raise DistilvoError("the estimate has one pose; expected at least two, motion lies between frames")
-    place = np.full(len(truth), _ABSENT)
-    place[frames] = np.arange(len(frames))
-    aligned = align(estimate, truth[frames], how.relative_alignment)
-    starts, ends = pairs_apart(truth, how.delta, how.unit, times)
-    there = _estimated(place, starts, ends)
-    rpe_t, rpe_r = _differences(aligned, truth, place, starts[there], ends[there])
-    percent, deg_per_100m, _ = _of_segments(aligned, truth, place, KITTI_LENGTHS_M, KITTI_STEP)
-    placed = align(estimate, truth[frames], how.ate_alignment)
+        raise DistilvoError("the estimate has one pose; expected at least two poses, motion lies between them")
+    true = truth[frames]
+    aligned = align(estimate, true, how.relative_alignment)
+    numbers = frames if numbers is None else np.asarray(numbers)[frames]
+    starts, ends = pairs_apart(true, how.delta, how.unit, None if times is None else np.asarray(times)[frames], numbers)
+    rpe_t, rpe_r = _differences(aligned, true, starts, ends)
+    percent, deg_per_100m, _ = _of_segments(aligned, truth, frames, KITTI_LENGTHS_M, by_time)
+    placed, scale = align_with_scale(estimate, true, how.ate_alignment)
     way = travelled(truth[:, :3, 3])
     return Deviations(
         rpe_t_m=rpe_t,
         rpe_r_deg=np.rad2deg(rpe_r),
-        rpe_ends=ends[there],
-        ate_m=np.linalg.norm(placed[:, :3, 3] - truth[frames, :3, 3], axis=1),
+        rpe_ends=frames[ends],
+        ate_m=np.linalg.norm(placed[:, :3, 3] - true[:, :3, 3], axis=1),
         kitti_percent=percent,
         kitti_deg_per_100m=deg_per_100m,
         paths_m=(float(way[frames[-1]] - way[frames[0]]),),
+        ate_scales=(scale,),
     )
 
 
@@ -162,17 +179,17 @@ def errors_by_length(
     lengths: Sequence[float],
     how: Scoring = _PAPER,
     frames: NDArray[Any] | None = None,
+    *,
+    by_time: bool = False,
 ) -> tuple[Floats, Floats, Floats]:
     """KITTI's errors of each segment (S,): % and degrees per 100 m, and the segment's nominal length in m.
 
-    Segments of ``lengths`` (m) begin at every ``KITTI_STEP``-th frame; ``frames`` as in :func:`deviations`.
+    Segments of ``lengths`` (m) begin at every ``KITTI_STEP``-th frame; the others are as in :func:`deviations`.
     """
     estimate, truth = check_poses("estimate", estimate), check_poses("truth", truth)
     frames = _checked_frames(frames, len(estimate), len(truth))
-    place = np.full(len(truth), _ABSENT)
-    place[frames] = np.arange(len(frames))
     aligned = align(estimate, truth[frames], how.relative_alignment)
-    return _of_segments(aligned, truth, place, lengths, KITTI_STEP)
+    return _of_segments(aligned, truth, frames, lengths, by_time)
 
 
 def errors(estimate: NDArray[Any], truth: NDArray[Any]) -> Errors:
@@ -191,9 +208,9 @@ def rpe(
 
     Each is of ``inv(inv(Q_i) Q_j) @ inv(P_i) P_j``, Q the truth and P the estimate, both (N, 4, 4). Frame j comes
 
-    frames  exactly so many frames after i
-    m       first of those that lie at least so far on along the true path
-    s       closest to that time after i, and within a tenth of ``delta`` of it; ``times`` (N,) in seconds are needed
+    frames        exactly so many of the N poses after i; truth-frames are the same where none is missing
+    m             first of those that lie at least so far on along the true path
+    s             closest to that time after i, and within a tenth of ``delta`` of it; ``times`` (N,) in s are needed
     """
     estimate, truth = _pair(estimate, truth)
     how = Scoring(delta=delta, unit=unit)
@@ -203,7 +220,7 @@ def rpe(
             f"the relative pose error over {how.over}: no two of the {len(truth)} poses lie so far apart; "
             "score a longer trajectory or a shorter step"
         )
-    return _differences(estimate, truth, np.arange(len(truth)), starts, ends)
+    return _differences(estimate, truth, starts, ends)
 
 
 def ate(estimate: NDArray[Any], truth: NDArray[Any], alignment: Alignment) -> Floats:
@@ -218,33 +235,30 @@ def gps_rms(estimate: NDArray[Any], positions: NDArray[Any]) -> float:
     return _rms(ate(estimate, poses_of_positions(positions), "sim3"))
 
 
+def gps_scale(estimate: NDArray[Any], positions: NDArray[Any]) -> float:
+    """By what the alignment of :func:`gps_rms` scales the estimate."""
+    return align_with_scale(estimate, poses_of_positions(positions), "sim3")[1]
+
+
 def _of_segments(
-    estimate: Floats, truth: Floats, place: Indices, lengths: Sequence[float], step: int
+    estimate: Floats, truth: Floats, frames: Indices, lengths: Sequence[float], by_time: bool
 ) -> tuple[Floats, Floats, Floats]:
-    """Of each segment (S,) with both ends estimated: % and degrees per 100 m, and its length in m; see ``place``
-    in :func:`_differences`.
-    """
-    starts, ends, metres = segments(truth, lengths, step)
-    there = _estimated(place, starts, ends)
-    translation, rotation = _differences(estimate, truth, place, starts[there], ends[there])
+    """Of each segment (S,) with both ends estimated: % and degrees per 100 m, and its length in m."""
+    true = truth[frames]
+    if by_time:
+        truth, frames = true, np.arange(len(frames))
+    place = np.full(len(truth), _ABSENT)  # of each true pose: where its estimate is
+    place[frames] = np.arange(len(frames))
+    starts, ends, metres = segments(truth, lengths, KITTI_STEP)
+    there = (place[starts] != _ABSENT) & (place[ends] != _ABSENT)
     per_100m = 100.0 / metres[there]
+    translation, rotation = _differences(estimate, true, place[starts[there]], place[ends[there]])
     return translation * per_100m, np.rad2deg(rotation) * per_100m, metres[there]
 
 
-def _estimated(place: Indices, starts: Indices, ends: Indices) -> NDArray[np.bool_]:
-    """Of which pairs (P,) both frames are estimated."""
-    return (place[starts] != _ABSENT) & (place[ends] != _ABSENT)
-
-
-def _differences(
-    estimate: Floats, truth: Floats, place: Indices, starts: Indices, ends: Indices
-) -> tuple[Floats, Floats]:
-    """Translation (P,) in m and rotation (P,) in rad by which the motions from starts to ends (P,) differ.
-
-    ``place`` (N,): where in the estimate (M, 4, 4) each frame of the truth (N, 4, 4) is.
-    """
-    moved = between(estimate[place[starts]], estimate[place[ends]])
-    difference = between(between(truth[starts], truth[ends]), moved)
+def _differences(estimate: Floats, truth: Floats, starts: Indices, ends: Indices) -> tuple[Floats, Floats]:
+    """Translation (P,) in m and rotation (P,) in rad by which the motions from starts to ends (P,) differ."""
+    difference = between(between(truth[starts], truth[ends]), between(estimate[starts], estimate[ends]))
     return np.linalg.norm(difference[:, :3, 3], axis=1), rotation_angle(difference[:, :3, :3])
 
 

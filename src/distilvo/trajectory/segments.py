@@ -21,12 +21,26 @@ Indices = NDArray[np.intp]
 _TIME_TOLERANCE = 0.1
 
 
-def pairs_apart(truth: Floats, delta: float, unit: RpeUnit, times: NDArray[Any] | None) -> tuple[Indices, Indices]:
-    """First and last frame (P,) of every pair that lies ``delta`` apart; see ``metrics.rpe``."""
+def pairs_apart(
+    truth: Floats,
+    delta: float,
+    unit: RpeUnit,
+    times: NDArray[Any] | None = None,
+    numbers: NDArray[Any] | None = None,
+) -> tuple[Indices, Indices]:
+    """First and last place (P,) of every pair that lies ``delta`` apart among true poses (N, 4, 4) that are scored.
+
+    ``times`` (N,) s and frame ``numbers`` (N,), ascending, are those of the poses; numbers are 0, 1, 2, ... where not
+    given. See ``metrics.rpe`` for the units.
+    """
     starts = np.arange(len(truth))
     if unit == "frames":
         ends = starts + int(min(delta, len(truth)))
         kept = ends < len(truth)
+    elif unit == "truth-frames":
+        numbers = starts if numbers is None else numbers
+        ends = nearest(numbers, numbers + int(min(delta, 2**53)))
+        kept = numbers[ends] - numbers == delta
     elif unit == "m":
         way = travelled(truth[:, :3, 3])
         # A sum of steps may miss a round length by its last digit.
@@ -49,7 +63,7 @@ def segments(truth: Floats, lengths: Sequence[float], step: int) -> tuple[Indice
     return starts[inside], ends[inside], metres[inside].astype(np.float64)
 
 
-def nearest(sorted_values: Floats, wanted: Floats) -> Indices:
+def nearest(sorted_values: NDArray[Any], wanted: NDArray[Any]) -> Indices:
     """Index (K,) of the value closest to each wanted (K,) among sorted values (N,), N >= 1."""
     right = np.clip(np.searchsorted(sorted_values, wanted), 1, max(1, len(sorted_values) - 1))
     if len(sorted_values) == 1:
