@@ -163,6 +163,12 @@ def test_images_that_begin_at_another_number(tmp_path: Path) -> None:
         image.rename(image.with_name(f"{int(image.stem) + 100:06d}.png"))
     with pytest.warns(UserWarning, match=r"4 poses for as many images, numbered 100 to 103: taken one by one"):
         assert open_sequence(folder).times == pytest.approx(np.arange(4) / 10)
+    for image in images:  # counted from 1: by their numbers the last one would have no row
+        image.with_name(f"{int(image.stem) + 100:06d}.png").rename(image.with_name(f"{int(image.stem) + 1:06d}.png"))
+    with pytest.warns(UserWarning, match="numbered 1 to 4: taken one by one"):
+        assert open_sequence(folder).times == pytest.approx(np.arange(4) / 10)
+    for image in images:
+        image.with_name(f"{int(image.stem) + 1:06d}.png").rename(image.with_name(f"{int(image.stem) + 100:06d}.png"))
     images[0].with_name("000103.png").unlink()
     with pytest.raises(DistilvoError, match=r"4 times, but 3 images \(000100.png to 000102.png\).*at least 103"):
         open_sequence(folder)

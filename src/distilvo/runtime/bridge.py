@@ -36,7 +36,7 @@ class Bridge:
                 self._velocities.append(motion / np.float32(seconds))
             return motion, self._segment
         self._bridged_s += seconds
-        if self._gaps == "velocity" and self._bridged_s <= LONGEST_S and not self._lost:
+        if self._gaps == "velocity" and self._bridged_s <= LONGEST_S:
             return self._velocity() * np.float32(seconds), self._segment
         self._lost = True
         if status == "gap":
