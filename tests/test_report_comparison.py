@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from distilvo.commands.main import main
 from distilvo.files import read_json
 from distilvo.geometry import se3
-from distilvo.pipeline.frame_statuses import segment_errors
+from distilvo.pipeline.frame_statuses import segment_errors, segment_slices
 from distilvo.pipeline.tracking import Tracked
 from distilvo.report import RunResults, error_statistics
 from distilvo.report.drive_report import Album, drive_report
@@ -158,6 +158,7 @@ def test_frames_that_cannot_be_trusted_are_counted_and_drawn() -> None:
     assert "10-12 (no texture), 18 (gap)" in table.note
     dots = next(mark for mark in run_plots(page).drives[0].trajectory.panels[0].marks if isinstance(mark, DotsMark))
     assert dots.frames.tolist() == [10, 11, 12, 18] and dots.x == pytest.approx(ESTIMATE[dots.frames, 0, 3])
+    assert dots.y == pytest.approx(ESTIMATE[dots.frames, 2, 3])
 
 
 def test_segments_are_drives_of_their_own() -> None:
@@ -172,6 +173,7 @@ def test_segments_are_drives_of_their_own() -> None:
     whole = segment_errors(ESTIMATE, TRUTH, (np.arange(40) >= 25).astype(int))
     parts = [deviations(ESTIMATE[part], TRUTH[part]).rpe_t_m for part in (slice(0, 25), slice(25, 40))]
     assert whole.mean_rpe_t_m == pytest.approx(np.concatenate(parts).mean())
+    assert segment_slices(np.array([0, 0, 1, 2, 2, 2])) == [slice(0, 2), slice(3, 6)]  # a single frame has no motion
 
 
 @given(frames=st.integers(1, 700))
