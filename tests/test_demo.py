@@ -86,6 +86,7 @@ def test_demo_leaves_other_folders_alone(tmp_path: Path) -> None:
 def test_demo_with_other_settings_is_another_run(tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "distilvo.json").write_text(json.dumps({"kind": "demo", "settings": {"rate": 80.0}}))
+    (tmp_path / "d" / "config.json").write_text("{}")
     with pytest.raises(DistilvoError, match=r"other settings \(.*rate: 80.0 -> 92.95"):
         run_demo(MINIATURE, tmp_path / "d")
 

@@ -90,6 +90,7 @@ def test_after_an_error_the_next_good_frame_goes_on(model: Path) -> None:
                 (frame[:, :, None], t, "expected uint8"),
                 (frame[:0], t, "expected uint8"),
                 (None, t, "NoneType"),
+                *((frame, wrong, "expected a time") for wrong in (float("inf"), None, "0.1", [1.0])),
                 (frame, float("nan"), "time"),
                 *(((frame, t - 1, "not after the last one"), (frame[:50], t, "reset")) if t else ()),
             ):

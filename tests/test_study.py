@@ -13,10 +13,10 @@ from conftest import make_kitti
 from distilvo.commands.study import Study
 from distilvo.data import motion_scale, open_cache
 from distilvo.errors import DistilvoError
-from distilvo.files import claim_folder
 from distilvo.models.model_folder import save_model
 from distilvo.models.network import PoseNetwork
 from distilvo.models.teacher import DEMO
+from distilvo.output_folders import claim_folder
 from distilvo.sequences import open_dataset
 from distilvo.settings import PAPER, Method
 from distilvo.study import runner
@@ -145,6 +145,20 @@ def test_a_wrong_plan_is_one_clear_line(old: str, new: str, message: str, tmp_pa
     assert "\n" not in str(error.value) and "see docs/study.md" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "name", ["../../../victim", "/victim", "C:\\\\victim", ".", "", "x" * 300, "a\\n", "a ", "NUL"]
+)
+def test_a_row_cannot_lead_out_of_the_folder(name: str, tmp_path: Path) -> None:
+    (tmp_path / "victim").mkdir()
+    with pytest.raises(DistilvoError, match=r"plan\.toml: row .*: cannot name a folder"):
+        plan(tmp_path, SMALL.replace("[rows.ours]", f'[rows."{name}"]'))
+
+
+def test_rows_that_differ_in_case_alone(tmp_path: Path) -> None:
+    with pytest.raises(DistilvoError, match=r"plan\.toml: rows 'gt' and 'GT' are one folder on some disks"):
+        plan(tmp_path, SMALL.replace("[rows.ours]", "[rows.GT]"))
+
+
 def test_a_study_of_nothing() -> None:
     with pytest.raises(DistilvoError, match=r"nothing\.toml: no such file; .* presets builtin, fallible, kitti"):
         read_plan("nothing.toml")
@@ -194,6 +208,7 @@ def test_a_study_goes_on_with_the_same_settings_only(kitti_root: Path, teacher: 
     settings = {"plan": plan_key(read_plan(str(path))), "data": str(kitti_root), "teacher": str(teacher)}
     claim_folder(out, "study", settings)
     claim_folder(out, "study", settings | {"plan": plan_key(plan(tmp_path, SMALL.replace("[0, 1]", "[0, 1, 2]")))})
+    (out / "study.json").write_text("[]")
     path.write_text(SMALL.replace("epochs = 1", "epochs = 2"))
     with pytest.raises(DistilvoError, match=r"a run with other settings \(plan: "):
         Study(plan=str(path), out=out, data=kitti_root, teacher=teacher).run()

@@ -5,10 +5,10 @@ The names below load their module when they are first used, so that ``import dis
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # not from typing: until ``__main__`` is ready for it, Ctrl-C ends with a traceback
 if TYPE_CHECKING:
+    from typing import Any
+
     from distilvo.data import open_cache as open_cache
     from distilvo.errors import DistilvoError as DistilvoError
     from distilvo.geometry.camera import Camera as Camera
@@ -61,6 +61,8 @@ __all__ = list(_HOME)
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'distilvo' has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(f"distilvo.{_HOME[name]}"), name)
 
 

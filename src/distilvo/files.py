@@ -6,20 +6,26 @@ import errno
 import json
 import os
 import re
+import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distilvo import parallel
 from distilvo.errors import DistilvoError
+from distilvo.paths import check_regular
 
 if TYPE_CHECKING:
+    from filelock import FileLock
     from torch import Tensor
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 """Errors of a file system that has no locks."""
+_LARGEST_JSON = 64 * 1024**2  # bytes
+MARKER = "distilvo.json"
+CLAIMS: dict[Path, FileLock | None] = {}
+"""Folders that this process has claimed, and the locks that keep other processes out of them until it ends."""
 
 
 @contextmanager
@@ -29,12 +35,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Temporary files of ``path`` that killed processes left behind are removed first.
 
     Raises:
-        DistilvoError: the disk is full or the folder cannot be written.
+        DistilvoError: the disk is full, the folder cannot be written, or a claimed folder was removed meanwhile.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    check_claim(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_litter(path)
+        _remove_litter(path.parent, re.compile(rf"\.{re.escape(path.name)}\.(\d+)\.part"))
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
@@ -63,6 +70,15 @@ def exclusive(path: Path, while_waiting: str) -> Iterator[None]:
     Raises:
         DistilvoError: the file cannot be written.
     """
+    lock = locked(path, lambda: warnings.warn(while_waiting, stacklevel=5))
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def locked(path: Path, when_busy: Callable[[], None]) -> FileLock:
+    """A lock that this process holds, or that is not locked where the file system has no locks."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(path)
@@ -71,17 +87,49 @@ def exclusive(path: Path, while_waiting: str) -> Iterator[None]:
         try:
             lock.acquire(blocking=False)
         except Timeout:
-            warnings.warn(while_waiting, stacklevel=3)
+            when_busy()
             lock.acquire()
     except NotImplementedError:
         pass  # no locks here
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise _cannot_write(path, error) from error
+    return lock
+
+
+@contextmanager
+def draft_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder of this process beside ``folder``; on success it takes that name, else it is removed.
+
+    Where another process has made ``folder`` meanwhile, its one stays.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written.
+    """
+    draft = folder.with_name(f".{folder.name}.{os.getpid()}.unfinished")
+    check_claim(folder)
     try:
-        yield
+        shutil.rmtree(draft, ignore_errors=True)  # of an earlier process of this number
+        draft.mkdir(parents=True)
+        yield draft
+        try:
+            os.replace(draft, folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
     finally:
-        lock.release()
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def remove_drafts(parent: Path) -> None:
+    """Remove the drafts of folders that killed processes have left behind."""
+    _remove_litter(parent, re.compile(r"\.[^/]+\.(\d+)\.unfinished"))
+
+
+def remove_inside(folder: Path, parent: Path) -> None:
+    """Remove a folder, unless a link on the way to it leads out of ``parent``: then it stays with all that it holds."""
+    if folder.resolve().is_relative_to(parent.resolve()) and not folder.is_symlink():
+        shutil.rmtree(folder)
 
 
 def reserve(path: Path) -> None:
@@ -101,9 +149,9 @@ def reserve(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in one piece."""
+    """Write a text file in one piece, with what is not UTF-8, as names of files may be, as ``\\udcff``."""
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Path, value: object) -> None:
@@ -145,61 +193,41 @@ def read_json(path: Path) -> Any:
     Raises:
         DistilvoError: the file is missing or is no JSON.
     """
+    check_regular(path, "a file that distilvo wrote", _LARGEST_JSON)
     try:
         return json.loads(read_utf8(path))
     except FileNotFoundError:
         raise DistilvoError(f"{path}: no such file; check the path") from None
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a ValueError
         raise DistilvoError(f"{path}: not JSON ({error}); expected a file that distilvo wrote") from None
 
 
-def claim_folder(folder: Path, kind: str, settings: Mapping[str, object]) -> Path:
-    """Claim an output folder: a new one, or that of an interrupted run with the same settings, which then goes on.
-
-    The file ``distilvo.json`` in it holds the kind of the run and its settings. Nothing is ever written into a folder
-    with other content. Of several processes one claims the folder for all.
-
-    Raises:
-        DistilvoError: the folder holds something else, or a run with other settings.
-    """
-    parallel.on_main(lambda: _claim(folder, kind, settings))
-    return folder
+def claimed_folders() -> tuple[Path, ...]:
+    """The folders that this process has claimed."""
+    return tuple(CLAIMS)
 
 
-def _claim(folder: Path, kind: str, settings: Mapping[str, object]) -> None:
-    marker = folder / "distilvo.json"
-    claim = json.loads(json.dumps({"kind": kind, "settings": settings}))
-    if marker.exists():
-        owner = read_json(marker)
-        if owner != claim:
-            raise DistilvoError(
-                f"{folder}: holds {_difference(owner, claim)}; choose another --out or remove the folder"
-            )
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DistilvoError(f"{folder}: exists and was not made by 'distilvo {kind}'; choose another --out")
-    else:
-        write_json(marker, claim)
+def share_claims(folders: tuple[Path, ...]) -> None:
+    """Tell a process of ``children`` what its parent has claimed, and keeps others out of."""
+    CLAIMS.update(dict.fromkeys(folders))
 
 
-def _difference(owner: Any, claim: dict[str, Any]) -> str:
-    if not isinstance(owner, dict) or owner.get("kind") != claim["kind"]:
-        kind = owner.get("kind") if isinstance(owner, dict) else None
-        return f"a run of '{kind}', not of '{claim['kind']}'"
-    before, now = owner.get("settings", {}), claim["settings"]
-    changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-    return (
-        "a run with other settings ("
-        + ", ".join(f"{key}: {before.get(key)} -> {now.get(key)}" for key in changed)
-        + ")"
-    )
+def check_claim(path: Path) -> None:
+    """Raise DistilvoError where ``path`` lies in a claimed folder that is gone: it is not made again in parts."""
+    for folder in CLAIMS:
+        if Path(os.path.abspath(path)).is_relative_to(folder) and not (folder / MARKER).exists():
+            raise DistilvoError(f"{folder}: was removed while distilvo worked in it; the same command begins anew")
 
 
-def _remove_litter(path: Path) -> None:
-    name = re.compile(rf"\.{re.escape(path.name)}\.(\d+)\.part")
+def _remove_litter(parent: Path, name: re.Pattern[str]) -> None:
+    """Remove files and folders of processes that live no more, whose number is the name's first group."""
     with suppress(OSError):  # tidying only: a folder that cannot be used is an error when it is written to
-        for file in path.parent.iterdir():
-            if (litter := name.fullmatch(file.name)) and not _lives(int(litter[1])):
-                file.unlink()
+        for path in parent.iterdir():
+            if (litter := name.fullmatch(path.name)) and not _lives(int(litter[1])):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink()
 
 
 def _lives(process: int) -> bool:

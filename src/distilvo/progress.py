@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,10 +17,31 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
+from rich.text import Text
 
 from distilvo import parallel
+from distilvo.errors import printable
 
-console = Console(quiet=not parallel.is_main())
+
+class _PlainConsole(Console):
+    """Prints names as they are: no escape sequence of a file's name reaches the terminal."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Strings, before they are laid out."""
+        return super().render_str(_lines(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Whatever is laid out, each part with its style beside its text."""
+        for part in super().render(renderable, options):
+            yield part if part.control else Segment(_lines(part.text), part.style)
+
+
+def _lines(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
+
+
+console = _PlainConsole(quiet=not parallel.is_main(), markup=False, emoji=False)
 LOG_EVERY_S = 15.0
 
 
@@ -50,13 +71,15 @@ def progress(label: str, total: int, done: int = 0) -> Iterator[Bar]:
         yield _LogBar(label, total, done)
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),
     )
-    with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=console) as bars:
+    with Progress(
+        *columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}", markup=False), console=console
+    ) as bars:
         yield _RichBar(bars, bars.add_task(label, total=total or None, completed=done, note=""))
 
 
@@ -86,4 +109,4 @@ class _LogBar:
             self._last = now
             left = (now - self._begin) / max(1, self._done - self._first) * (self._total - self._done)
             ahead = f"/{self._total}, {left:.0f} s left" if self._total else ""
-            print(f"{self._label}: {self._done}{ahead} {note}".rstrip(), flush=True)
+            print(printable(f"{self._label}: {self._done}{ahead} {note}".rstrip()), flush=True)

@@ -9,8 +9,10 @@ from typing import Literal, get_args
 
 from distilvo.errors import DistilvoError
 
-Precision = Literal["no", "bf16"]
+MOST_PIXELS = 2**27
+"""Of an image that is decoded: 134 megapixels. A small file can claim a thousand times as many."""
 
+Precision = Literal["no", "bf16"]
 
 Blend = Literal[
     "ground-truth", "teacher-only", "minimum", "additional", "upper-bound", "laplace", "gaussian", "attentive"
@@ -67,7 +69,7 @@ class Recipe:
             _expect(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         _expect(0 < self.learning_rate < math.inf, "learning_rate", self.learning_rate, "a positive number")
         _expect(self.precision in get_args(Precision), "precision", self.precision, " or ".join(get_args(Precision)))
-        _expect(self.seed >= 0, "seed", self.seed, "0 or more")
+        _expect(0 <= self.seed < 2**63, "seed", self.seed, "0 or more, and less than 2^63")
 
 
 @dataclass(frozen=True)
@@ -215,3 +217,8 @@ class DemoSettings:
     method: Method = field(default_factory=Method)
     teacher_streets: int = 400
     teacher: Recipe = field(default_factory=lambda: Recipe(epochs=8, batch_size=16, mirror=True))
+
+    def __post_init__(self) -> None:
+        for name, least in (("train_streets", 1), ("test_streets", 1), ("train_frames", 2), ("test_frames", 2)):
+            _expect(getattr(self, name) >= least, name, getattr(self, name), f"at least {least}")
+        _expect(self.teacher_streets >= 1, "teacher_streets", self.teacher_streets, "at least 1")

@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 
 from distilvo.errors import DistilvoError
 from distilvo.files import read_utf8
+from distilvo.paths import check_regular
 
 Floats = NDArray[np.float64]
+
+_LARGEST = 2**30  # bytes: some ten million poses
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class TextRow:
 
 def read_text(path: str | Path, expected: str) -> str:
     """The file's text. Raises DistilvoError, with what was ``expected``, where the file cannot be read."""
+    check_regular(Path(path), expected, _LARGEST)
     try:
         return read_utf8(Path(path))
     except OSError as error:

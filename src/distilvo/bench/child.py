@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
+from distilvo.children import end_with_pipe
 from distilvo.errors import DistilvoError
 
 MORE_STEPS = 5
@@ -29,14 +31,20 @@ def start(kind: str, path: Path, threads: int) -> tuple[float, float | None]:
     """
     command = [sys.executable, "-m", "distilvo.bench.child", kind, str(path), str(threads)]
     begin = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+    ):
         assert process.stdout is not None
         first = process.stdout.readline()
         seconds = time.perf_counter() - begin
-        output, errors = process.communicate()
-    if process.returncode or not first:
-        reason = errors.strip().splitlines()[-1] if errors.strip() else "out of memory?"
-        raise DistilvoError(f"{path}: a process that loads it ended with status {process.returncode} ({reason})")
+        output = process.stdout.read()
+        status = process.wait()
+        errors.seek(0)
+        lines = errors.read().strip().splitlines()
+    if status or not first:
+        reason = lines[-1] if lines else "out of memory?"
+        raise DistilvoError(f"{path}: a process that loads it ended with status {status} ({reason})")
     return seconds, float(output) if output.strip() else None
 
 
@@ -45,6 +53,7 @@ def main() -> None:
     from distilvo.bench.engine_kinds import open_engine
     from distilvo.bench.latency import noise
 
+    end_with_pipe()
     kind, path, threads = sys.argv[1:]
     track = open_engine(kind, Path(path)).tracker(int(threads), None)
     image = noise(IMAGE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -16,11 +15,12 @@ from distilvo.bench.latency import TIMER, latencies_ms
 from distilvo.data import FrameCache, motion_scale, open_cache
 from distilvo.distill.batches import TeacherOutputs
 from distilvo.distill.trust import Trust
-from distilvo.files import claim_folder, read_json, write_json, write_text
-from distilvo.models.model_folder import load_model, save_model
+from distilvo.files import read_json, write_json, write_text
+from distilvo.models.model_folder import copy_model, load_model, save_model
 from distilvo.models.onnx_export import export_onnx
 from distilvo.models.student import check_rate, student_architecture
 from distilvo.models.teacher import SHIPPED_TEACHER, teacher_architecture
+from distilvo.output_folders import claim_folder
 from distilvo.pipeline.evaluation import (
     Evaluation,
     constant_motion,
@@ -65,7 +65,6 @@ def run_demo(settings: DemoSettings, out: Path) -> dict[str, Any]:
     """
     check_rate(settings.rate)  # before any work
     claim_folder(out, "demo", asdict(settings))
-    write_json(out / "config.json", asdict(settings))
     return _Demo(settings, out).run()
 
 
@@ -79,6 +78,7 @@ class _Demo:
     def run(self) -> dict[str, Any]:
         """The steps, in order; each leaves a file behind that is written last, and is not done twice."""
         self._step("1 render", self._render)
+        write_json(self.out / "config.json", asdict(self.settings))
         self._step("2 teacher", self._teacher)
         self._step("3 trust", self._trust)
         self._step("4 distill", self._distill)
@@ -101,7 +101,7 @@ class _Demo:
         """Do a step, or read back what it gave; its seconds are those of the attempt that finished it."""
         done = self.out / "steps" / f"{name.replace(' ', '-')}.json"
         if not done.exists():
-            console.rule(f"[bold]{name}", align="left")
+            console.rule(name, align="left")
             begin = time.monotonic()
             result = work()
             write_json(done, {"seconds": time.monotonic() - begin, "result": result})
@@ -119,7 +119,7 @@ class _Demo:
 
     def _teacher(self) -> dict[str, Any]:
         if not self.settings.from_scratch:
-            shutil.copytree(SHIPPED_TEACHER, self.models / "teacher", dirs_exist_ok=True)
+            copy_model(SHIPPED_TEACHER, self.models / "teacher")
             return {}
         s, architecture = self.settings, teacher_architecture("demo")
         data = self.out / "data/teacher"

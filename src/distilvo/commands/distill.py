@@ -10,7 +10,7 @@ from tyro.conf import Positional, arg
 
 from distilvo import parallel
 from distilvo.commands.train import report_training
-from distilvo.files import claim_folder
+from distilvo.output_folders import claim_folder
 from distilvo.settings import PAPER, Method, Recipe, Shape
 
 

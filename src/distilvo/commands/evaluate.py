@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -14,7 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import Positional, arg
 
 from distilvo.errors import DistilvoError
-from distilvo.files import claim_folder, write_json, write_text
+from distilvo.files import write_json, write_text
+from distilvo.output_folders import claim_folder
+from distilvo.paths import check_distinct
 from distilvo.progress import console, silence
 from distilvo.settings import Scoring
 
@@ -81,7 +84,10 @@ class Evaluate:
         from distilvo.report.model_report import model_row
         from distilvo.report.model_table import model_table
 
-        models, drives = open_models(folders), open_drives(data, self.sequences, self.scoring)
+        models = open_models(folders)
+        places = {name: re.sub(r"[/\\:]|^\.+$", "_", name.strip("/")) for name in models}
+        check_distinct(places.values(), "models")
+        drives = open_drives(data, self.sequences, self.scoring)
         scored_files = self._score_files(files, taken=("mean_motion", *models)) if files else []
         self._claim(folders, files)
         with_size = not files and not self.json and self.scoring == Scoring()
@@ -90,7 +96,7 @@ class Evaluate:
             latency = dict(zip(scored.exported, latencies_ms(list(scored.exported.values())), strict=True))
         if self.out is not None:
             for name in models:
-                folder = self.out / "trajectories" / name.strip("/").replace("/", "_")
+                folder = self.out / "trajectories" / places[name]
                 write_trajectories(scored.evaluations[name], folder, assumed_times(drives))
         scores = scored.scores + scored_files
         self._publish(scores, table=not with_size)

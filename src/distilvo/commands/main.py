@@ -15,7 +15,7 @@ from typing import Any
 
 import tyro
 
-from distilvo import __version__, parallel
+from distilvo import __version__, interruption, parallel
 from distilvo.commands.bench import Bench
 from distilvo.commands.check import Check
 from distilvo.commands.convert import Convert
@@ -27,7 +27,8 @@ from distilvo.commands.render import Render
 from distilvo.commands.study import Study
 from distilvo.commands.track import Track
 from distilvo.commands.train import Train
-from distilvo.errors import DistilvoError
+from distilvo.errors import DistilvoError, printable
+from distilvo.settings import MOST_PIXELS
 
 VERBS: dict[str, Any] = {
     "demo": Demo,
@@ -48,32 +49,55 @@ EXTRAS = {name: ("train", f"this needs {name}, which only running a model does n
     "rerun": ("view", "--view and --record need rerun"),
 }
 """What to install where a package is missing, and why."""
+ENVIRONMENT = {
+    "OPENCV_FFMPEG_LOGLEVEL": "-8",  # their complaints come before ours, and say less
+    "OPENCV_LOG_LEVEL": "OFF",
+    "RUST_LOG": "off",
+    "OPENCV_IO_MAX_IMAGE_PIXELS": str(MOST_PIXELS),
+}
 SEVERAL_PROCESSES = (Train, Distill)
 
 
 def main() -> None:
-    """Entry point: one line on the error output and status 2 for what the user can mend, 130 for Ctrl-C."""
-    for name, silence in (("OPENCV_FFMPEG_LOGLEVEL", "-8"), ("OPENCV_LOG_LEVEL", "OFF"), ("RUST_LOG", "off")):
-        os.environ.setdefault(name, silence)  # their complaints come before ours, and say less
+    """Entry point: one line on the error output, and status 2 for what the user can mend, 130 or 143 for a signal."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names and signs that a terminal's encoding does not have
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     if sys.argv[1:] == ["--version"]:
         print(f"distilvo {__version__}")
         return
+    interruption.expect()
     try:
         with parallel.team():
             _verb().run()
-    except DistilvoError as error:
-        _end(f"distilvo: {error}", 2)
-    except ModuleNotFoundError as error:
-        package = (error.name or "").split(".")[0]
-        if package not in EXTRAS:
-            raise
-        extra, reason = EXTRAS[package]
-        _end(f"distilvo: {reason}: pip install 'distilvo[{extra}]'", 2)
-    except OSError as error:
-        _end(f"distilvo: {_reason(error)}; check path, permissions and free space", 2)
-    except KeyboardInterrupt:
-        _end("\ndistilvo: interrupted; the same command goes on from here", 130)
+    except BaseException as error:
+        if (status := interruption.status()) is not None:  # whatever a library made of the KeyboardInterrupt
+            interruption.tell()
+            sys.exit(status)
+        _explain(error)
+        raise
+
+
+def _explain(error: BaseException) -> None:
+    """End with one line and the status of an error that the user can mend; return from any other."""
+    match error:
+        case DistilvoError():
+            _end(f"distilvo: {error}", 2)
+        case ModuleNotFoundError() if (package := (error.name or "").split(".")[0]) in EXTRAS:
+            extra, reason = EXTRAS[package]
+            _end(f"distilvo: {reason}: pip install 'distilvo[{extra}]'", 2)
+        case BrokenPipeError():
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is not written yet goes nowhere
+            sys.exit(128 + 13)  # as other programs end, by SIGPIPE
+        case OSError():
+            _end(f"distilvo: {printable(_reason(error))}; check path, permissions and free space", 2)
+        case MemoryError():
+            _end("distilvo: not enough memory; close other programs, or choose smaller images, batches or files", 2)
+        case KeyboardInterrupt():
+            _end("\ndistilvo: interrupted; the same command goes on from here", 130)
 
 
 def _verb() -> Any:
@@ -117,4 +141,4 @@ def _reason(error: OSError) -> str:
 
 def _show_warning(message: Warning | str, *_: Any) -> None:
     if parallel.is_main():
-        print(f"distilvo: note: {message}", file=sys.stderr)
+        print(f"distilvo: note: {printable(str(message))}", file=sys.stderr)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distilvo.errors import DistilvoError
-from distilvo.files import claim_folder
+from distilvo.output_folders import claim_folder
+from distilvo.paths import checked_name
 from distilvo.progress import console
 
 
@@ -36,14 +37,17 @@ class Render:
         if not 0.0 <= self.adverse <= 1.0 or (self.adverse and self.poses is not None):
             raise DistilvoError(f"render: --adverse {self.adverse}; expected 0 to 1, and none with --poses")
         from distilvo.trajectory.formats import read_kitti
-        from distilvo.world.dataset import render_along, render_streets
+        from distilvo.world.dataset import check_extent, render_along, render_streets
 
         poses = None if self.poses is None else str(self.poses)
         settings = {"frames": self.frames, "size": list(self.size), "poses": poses, "adverse": self.adverse}
         path = None if self.poses is None else read_kitti(self.poses)
+        seeds = range(self.seed, self.seed + self.streets)
+        check_extent(self.out, self.frames if path is None else len(path), self.size, seeds)
+        if self.poses is not None:
+            checked_name(self.poses.stem, "sequence")
         claim_folder(self.out, "render", settings)
         if self.poses is None or path is None:
-            seeds = range(self.seed, self.seed + self.streets)
             folders = render_streets(self.out, seeds, self.frames, self.size, adverse=self.adverse)
         else:
             folders = [render_along(path, self.seed, self.size, self.out, self.poses.stem)]

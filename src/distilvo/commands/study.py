@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from distilvo.files import claim_folder
+from distilvo.errors import DistilvoError
+from distilvo.output_folders import claim_folder
 from distilvo.progress import console
 
 
@@ -36,6 +37,8 @@ class Study:
         from distilvo.study.runner import run_study
         from distilvo.study.study_tables import console_table
 
+        if self.workers is not None and self.workers < 1:
+            raise DistilvoError(f"study: --workers {self.workers}; expected at least 1")
         plan = read_plan(self.plan)
         check_data(plan, self.data)
         teacher = self.teacher or SHIPPED_TEACHER

@@ -14,7 +14,7 @@ from tyro.conf import Positional, arg
 
 from distilvo.commands.export import export_model
 from distilvo.errors import DistilvoError
-from distilvo.files import claim_folder
+from distilvo.output_folders import claim_folder
 from distilvo.progress import console
 from distilvo.settings import Gaps, SourceOptions
 

@@ -10,7 +10,7 @@ from tyro.conf import Positional, arg
 
 from distilvo import parallel
 from distilvo.errors import DistilvoError
-from distilvo.files import claim_folder
+from distilvo.output_folders import claim_folder
 from distilvo.progress import console
 from distilvo.settings import Recipe
 

@@ -19,6 +19,7 @@ from distilvo.errors import DistilvoError
 from distilvo.files import atomic_path, exclusive, read_json, reserve, write_json
 from distilvo.geometry import se3
 from distilvo.geometry.preprocessing import Preprocessing
+from distilvo.paths import check_regular
 from distilvo.progress import progress
 from distilvo.sequences import Sequence
 
@@ -45,6 +46,8 @@ class FrameCache:
 
     def __init__(self, folder: Path) -> None:
         index = read_json(folder / "index.json")
+        for name in ("frames.npy", "motions.npy", "times.npy"):
+            check_regular(folder / name, "a file of the cache")
         self.drives = [Drive(**drive) for drive in index["drives"]]
         self.key: str = index["key"]
         self.frames: NDArray[np.uint8] = np.load(folder / "frames.npy", mmap_mode="r", allow_pickle=False)

@@ -15,6 +15,7 @@ from distilvo import parallel
 from distilvo.distill.task import Task
 from distilvo.errors import DistilvoError
 from distilvo.files import write_tensors
+from distilvo.paths import check_regular, check_utf8
 
 EVERY_S = 30.0
 CURVE_POINTS = 200
@@ -78,6 +79,8 @@ class Checkpoint:
         self._saved = time.monotonic()
 
     def _load(self) -> None:
+        check_utf8(self.path)
+        check_regular(self.path, "a checkpoint")
         try:
             self._restore()
         except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:

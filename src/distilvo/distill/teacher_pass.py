@@ -14,6 +14,7 @@ from torch import cat as concatenate
 from distilvo import parallel
 from distilvo.errors import DistilvoError
 from distilvo.files import write_tensors
+from distilvo.paths import check_regular, check_utf8
 from distilvo.progress import progress
 
 Run = Callable[[int], tuple[Tensor, Tensor]]
@@ -35,6 +36,8 @@ def teacher_pass(run: Run, sizes: Sequence[int], path: Path) -> tuple[Tensor, Te
     """
     if not path.exists():
         _run_shares(run, sizes, path)
+    check_utf8(path)
+    check_regular(path, "outputs of a teacher")
     try:
         tensors = load_file(path)
         outputs, hints = tensors["outputs"], tensors["hints"]

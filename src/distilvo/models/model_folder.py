@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from distilvo.errors import DistilvoError
-from distilvo.files import read_json, write_json, write_tensors
+from distilvo.files import atomic_path, read_json, write_json, write_tensors
 from distilvo.models.network import Architecture, PoseNetwork
+from distilvo.paths import check_regular, check_utf8, checked_name
 
 POSE_CONVENTION = (
     "motion [tx, ty, tz (m), rx, ry, rz (rad)] = inv(T_k) @ T_k+1 of camera-to-world poses; camera x right, y down, "
@@ -24,6 +26,8 @@ FORMAT = 2
 """Format of model folders. In format 1, which config.json does not name, the correlation was a mean over channels."""
 
 _LARGEST = 10_000  # number of pixels on a side, or of channels or units in a layer
+_LARGEST_MAP = 2**26  # numbers, 256 MB: a small file can claim any size
+_MOST_LAYERS = 100
 
 
 def save_model(network: PoseNetwork, folder: Path, about: dict[str, Any]) -> Path:
@@ -41,6 +45,19 @@ def save_model(network: PoseNetwork, folder: Path, about: dict[str, Any]) -> Pat
     return folder
 
 
+def copy_model(folder: Path, to: Path) -> None:
+    """Copy weights and configuration of a model folder, and nothing else that lies there; the configuration last.
+
+    Raises:
+        DistilvoError: the folder is no model folder, or the copy cannot be written.
+    """
+    read_config(folder)
+    for name in ("model.safetensors", "config.json"):
+        check_regular(folder / name, "a model folder with config.json and model.safetensors")
+        with atomic_path(to / name) as temporary:
+            shutil.copyfile(folder / name, temporary)
+
+
 def load_model(folder: Path) -> tuple[PoseNetwork, dict[str, Any]]:
     """Read a model folder.
 
@@ -54,6 +71,8 @@ def load_model(folder: Path) -> tuple[PoseNetwork, dict[str, Any]]:
     path = folder / "model.safetensors"
     if not path.exists():
         raise DistilvoError(f"{path}: no such file; a model folder has config.json and model.safetensors")
+    check_utf8(path)
+    check_regular(path, "weights as safetensors")
     try:
         tensors = load_file(path)
         with torch.device("meta"):
@@ -90,7 +109,7 @@ def read_config(folder: Path) -> tuple[dict[str, Any], Architecture]:
         architecture = Architecture.from_dict(config["architecture"])
         _check(architecture)
         return config, architecture
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, DistilvoError) as error:
         reason = str(error).partition("\n")[0]
         raise DistilvoError(
             f"{folder / 'config.json'}: no architecture of this version ({reason}); train the model anew"
@@ -102,6 +121,8 @@ def _check(architecture: Architecture) -> None:
     a = architecture
     if not (len(a.size) == len(a.grid) == len(a.reach) == 2 and all(len(layer) == 3 for layer in a.convolutions)):
         raise ValueError("expected size, grid and reach of 2 numbers, and 3 for each convolution")
+    if any(len(layers) > _MOST_LAYERS for layers in (a.convolutions, a.lstm, a.fc)):
+        raise ValueError(f"expected at most {_MOST_LAYERS} layers of each kind")
     numbers = [*a.size, *a.grid, *a.fc, *a.lstm, *chain(*a.convolutions), a.channels, a.branch, a.patch]
     if any(type(number) is not int or not 1 <= number <= _LARGEST for number in numbers) or not a.fc:
         raise ValueError(f"expected sizes that are whole numbers from 1 to {_LARGEST}")
@@ -111,8 +132,21 @@ def _check(architecture: Architecture) -> None:
         raise ValueError(f"reach is {a.reach}, expected pixels of the feature map")
     if not 0 <= a.dropout < 1 or type(a.batch_norm) is not bool or type(a.name) is not str:
         raise ValueError("expected a name, a dropout from 0 to less than 1, and batch_norm true or false")
+    checked_name(a.name, "architecture")
+    if (largest := _largest_map(a)) > _LARGEST_MAP:
+        raise ValueError(f"a feature map has {largest} numbers, expected at most {_LARGEST_MAP}")
     with torch.device("meta"):  # takes no memory: one digit too many could need more than there is
         PoseNetwork(a)
+
+
+def _largest_map(a: Architecture) -> int:
+    """Numbers of the largest feature map of a frame pair, the frame itself included."""
+    rows, columns = (-(-pixels // a.patch) for pixels in a.size)
+    numbers = [a.channels * a.size[0] * a.size[1]]
+    for index, (channels, _, stride) in enumerate(a.convolutions, start=1):
+        rows, columns = -(-rows // stride), -(-columns // stride)
+        numbers.append((channels + a.displacements * (index == a.shared)) * rows * columns)
+    return max(numbers)
 
 
 def _divide_correlation(architecture: Architecture, tensors: dict[str, Tensor]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,11 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from distilvo.errors import DistilvoError
+from distilvo.paths import check_regular, check_utf8
+
+_MOST_INPUTS = 64
+_LARGEST_INPUT = 2**26
+"""Numbers, 256 MB: a file of some bytes can claim any size."""
 
 
 class StepModel:
@@ -30,16 +36,20 @@ class StepModel:
         Raises:
             DistilvoError: the file is missing, damaged, or was written by something else.
         """
+        check_utf8(path)
+        check_regular(path, "a model that 'distilvo export' wrote")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what fails is said once, below
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
             metadata = self._session.get_modelmeta().custom_metadata_map
             self.config: dict[str, Any] = json.loads(metadata["distilvo"])
             self.parameters = int(metadata["parameters"]) if "parameters" in metadata else None
+            if not isinstance(self.config, dict):
+                raise ValueError("its configuration is no object")
             self.precision: str | None = metadata.get("precision")
-            shapes = {value.name: tuple(value.shape) for value in self._session.get_inputs()}
+            shapes = _checked_shapes(self._session)
             _, self.channels, height, width = shapes.pop("frame")
         except Exception as error:  # onnxruntime has another class for every kind of damage
             raise DistilvoError(
@@ -75,6 +85,26 @@ class StepModel:
             raise DistilvoError(f"the model gave the motion {motion[0]}; expected numbers; train or export it anew")
         self._state = dict(zip(self._state, [features, *memory], strict=True))
         return motion[0]
+
+
+def _checked_shapes(session: onnxruntime.InferenceSession) -> dict[str, tuple[int, ...]]:
+    """Shapes of the inputs by name, the frame's first. Raises ValueError where they are not those of a step model."""
+    inputs = {value.name: tuple(value.shape) for value in session.get_inputs()}
+    outputs = [tuple(value.shape) for value in session.get_outputs()]
+    if any(value.type != "tensor(float)" for value in (*session.get_inputs(), *session.get_outputs())):
+        raise ValueError("expected numbers of float32")
+    if len(inputs) > _MOST_INPUTS:
+        raise ValueError(f"{len(inputs)} inputs, expected at most {_MOST_INPUTS}")
+    for name, shape in inputs.items():
+        if not all(type(size) is int and size >= 1 for size in shape) or math.prod(shape) > _LARGEST_INPUT:
+            raise ValueError(f"{name} has the shape {shape}, expected fixed sizes, {_LARGEST_INPUT} numbers at most")
+    frame = inputs.get("frame", ())
+    if len(frame) != 4 or frame[0] != 1 or frame[1] not in (1, 3):
+        raise ValueError(f"frame has the shape {frame}, expected (1, 1 or 3, height, width)")
+    states = [shape for name, shape in inputs.items() if name != "frame"]
+    if not states or [*inputs][1:] != [f"state_{k}" for k in range(len(states))] or outputs != [(1, 6), *states]:
+        raise ValueError(f"outputs have the shapes {outputs}, expected (1, 6) and those of the states {states}")
+    return inputs
 
 
 def _first_line(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from distilvo.trajectory.scores import Score, score
 Models = dict[str, tuple[PoseNetwork, dict[str, Any]]]
 """Networks and their configurations, by the name that tables have."""
 
+BASELINE = "mean_motion"
+"""The row that a model must beat."""
+
 
 @dataclass(frozen=True)
 class ModelScores:
@@ -37,10 +41,19 @@ class ModelScores:
 
 
 def open_models(folders: tuple[Path, ...]) -> Models:
-    """Load model folders; they go by their folder's name where no two have the same, else by their path."""
-    names = [folder.name for folder in folders]
+    """Load model folders; they go by their folder's name where no two have the same, else by their path.
+
+    Raises:
+        DistilvoError: a folder is no model folder, or is given twice, or has the baseline's name.
+    """
+    names = [Path(os.path.abspath(folder)).name for folder in folders]
     if len(set(names)) < len(folders):
         names = [str(folder) for folder in folders]
+    for number, name in enumerate(names):
+        if name in (*names[:number], BASELINE):
+            raise DistilvoError(
+                f"{folders[number]}: there is a row '{name}' already; give each model once, or rename it"
+            )
     return dict(zip(names, (load_model(folder) for folder in folders), strict=True))
 
 
@@ -74,8 +87,8 @@ def score_models(
         cache = open_cache(sequences, preprocessing, scratch / "cache")
         if not evaluations:
             mean = constant_motion(motion_scale(cache)[0].numpy())
-            evaluations["mean_motion"] = evaluate(mean, cache, "mean motion")
-            scores += _scores("mean_motion", evaluations["mean_motion"], cache, how)
+            evaluations[BASELINE] = evaluate(mean, cache, "mean motion")
+            scores += _scores(BASELINE, evaluations[BASELINE], cache, how)
         evaluations[name] = evaluate(network_motions(network), cache, name)
         scores += _scores(name, evaluations[name], cache, how)
         if export:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
+from distilvo.errors import printable
 from distilvo.files import atomic_path
 from distilvo.progress import progress
 from distilvo.report.plot_specs import (
@@ -107,8 +109,8 @@ def name_rows(panels: Sequence[Any], names: Sequence[str]) -> None:
 
 
 def plain(text: str) -> str:
-    """Text in which matplotlib finds no formula."""
-    return text.replace("$", r"\$")
+    """Text in which matplotlib finds no formula, and no sign that no font has."""
+    return "\n".join(map(printable, text.split("\n"))).replace("$", r"\$")
 
 
 @contextmanager
@@ -120,7 +122,8 @@ def _drawn(inches: tuple[float, float]) -> Iterator[Figure]:
 def _save(figure: Figure, path: Path) -> None:
     ending = path.suffix[1:]
     undated = {"Date": None} if ending == "svg" else None
-    with atomic_path(path) as temporary:
+    with atomic_path(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in a script that the font does not have
         figure.savefig(temporary, format=ending, dpi=150, metadata=undated)
 
 
@@ -165,9 +168,9 @@ def _draw_mark(axes: Any, mark: Mark, row: int) -> None:
             _draw_line(axes, mark)
         case PointMark():
             look = _SYMBOLS[mark.symbol]
-            axes.plot(mark.x, mark.y, color="black", linestyle="none", zorder=5, label=mark.name, **look)
+            axes.plot(mark.x, mark.y, color="black", linestyle="none", zorder=5, label=plain(mark.name), **look)
         case DotsMark():
-            axes.plot(mark.x, mark.y, "x", color=mark.colour, markersize=6, zorder=4, label=mark.name)
+            axes.plot(mark.x, mark.y, "x", color=mark.colour, markersize=6, zorder=4, label=plain(mark.name))
         case BoxMark():
             _draw_box(axes, mark, row)
         case BarMark():
@@ -206,7 +209,7 @@ def _strip_inches(strip: ImageStrip, width: float) -> float:
 
 
 def _draw_strip(part: Any, strip: ImageStrip) -> None:
-    part.suptitle(strip.title, x=0.01, ha="left", color=strip.colour, fontsize=11, fontweight="bold")
+    part.suptitle(plain(strip.title), x=0.01, ha="left", color=strip.colour, fontsize=11, fontweight="bold")
     for axes, sample in zip(part.subplots(1, len(strip.images), squeeze=False)[0], strip.images, strict=True):
         axes.imshow(sample.image, cmap="gray", vmin=0, vmax=255)
         axes.set(xticks=[], yticks=[])

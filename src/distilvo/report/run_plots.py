@@ -239,4 +239,4 @@ def _of_rows(width: float, rows: int) -> tuple[float, float]:
 
 def _in_file_name(drive: DriveResult) -> str:
     """Quoting keeps different names different, and none of them leaves the folder."""
-    return quote(drive.name, safe=" ")
+    return quote(drive.name, safe=" ", errors="surrogateescape")

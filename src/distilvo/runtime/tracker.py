@@ -136,6 +136,10 @@ class Tracker:
         return self._model
 
     def _check_time(self, t: float) -> None:
+        try:
+            math.isfinite(t)
+        except TypeError:  # None, say
+            raise DistilvoError("expected a time that is a number, in seconds") from None
         if self._last is not None and not t > self._last.time:  # refuses NaN, too
             raise DistilvoError(
                 f"not after the last one, at {self._last.time} s; give frames in order of time, or reset() for "

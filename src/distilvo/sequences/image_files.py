@@ -17,9 +17,11 @@ from distilvo.errors import DistilvoError
 from distilvo.geometry.camera import Camera, Frame
 from distilvo.geometry.distortion import Undistortion
 from distilvo.geometry.se3 import Floats
+from distilvo.paths import check_regular
 from distilvo.sequences.brightness import SAMPLES, bits_of, check_type, eight_bits
 from distilvo.sequences.frame_order import FrameOrder
 from distilvo.sequences.name_numbers import named
+from distilvo.settings import MOST_PIXELS
 from distilvo.trajectory.segments import Indices
 
 SUFFIXES = frozenset(
@@ -163,6 +165,11 @@ def decode(data: bytes, where: str, advice: str) -> NDArray[Any]:
     """
     if _cut_short(data):
         raise DistilvoError(f"{where}: the image ends too early ({len(data)} bytes); {advice}")
+    if (
+        data.startswith(b"\x89PNG")
+        and (pixels := int.from_bytes(data[16:20]) * int.from_bytes(data[20:24])) > MOST_PIXELS
+    ):
+        raise DistilvoError(f"{where}: the image has {pixels} pixels, expected at most {MOST_PIXELS}; scale it down")
     try:
         image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error:  # a header that claims a billion pixels
@@ -176,6 +183,7 @@ def decode(data: bytes, where: str, advice: str) -> NDArray[Any]:
 
 
 def _read(path: Path) -> bytes:
+    check_regular(path, "an image")
     try:
         return path.read_bytes()
     except OSError as error:

@@ -131,9 +131,11 @@ def _interruptible() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, previous)
 
     signal.signal(signal.SIGINT, note)
+    wakeup = signal.set_wakeup_fd(-1)  # this Ctrl-C does not end the program, however long it then writes
     try:
         yield interrupted
     finally:
+        signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
         signal.signal(signal.SIGINT, previous)
 
 

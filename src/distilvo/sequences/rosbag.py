@@ -25,6 +25,7 @@ from distilvo.errors import DistilvoError
 from distilvo.geometry.camera import Camera, Frame
 from distilvo.geometry.distortion import COUNTS, LARGEST_COEFFICIENT, MODELS, Undistortion
 from distilvo.geometry.se3 import Floats
+from distilvo.paths import check_regular
 from distilvo.sequences.brightness import SAMPLES, bits_of, eight_bits
 from distilvo.sequences.ros_image import COMPRESSED, RAW, image_of
 from distilvo.sequences.yaml_file import read_yaml
@@ -109,6 +110,8 @@ class BagSequence:
             from rosbags.typesys import Stores, get_typestore
         except ImportError:
             raise DistilvoError(f"{self.path}: reading bags needs an extra: pip install 'distilvo[bags]'") from None
+        for file in self.path.iterdir() if self.path.is_dir() else (self.path,):
+            check_regular(file, "a bag")
         metadata = self.path / "metadata.yaml"
         if metadata.exists():  # rosbags reads one of any size, for minutes
             read_yaml(metadata, "the metadata of a ROS 2 bag")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from distilvo.distill.batches import TeacherOutputs
 from distilvo.distill.hints import Tap, per_sample
 from distilvo.distill.trust import Trust
 from distilvo.errors import DistilvoError
-from distilvo.files import read_json, write_json
+from distilvo.files import read_json, remove_inside, write_json
 from distilvo.models.model_folder import load_model, save_model
 from distilvo.models.network import Architecture, PoseNetwork
 from distilvo.models.student import count_parameters, distillation_rate, shaped_architecture
@@ -111,7 +110,7 @@ class Workshop:
             "trust": {"mean": float(phi.mean()), "least": float(phi.min())},
         }
         write_json(path, facts | measures(evaluation))
-        shutil.rmtree(checkpoints)
+        remove_inside(checkpoints, self.out)
 
     def _hint_error(self, row: Row, student: PoseNetwork) -> float | None:
         """Held-out reconstruction error of the hint as a share of its variance; None without a hint of equal size."""

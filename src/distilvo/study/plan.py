@@ -10,6 +10,7 @@ from pydantic import Field
 
 from distilvo.errors import DistilvoError
 from distilvo.models.student import check_rate
+from distilvo.paths import checked_name
 from distilvo.settings import Method, Recipe, Shape
 
 Table = Literal["blends", "hints", "literature", "trust", "rates", "beyond", "speed"]
@@ -21,7 +22,8 @@ class Row:
     """One line of a table: a way to make a student, repeated for each seed.
 
     Attributes:
-        name: unique; cells and tables refer to it. ``aht-ail@73`` is ``aht-ail`` at another rate.
+        name: unique, and a plain name, since folders are called so; cells and tables refer to it. ``aht-ail@73`` is
+            ``aht-ail`` at another rate.
         label: for people.
         method: how it is distilled: the paper's method with the changes of the file.
         rate: the least distillation rate, per cent; the rate of students made for speed is fixed by their shape.
@@ -39,6 +41,7 @@ class Row:
     folds: int = 0
 
     def __post_init__(self) -> None:
+        checked_name(self.name, "row")
         check_rate(self.rate, f"row '{self.name}': rate")
         if self.folds == 1 or self.folds < 0:
             raise DistilvoError(f"row '{self.name}': folds is {self.folds}, expected 0, or 2 and more")

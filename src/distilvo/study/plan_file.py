@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from distilvo.errors import DistilvoError
 from distilvo.files import read_utf8
 from distilvo.models.student import check_rate
+from distilvo.paths import check_distinct, check_regular
 from distilvo.settings import PAPER, Recipe
 from distilvo.study.plan import Names, Plan, Row, Split, Streets, Table
 
@@ -46,6 +47,7 @@ class _PlanFile(BaseModel, strict=True, extra="forbid", allow_inf_nan=False):
 
 
 _ROW_KEYS = ("label", "rate", "shape", "folds")
+_LARGEST = 2**20  # bytes
 _SHARED = ("rate", "seeds", "rows", "curve", "tables")
 """What a plan takes from the preset that it is ``like``."""
 
@@ -63,6 +65,7 @@ def read_plan(source: str) -> Plan:
     if not path.is_file():
         names = ", ".join(presets)
         raise DistilvoError(f"{source}: no such file; expected a TOML file or one of the presets {names}")
+    check_regular(path, "a study's TOML file", _LARGEST)
     try:
         values = tomllib.loads(read_utf8(path))
         if "like" in values:
@@ -98,6 +101,7 @@ def _plan(file: _PlanFile) -> Plan:
     if min(file.seeds) < 0 or len(set(file.seeds)) < len(file.seeds):
         raise DistilvoError(f"seeds: is {list(file.seeds)}, expected different numbers, 0 or more")
     rows, tables = dict(file.rows), dict(file.tables)
+    check_distinct(rows, "rows")
     for table, names in tables.items():
         if missing := [name for name in names if name not in rows]:
             raise DistilvoError(f"table '{table}' has rows that are nowhere described: {', '.join(missing)}")

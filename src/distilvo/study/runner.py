@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import shutil
 import sys
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,10 +14,10 @@ import torch
 from distilvo import environment
 from distilvo import progress as progress_bars
 from distilvo.bench.latency import latencies_ms
+from distilvo.children import in_processes
 from distilvo.data import FrameCache, motion_scale, open_cache
-from distilvo.errors import DistilvoError
-from distilvo.files import read_json, write_json
-from distilvo.models.model_folder import load_model, save_model
+from distilvo.files import check_claim, claimed_folders, read_json, share_claims, write_json
+from distilvo.models.model_folder import copy_model, load_model, save_model
 from distilvo.models.network import Architecture, PoseNetwork
 from distilvo.models.onnx_export import export_onnx
 from distilvo.models.student import count_parameters
@@ -108,9 +104,9 @@ def _prepare(plan: Plan, out: Path, data: Path | None, teacher: Path) -> Worksho
 
 def _make_teacher(plan: Plan, out: Path, train: FrameCache, folder: Path, network: PoseNetwork) -> None:
     if plan.teacher is None:
-        shutil.copytree(folder, out / "teacher", dirs_exist_ok=True)
+        copy_model(folder, out / "teacher")
         return
-    shutil.copytree(folder, out / "teacher_begin", dirs_exist_ok=True)
+    copy_model(folder, out / "teacher_begin")
     trained, _ = train_supervised(
         network.architecture, train, plan.teacher, out / "training/teacher", label="teacher", init=network
     )
@@ -121,29 +117,29 @@ def _make_cells(workshop: Workshop, data: Path | None, workers: int) -> None:
     # Seed by seed, so that all rows of an unfinished study have the same seeds.
     cells = [(row.name, seed) for seed in workshop.plan.seeds for row in workshop.plan.rows.values()]
     missing = [(name, seed) for name, seed in cells if not workshop.is_done(workshop.plan.rows[name], seed)]
-    spawn = multiprocessing.get_context("spawn")  # fork would copy the locks of torch's threads
-    workers = max(1, min(workers, len(missing)))
-    with (
-        progress("cells", len(cells), len(cells) - len(missing)) as bar,
-        ProcessPoolExecutor(workers, spawn, _begin_worker, (workshop.plan, workshop.out, data)) as pool,
-    ):
-        try:
-            for future in as_completed([pool.submit(_work, name, seed) for name, seed in missing]):
-                bar.advance(note=future.result())
-        except BrokenProcessPool:
-            raise DistilvoError(
-                f"{workshop.out}: a process was killed (out of memory?); run again, it goes on (with fewer --workers)"
-            ) from None
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    with progress("cells", len(cells), len(cells) - len(missing)) as bar:
+
+        def done(cell: str) -> None:
+            check_claim(workshop.out)
+            bar.advance(note=cell)
+
+        in_processes(
+            _work,
+            missing,
+            workers=max(1, min(workers, len(missing))),
+            on_done=done,
+            where=str(workshop.out),
+            begin=_begin_worker,
+            arguments=(workshop.plan, workshop.out, data, claimed_folders()),
+        )
 
 
 _workshop: Workshop | None = None
 
 
-def _begin_worker(plan: Plan, out: Path, data: Path | None) -> None:
+def _begin_worker(plan: Plan, out: Path, data: Path | None, claims: tuple[Path, ...]) -> None:
     global _workshop
+    share_claims(claims)
     torch.set_num_threads(1)
     progress_bars.silence()
     network, _ = load_model(out / "teacher")

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import math
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from distilvo.children import in_processes
 from distilvo.environment import usable_cores
 from distilvo.errors import DistilvoError
+from distilvo.files import check_claim, claimed_folders, remove_drafts, share_claims
 from distilvo.progress import progress
 from distilvo.world.adverse import is_adverse
 from distilvo.world.street import make_street, make_street_along
-from distilvo.world.street_writer import write_street
+from distilvo.world.street_writer import is_whole, write_street
+
+_MOST_STREETS, _MOST_FRAMES, _MOST_PIXELS = 100_000, 1_000_000, 2**24
 
 
 def render_streets(
@@ -29,7 +31,7 @@ def render_streets(
     label: str = "render",
     adverse: float = 0.0,
 ) -> list[Path]:
-    """Render one street for each seed into a KITTI odometry layout; existing ones are left as they are.
+    """Render one street for each seed into a KITTI odometry layout; whole ones are left as they are.
 
     Args:
         root: the data set's folder.
@@ -44,43 +46,56 @@ def render_streets(
         The sequences' folders.
 
     Raises:
-        DistilvoError: the share is outside 0 to 1, a file cannot be written, or a process was killed.
+        DistilvoError: the share is outside 0 to 1, a file cannot be written, a street is not whole and holds files of
+            others, or a process was killed.
     """
     if not 0.0 <= adverse <= 1.0:
         raise DistilvoError(f"{root}: a share of {adverse} in adverse conditions; expected 0 to 1, e.g. 0.5")
-    folders = [root / "sequences" / street_name(seed) for seed in seeds]
-    missing = [seed for seed, folder in zip(seeds, folders, strict=True) if not folder.exists()]
+    check_extent(root, frames, size, seeds)
+    names = [street_name(seed) for seed in seeds]
+    remove_drafts(root / "sequences")
+    missing = [seed for seed, name in zip(seeds, names, strict=True) if not is_whole(root, name, frames)]
     workers = min(workers or usable_cores(), max(1, len(missing)))
     work = partial(_render, root=root, frames=frames, size=size, adverse=adverse)
     with progress(label, len(seeds), len(seeds) - len(missing)) as bar:
+
+        def done(_: object) -> None:
+            check_claim(root)
+            bar.advance()
+
         if workers == 1:
             for seed in missing:
-                work(seed)
-                bar.advance()
-            return folders
-        # Fork would copy the locks of torch's threads.
-        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-            try:
-                for future in as_completed([pool.submit(work, seed) for seed in missing]):
-                    future.result()
-                    bar.advance()
-            except BrokenProcessPool:
-                raise DistilvoError(
-                    f"{root}: a rendering process was killed (out of memory?); run again, it goes on"
-                ) from None
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-    return folders
+                done(work(seed))
+        else:
+            tasks = [(seed,) for seed in missing]
+            claims = (claimed_folders(),)
+            in_processes(
+                work, tasks, workers=workers, on_done=done, where=str(root), begin=share_claims, arguments=claims
+            )
+    remove_drafts(root / "sequences")  # of processes that had not quite ended before
+    return [root / "sequences" / name for name in names]
 
 
 def render_along(poses: NDArray[np.float64], seed: int, size: tuple[int, int], root: Path, name: str) -> Path:
     """Render a street along camera-to-world poses (N, 4, 4) at 10 Hz; an existing one is left as it is."""
-    folder = root / "sequences" / name
-    if not folder.exists():
+    check_extent(root, len(poses), size, (seed,))
+    remove_drafts(root / "sequences")
+    if not is_whole(root, name, len(poses)):
         with progress("render", len(poses)) as bar:
             write_street(make_street_along(poses, seed, size), root, name, bar.advance)
-    return folder
+    return root / "sequences" / name
+
+
+def check_extent(root: Path, frames: int, size: tuple[int, int], seeds: Sequence[int]) -> None:
+    """Raise DistilvoError where streets of this extent cannot be rendered, before memory or days are spent on them."""
+    for what, value, least, most in (
+        ("streets", len(seeds), 0, _MOST_STREETS),
+        ("frames", frames, 2, _MOST_FRAMES),
+        ("pixels of an image", math.prod(size) if min(size) > 0 else 0, 1, _MOST_PIXELS),
+        ("as seed", seeds[0] if seeds else 0, 0, 2**63),
+    ):
+        if not least <= value <= most:
+            raise DistilvoError(f"{root}: {value} {what}; expected {least} to {most}")
 
 
 def street_name(seed: int) -> str:

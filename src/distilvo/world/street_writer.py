@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import re
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +12,13 @@ import cv2
 import numpy as np
 
 from distilvo.errors import DistilvoError
-from distilvo.files import atomic_path
+from distilvo.files import atomic_path, check_claim, draft_folder
+from distilvo.paths import checked_name
 from distilvo.world.street import Street
+
+IMAGES = "image_2"
+_OWN = re.compile(rf"calib\.txt|times\.txt|{IMAGES}(/\d{{6,}}\.png)?")
+"""What ``write_street`` writes into a sequence's folder."""
 
 
 def write_street(street: Street, root: Path, name: str, on_frame: Callable[[], None] | None = None) -> Path:
@@ -20,7 +26,8 @@ def write_street(street: Street, root: Path, name: str, on_frame: Callable[[], N
 
     Writes ``root/sequences/NAME/image_2/000000.png`` ..., ``calib.txt`` (P0 to P3, all with ``street.intrinsics``),
     ``times.txt``, and ``root/poses/NAME.txt`` (12 numbers a row: the upper 3x4 of camera-to-world). The sequence grows
-    in a hidden folder that takes its name last of all, so that a run cut short leaves no sequence.
+    in a hidden folder of this process that takes its name last of all, so that a run cut short leaves no sequence, nor
+    does a full disk.
 
     Args:
         street: the drive.
@@ -34,27 +41,58 @@ def write_street(street: Street, root: Path, name: str, on_frame: Callable[[], N
     Raises:
         DistilvoError: if the sequence is already there, or cannot be written.
     """
-    folder = root / "sequences" / name
-    if not name or Path(name).name != name or name.startswith("."):
-        raise DistilvoError(f"sequence name {name!r}: expected a plain folder name such as 00")
+    folder = root / "sequences" / checked_name(name, "sequence")
     if folder.exists():
         raise DistilvoError(f"{folder}: the sequence is already there; choose another name or remove it")
-    draft = folder.with_name(f".{name}.unfinished")
     try:
-        shutil.rmtree(draft, ignore_errors=True)  # of a run cut short
-        (draft / "image_2").mkdir(parents=True)
-        for index in range(len(street)):
-            _write_image(draft / "image_2" / f"{index:06d}.png", street.render(index))
-            if on_frame is not None:
-                on_frame()
-        (draft / "calib.txt").write_text(_calibration(street))
-        np.savetxt(draft / "times.txt", street.times, fmt="%.9f")
-        with atomic_path(root / "poses" / f"{name}.txt") as temporary:
-            np.savetxt(temporary, street.poses[:, :3].reshape(-1, 12), fmt="%.12e")
-        os.replace(draft, folder)
+        with draft_folder(folder) as draft:
+            (draft / IMAGES).mkdir()
+            for index in range(len(street)):
+                _write_image(draft / IMAGES / f"{index:06d}.png", street.render(index))
+                if on_frame is not None:
+                    on_frame()
+            (draft / "calib.txt").write_text(_calibration(street))
+            np.savetxt(draft / "times.txt", street.times, fmt="%.9f")
+            with atomic_path(root / "poses" / f"{name}.txt") as temporary:
+                np.savetxt(temporary, street.poses[:, :3].reshape(-1, 12), fmt="%.12e")
     except OSError as error:
+        check_claim(folder)
         raise DistilvoError(f"{folder}: cannot write the sequence ({error}); check space and permissions") from error
     return folder
+
+
+def is_whole(root: Path, name: str, frames: int) -> bool:
+    """Whether sequence ``name`` is there with all its images, times and poses; else it is removed, with a note.
+
+    Only what ``write_street`` makes is removed.
+
+    Raises:
+        DistilvoError: the sequence has other content, or another length.
+    """
+    folder = root / "sequences" / checked_name(name, "sequence")
+    if not folder.exists():
+        return False
+    counts = {
+        "images": sum(file.stat().st_size > 0 for file in (folder / IMAGES).glob("[0-9]*.png")),
+        "times": _rows(folder / "times.txt"),
+        "poses": _rows(root / "poses" / f"{name}.txt"),
+    }
+    if set(counts.values()) == {frames}:
+        return True
+    content = ", ".join(f"{count} {what}" for what, count in counts.items())
+    foreign = [path for path in folder.rglob("*") if not _OWN.fullmatch(path.relative_to(folder).as_posix())]
+    if foreign or len(set(counts.values())) == 1 or folder.is_symlink():
+        raise DistilvoError(
+            f"{folder}: holds {content}, expected {frames} of each, as distilvo wrote them; move the folder away"
+        )
+    warnings.warn(f"{folder}: holds {content}, expected {frames} of each; it is made anew", stacklevel=3)
+    shutil.rmtree(folder)
+    return False
+
+
+def _rows(path: Path) -> int:
+    """Lines of a file, 0 where it is missing."""
+    return path.read_bytes().count(b"\n") if path.is_file() else 0
 
 
 def _write_image(path: Path, rgb: np.ndarray) -> None:
