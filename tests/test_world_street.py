@@ -261,7 +261,7 @@ def test_a_run_cut_short_leaves_no_sequence_and_can_be_repeated(tmp_path: Path) 
 
 @pytest.mark.parametrize("name", ["", "../07", ".hidden", "a/b"])
 def test_a_sequence_name_must_be_a_plain_folder(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DistilvoError, match="plain folder name"):
+    with pytest.raises(DistilvoError, match="expected a plain name"):
         write_street(drive(0), tmp_path, name)
 
 
