@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distilvo.errors import DistilvoError, printable
-from distilvo.paths import check_distinct, check_regular, check_utf8, checked_name
+from distilvo.paths import check_distinct, check_regular, check_utf8, checked_name, near
 
 BAD = [
     "", ".", "..", "../victim", "../../../victim", "/etc/passwd", "a/b", "a\\b", "..\\..\\victim", "C:\\victim",
@@ -100,3 +100,11 @@ def test_names_that_are_not_utf8_are_named_where_a_reader_needs_them() -> None:
     with pytest.raises(DistilvoError, match=r"m\\udcff\.onnx: its name is not UTF-8") as caught:
         check_utf8(Path("m\udcff.onnx"))
     assert str(caught.value).encode()
+
+
+def test_a_path_that_is_not_there_names_what_is(tmp_path: Path) -> None:
+    (tmp_path / "Teacher.onnx").touch()
+    (tmp_path / "runs").mkdir()
+    assert near(tmp_path / "teachr.onnx") == f"did you mean {tmp_path / 'Teacher.onnx'}? "
+    assert near(tmp_path / "quite" / "another.mp4") == f"{tmp_path} holds Teacher.onnx, runs; "
+    assert near(tmp_path / "runs" / "x") == f"{tmp_path / 'runs'} holds nothing; "

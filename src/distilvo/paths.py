@@ -5,11 +5,15 @@ from __future__ import annotations
 import stat
 import unicodedata
 from collections.abc import Iterable
+from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 
 from distilvo.errors import DistilvoError
 
 _LONGEST = 200  # bytes: file systems take 255, and endings are added
+_NAMED = 5
+_MOST_ENTRIES = 2000  # of a folder, that are compared with a name which is not there
 _SIGNS = '/\\:*?"<>|'
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
 
@@ -82,3 +86,22 @@ def check_utf8(path: Path) -> None:
         str(path).encode()
     except UnicodeEncodeError:
         raise DistilvoError(f"{path}: its name is not UTF-8, which the reader of this file needs; rename it") from None
+
+
+def near(path: Path) -> str:
+    """What there is instead of a path that is not there, as the beginning of a sentence: an entry with nearly its name,
+    or what its folder holds; empty where that folder cannot be read.
+    """
+    missing = path
+    while not missing.parent.is_dir() and missing.parent != missing:
+        missing = missing.parent
+    folder = missing.parent
+    try:
+        names = sorted(entry.name for entry in islice(folder.iterdir(), _MOST_ENTRIES) if entry.name[0] != ".")
+    except OSError:
+        return ""
+    folded = {name.lower(): name for name in names}
+    if close := get_close_matches(missing.name.lower(), folded, n=1):
+        return f"did you mean {folder / folded[close[0]]}? "
+    holds = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+    return f"{folder} holds {holds or 'nothing'}; "

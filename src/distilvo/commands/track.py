@@ -15,6 +15,7 @@ from tyro.conf import Positional, arg
 from distilvo.commands.export import export_model
 from distilvo.errors import DistilvoError
 from distilvo.output_folders import claim_folder
+from distilvo.paths import near
 from distilvo.progress import console
 from distilvo.settings import Gaps, SourceOptions
 
@@ -134,7 +135,8 @@ def _onnx(model: Path, scratch: Path) -> Path:
     if model.suffix == ".onnx":
         return model
     if not model.is_dir() or not (model / "config.json").is_file():
-        raise DistilvoError(f"{model}: not a model; expected an ONNX file or a model folder with config.json")
+        instead = "" if model.exists() else near(model)
+        raise DistilvoError(f"{model}: not a model; {instead}expected an ONNX file or a model folder with config.json")
     if (model / "model.onnx").exists():
         return model / "model.onnx"
     export_model(model, scratch / "model.onnx")

@@ -15,7 +15,7 @@ from torch import Tensor
 from distilvo.errors import DistilvoError
 from distilvo.files import atomic_path, read_json, write_json, write_tensors
 from distilvo.models.network import Architecture, PoseNetwork
-from distilvo.paths import check_regular, check_utf8, checked_name
+from distilvo.paths import check_regular, check_utf8, checked_name, near
 
 POSE_CONVENTION = (
     "motion [tx, ty, tz (m), rx, ry, rz (rad)] = inv(T_k) @ T_k+1 of camera-to-world poses; camera x right, y down, "
@@ -97,7 +97,9 @@ def read_config(folder: Path) -> tuple[dict[str, Any], Architecture]:
         DistilvoError: the folder is no model folder.
     """
     if not folder.is_dir():
-        raise DistilvoError(f"{folder}: no such folder; expected a model folder with config.json and model.safetensors")
+        raise DistilvoError(
+            f"{folder}: no such folder; {near(folder)}expected a model folder with config.json and model.safetensors"
+        )
     config = read_json(folder / "config.json")
     if not isinstance(config, dict):
         raise DistilvoError(f"{folder / 'config.json'}: holds no object; expected a file that distilvo wrote")

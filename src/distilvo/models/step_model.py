@@ -12,7 +12,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from distilvo.errors import DistilvoError
-from distilvo.paths import check_regular, check_utf8
+from distilvo.paths import check_regular, check_utf8, near
 
 _MOST_INPUTS = 64
 _LARGEST_INPUT = 2**26
@@ -38,6 +38,8 @@ class StepModel:
         """
         check_utf8(path)
         check_regular(path, "a model that 'distilvo export' wrote")
+        if not path.exists():
+            raise DistilvoError(f"{path}: no such file; {near(path)}expected a model that 'distilvo export' wrote")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = 4  # what fails is said once, below

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-from itertools import islice
 from pathlib import Path
 
 from distilvo.errors import DistilvoError
+from distilvo.paths import near
 from distilvo.sequences.address import as_address
 from distilvo.settings import SourceKind
 
@@ -20,8 +19,6 @@ _VIDEO_SUFFIXES = frozenset(
     }
 )  # fmt: skip
 _BAG_SUFFIXES = frozenset({".bag", ".mcap"})
-_NAMED = 5
-_MOST_ENTRIES = 2000  # of a folder, that are compared with a name which is not there
 
 
 def guess(source: str | Path) -> SourceKind:
@@ -38,7 +35,7 @@ def guess(source: str | Path) -> SourceKind:
     if any(sign in str(path) for sign in "*?["):
         return "folder"
     raise DistilvoError(
-        f"{path}: no such path; {_near(path)}expected a data set's folder, a folder of images, a pattern in quotes, a "
+        f"{path}: no such path; {near(path)}expected a data set's folder, a folder of images, a pattern in quotes, a "
         "video, a bag, camera:0 or an address, as rtsp://"
     )
 
@@ -87,20 +84,3 @@ def _kind_of_file(path: Path) -> SourceKind:
         f"{path}: a file with the suffix {path.suffix!r}, expected a folder, a bag ({bags}), a video ({videos}), or a "
         f"folder of images ({images})"
     )
-
-
-def _near(path: Path) -> str:
-    """What there is instead of a path that is not there: an entry with nearly its name, or what its folder holds."""
-    missing = path
-    while not missing.parent.is_dir() and missing.parent != missing:
-        missing = missing.parent
-    folder = missing.parent
-    try:
-        names = sorted(entry.name for entry in islice(folder.iterdir(), _MOST_ENTRIES) if entry.name[0] != ".")
-    except OSError:
-        return ""
-    folded = {name.lower(): name for name in names}
-    if close := get_close_matches(missing.name.lower(), folded, n=1):
-        return f"did you mean {folder / folded[close[0]]}? "
-    holds = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
-    return f"{folder} holds {holds or 'nothing'}; "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from dataclasses import asdict, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from distilvo.errors import DistilvoError
 from distilvo.files import read_utf8
 from distilvo.models.student import check_rate
-from distilvo.paths import check_distinct, check_regular
+from distilvo.paths import check_distinct, check_regular, near
 from distilvo.settings import PAPER, Recipe
 from distilvo.study.plan import Names, Plan, Row, Split, Streets, Table
 
@@ -64,7 +65,9 @@ def read_plan(source: str) -> Plan:
     presets = sorted(preset.stem for preset in PRESETS.glob("*.toml"))
     if not path.is_file():
         names = ", ".join(presets)
-        raise DistilvoError(f"{source}: no such file; expected a TOML file or one of the presets {names}")
+        close = get_close_matches(source, presets, n=1)
+        instead = f"did you mean {close[0]}? " if close else near(path)
+        raise DistilvoError(f"{source}: no such file; {instead}expected a TOML file or one of the presets {names}")
     check_regular(path, "a study's TOML file", _LARGEST)
     try:
         values = tomllib.loads(read_utf8(path))
