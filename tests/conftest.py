@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,13 +14,14 @@ from hypothesis import settings
 from distilvo.geometry import se3
 from distilvo.trajectory.formats import write_kitti
 
+# A shell that runs the tests in the background has Ctrl-C ignored, which the commands under test would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("distilvo", deadline=None)  # the first example pays for imports
 settings.load_profile("distilvo")
 
 BASE = {
     "alignment", "association", "camera", "convert", "examples", "house", "layouts", "metrics", "names", "processes",
-    "runtime", "se3", "terminal",
-    "textfile", "tiers", "trajectories",
+    "runtime", "se3", "terminal", "textfile", "tiers", "trajectories",
 }  # fmt: skip
 """Tests of what is installed without extras."""
 EXTRAS = {
