@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -104,9 +105,9 @@ def start(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
 
     yield begin
     for process in started:
-        if process.poll() is None:
+        with suppress(ProcessLookupError):  # workers, too, where they outlive the command
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        process.wait()
 
 
 def pids(tmp_path: Path, count: int) -> list[int]:
