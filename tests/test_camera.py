@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from distilvo.errors import DistilvoError
-from distilvo.geometry.camera import Camera, canonical_intrinsics, field_of_view_mismatch
+from distilvo.geometry.camera import (
+    Camera,
+    camera_from_projection,
+    canonical_intrinsics,
+    field_of_view_mismatch,
+    shrinking,
+    source_of,
+)
 from distilvo.geometry.preprocessing import Preprocessing, rectify
 
 KITTI_00 = Camera(fx=718.856, fy=718.856, cx=607.1928, cy=185.2157, width=1241, height=376)
@@ -82,6 +89,21 @@ def test_halves_are_the_mean_of_four_pixels() -> None:
     assert np.abs(Preprocessing((48, 160), 1).apply(frame, None)[0] - mean).max() <= 0.5
 
 
+def test_thirds_are_the_mean_of_nine_pixels() -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (144, 480), dtype=np.uint8)
+    mean = frame.reshape(48, 3, 160, 3).astype(np.float64).mean((1, 3))
+    assert np.abs(Preprocessing((48, 160), 1).apply(frame, None)[0] - mean).max() <= 0.5
+
+
+@pytest.mark.parametrize("shape", [(8, 9), (9, 8), (9, 9)])
+def test_halving_leaves_out_the_last_row_and_column_of_an_odd_size(shape: tuple[int, int]) -> None:
+    """Two by two pixels of four by four each, the ninth row and column are white and lie outside."""
+    frame = np.full(shape, 255, np.uint8)
+    frame[:8, :8] = 0
+    camera = Camera(fx=8.0, fy=8.0, cx=3.5, cy=3.5, width=shape[1], height=shape[0])
+    assert rectify(frame, camera, (2, 2), intrinsics(2, 2, 0.5, 0.5)).tolist() == [[0, 0], [0, 0]]
+
+
 def test_fine_stripes_turn_grey_when_shrunk() -> None:
     stripes = np.zeros((376, 1241), np.uint8)
     stripes[:, ::2] = 255
@@ -130,3 +152,90 @@ def test_mismatch_by_hand() -> None:
     aside = Camera(fx=40.0, fy=40.0, cx=200.0, cy=24.5, width=100, height=50)
     unseen = [field_of_view_mismatch(camera, target, (50, 100)) for camera in (whole, tele, wide, aside)]
     np.testing.assert_allclose(unseen, [0.0, 0.75, 0.0, 1.0], atol=1e-12)
+
+
+def test_mismatch_of_a_shifted_camera_by_hand() -> None:
+    """A tenth of the width and a fifth of the height lie outside: 0.9 x 0.8 is seen, on whichever side it is."""
+    target = intrinsics(40.0, 40.0, 49.5, 24.5)
+    for cx, cy in ((39.5, 14.5), (59.5, 14.5), (39.5, 34.5), (59.5, 34.5)):
+        unseen = field_of_view_mismatch(Camera(40.0, 40.0, cx, cy, width=100, height=50), target, (50, 100))
+        assert unseen == pytest.approx(1 - 0.72)
+
+
+INSIDE = {"fx": (10, 20_000), "fy": (10, 20_000), "cx": (-200, 400), "cy": (-100, 200)}
+"""For images of 200 x 100: a tenth of the short side to a hundred long ones; one side beyond each edge."""
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_intrinsics_that_a_camera_may_have(name: str) -> None:
+    usual = {"fx": 100.0, "fy": 100.0, "cx": 100.0, "cy": 50.0, "width": 200, "height": 100}
+    lowest, highest = INSIDE[name]
+    for value in (lowest, highest):
+        assert getattr(Camera(**{**usual, name: value}), name) == value  # type: ignore[arg-type]
+    for value in (lowest - 0.5, highest + 0.5, float("nan")):
+        with pytest.raises(DistilvoError, match="for images of 200x100; expected fx fy cx cy in pixels"):
+            Camera(**{**usual, name: value})  # type: ignore[arg-type]
+
+
+PROJECTION = [[100.0, 0, 90, 7], [0, 110, 40, -8], [0, 0, 1, 9]]
+
+
+def test_camera_from_a_projection() -> None:
+    camera = camera_from_projection(np.array(PROJECTION), 200, 80, "calib.txt")
+    assert camera == Camera(fx=100, fy=110, cx=90, cy=40, width=200, height=80)
+    nearly = np.array(PROJECTION) + np.array([[0, 9e-7, 0, 0], [0, 0, 0, 0], [9e-7, 0, 0, 1e9 - 9]])
+    assert camera_from_projection(nearly, 200, 80, "calib.txt") == camera
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "value", "message"),
+    [
+        (0, 0, 0.0, "focal lengths 0 and 110, expected positive"),
+        (1, 1, 0.0, "focal lengths 100 and 0, expected positive"),
+        (1, 1, -110.0, "focal lengths 100 and -110, expected positive"),
+        *[(row, column, 2e-6, "no projection matrix") for row, column in ((0, 1), (1, 0), (2, 0), (2, 1))],
+        (2, 2, 1.1, "no projection matrix"),
+        *[(row, 3, value, "no projection matrix") for row in range(3) for value in (-1.1e9, 1.1e9)],
+        (0, 0, 5.0, "intrinsics 5 110 90 40 for images of 200x80"),
+    ],
+)
+def test_a_matrix_that_is_no_projection_is_refused(row: int, column: int, value: float, message: str) -> None:
+    projection = np.array(PROJECTION)
+    projection[row, column] = value
+    with pytest.raises(DistilvoError, match=f"calib.txt: {message}"):
+        camera_from_projection(projection, 200, 80, "calib.txt")
+
+
+@pytest.mark.parametrize(
+    ("scale", "expected"),
+    [
+        ([1.0, 1.0], (0, (100, 201))),
+        ([0.5, 0.25], (0, (100, 201))),  # enlarged: interpolation alone
+        ([3.0, 2.0], (0, (50, 67))),
+        ([3.9, 8.0], (0, (12, 52))),  # halving would be too much for one of the two
+        ([4.0, 5.0], (1, (20, 50))),  # 100 / 2 / 2.5, 201 // 2 / 2
+        ([16.0, 16.0], (3, (6, 12))),  # 100 -> 50 -> 25 -> 12, 201 -> 100 -> 50 -> 25; then to a half
+        ([1.0, 1000.0], (0, (1, 201))),
+    ],
+)
+def test_shrinking_by_hand(scale: list[float], expected: tuple[int, tuple[int, int]]) -> None:
+    assert shrinking((100, 201), np.array(scale)) == expected
+    assert shrinking((107, 107), np.array([4.0, 4.0])) == (1, (26, 26))  # 53 / 2, and not 53.5 / 2
+
+
+def test_pixels_of_the_middle_by_hand() -> None:
+    """50 x 25 of 200 x 50: two source pixels for each; the first pixel's centre lies between those of its two."""
+    for frame, offset in (((50, 200), [50.5, 0.5]), ((150, 100), [0.5, 50.5])):
+        scale, start = source_of(frame, None, (25, 50), np.eye(3))
+        assert (scale.tolist(), start.tolist()) == ([2, 2], offset)
+
+
+def test_channels_of_the_network_by_hand() -> None:
+    """Red is 0.299 of grey; grey is alike in three channels; colours keep their order, channels first."""
+    red = np.zeros((48, 160, 3), np.uint8)
+    red[..., 0], red[..., 2] = 200, 10
+    assert Preprocessing((48, 160), 1).apply(red, None).tolist() == np.full((1, 48, 160), 61).tolist()  # 59.8 + 1.14
+    assert Preprocessing((48, 160), 3).apply(red, None)[:, 0, 0].tolist() == [200, 0, 10]
+    grey = np.full((48, 160), 7, np.uint8)
+    assert Preprocessing((48, 160), 3).apply(grey, None).tolist() == np.full((3, 48, 160), 7).tolist()
+    assert Preprocessing((48, 160), 1).apply(grey, None).shape == (1, 48, 160)

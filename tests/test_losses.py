@@ -35,7 +35,13 @@ def test_trust_is_that_of_the_paper() -> None:
     trust = Trust.fit(TEACHER, TRUTH)
     assert trust.errors.tolist() == [1.0, 0.0, 4.0]
     assert trust.eta == 4.0  # max - min = 4 - 0
-    assert trust.phi.tolist() == [0.75, 1.0, 0.0]
+    assert trust.phi.tolist() == trust.of_sample.tolist() == [0.75, 1.0, 0.0]
+
+
+def test_trust_is_measured_in_units() -> None:
+    teacher, scale = torch.tensor([[2.0, 0.0], [0.0, 6.0], [2.0, 3.0]]), torch.tensor([2.0, 3.0])
+    assert Trust.fit(teacher, torch.zeros(3, 2), scale).errors.tolist() == [1, 4, 2]
+    assert Trust.fit(teacher, torch.zeros(3, 2), scale, parts=((0,), (1,))).etas == (1, 4)
 
 
 def test_trust_of_the_worst_sample_can_fall_below_zero() -> None:
@@ -57,6 +63,19 @@ def test_trust_orders_samples_by_the_teachers_error(errors: list[int]) -> None:
 def test_trust_refuses_errors_that_say_nothing(teacher: list[list[float]]) -> None:
     with pytest.raises(DistilvoError, match="errors are"):
         Trust.fit(torch.tensor(teacher), torch.zeros(2, 1))
+
+
+@pytest.mark.parametrize("errors", [[2.0] * 5, [0.0] * 99 + [1.0], []])
+def test_the_quantile_needs_a_spread_of_errors(errors: list[float]) -> None:
+    """All alike; a 95 % quantile of 0, by which nothing can be divided; none at all."""
+    with pytest.raises(DistilvoError, match=f"all {len(errors)} errors are the same"):
+        Trust.fit(torch.tensor(errors).reshape(-1, 1), torch.zeros(len(errors), 1), kind="quantile")
+
+
+def test_samples_with_errors_that_are_not_finite_are_counted() -> None:
+    teacher = torch.tensor([[1.0, float("nan")], [2.0, 3.0], [4.0, float("inf")]])
+    with pytest.raises(DistilvoError, match="2 of 3 errors are not finite"):
+        Trust.fit(teacher, torch.zeros(3, 2))
 
 
 def test_attentive_imitation_by_hand() -> None:
@@ -110,19 +129,44 @@ def test_minimum_takes_the_teacher_where_it_is_nearer() -> None:
     assert imitation.minimum(student, truth, teacher).tolist() == [1.0]  # min(9, 1)
 
 
+def test_where_nothing_else_is_said_truth_and_teacher_weigh_half_in_units_of_one() -> None:
+    zeros = torch.zeros(3)  # log sigma: sigma is 1
+    assert squared_error(torch.tensor([3.0, 0.0]), torch.tensor([0.0, 4.0])) == 25
+    halves = {
+        "additional": (imitation.additional(STUDENT, TRUTH, TEACHER), [0.5 + 1.0, 9.0, 2.0 + 4.0]),
+        "upper_bound": (imitation.upper_bound(STUDENT, TRUTH, TEACHER), [0.5, 9.0, 2.0]),
+        "laplace": (imitation.laplace(STUDENT, TRUTH, TEACHER, zeros), [0.5 + 0.70711, 4.5 + 1.5, 2.0 + 1.41421]),
+        "gaussian": (imitation.gaussian(STUDENT, TRUTH, TEACHER, zeros), [0.5 + 0.5, 4.5 + 2.25, 2.0 + 2.0]),
+        "attentive": (attentive_imitation(STUDENT, TRUTH, TEACHER, torch.ones(3)), [0.5 + 1.0, 9.0, 2.0 + 4.0]),
+    }
+    for name, (losses, expected) in halves.items():
+        assert losses.tolist() == pytest.approx(expected, abs=1e-4), name
+
+
+def test_upper_bound_leaves_a_student_alone_that_is_better_than_its_teacher() -> None:
+    student, truth, teacher = torch.tensor([[1.0]]), torch.tensor([[0.0]]), torch.tensor([[3.0]])
+    assert imitation.upper_bound(student, truth, teacher, alpha=0.25).tolist() == [0.25]  # 0.25 * 1; 1 < 9
+
+
+def test_laplace_measures_distances_below_one() -> None:
+    close = imitation.laplace(torch.tensor([[0.5]]), torch.zeros(1, 1), torch.zeros(1, 1), torch.zeros(1), alpha=0.0)
+    assert close.tolist() == [0.5]
+
+
 BATCH, TIME = 2, 3
 TRUSTED = torch.rand(BATCH, TIME, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 CASES = {
-    "ground_truth_only": lambda s, gt, t: imitation.ground_truth_only(s, gt, 2.0),
-    "teacher_only": lambda s, gt, t: imitation.teacher_only(s, t, 2.0),
-    "minimum": lambda s, gt, t: imitation.minimum(s, gt, t, 2.0),
-    "additional": lambda s, gt, t: imitation.additional(s, gt, t, 0.3, 2.0),
-    "upper_bound": lambda s, gt, t: imitation.upper_bound(s, gt, t, 0.3, 2.0),
-    "laplace": lambda s, gt, t: imitation.laplace(s, gt, t, s[..., 0], 0.3, 2.0),  # sigma depends on the student
-    "gaussian": lambda s, gt, t: imitation.gaussian(s, gt, t, s[..., 0], 0.3, 2.0),
-    "attentive": lambda s, gt, t: imitation.attentive_imitation(s, gt, t, TRUSTED, 0.3, 2.0),
-    "attentive by component": lambda s, gt, t: imitation.attentive_imitation(
-        s, gt, t, TRUSTED[..., None].expand(-1, -1, 6), 0.3, 2.0
+    "ground_truth_only": lambda s, gt, t, unit=2.0: imitation.ground_truth_only(s, gt, unit),
+    "teacher_only": lambda s, gt, t, unit=2.0: imitation.teacher_only(s, t, unit),
+    "minimum": lambda s, gt, t, unit=2.0: imitation.minimum(s, gt, t, unit),
+    "additional": lambda s, gt, t, unit=2.0: imitation.additional(s, gt, t, 0.3, unit),
+    "upper_bound": lambda s, gt, t, unit=2.0: imitation.upper_bound(s, gt, t, 0.3, unit),
+    # log sigma depends on the student
+    "laplace": lambda s, gt, t, unit=2.0: imitation.laplace(s, gt, t, s[..., 0] / unit, 0.3, unit),
+    "gaussian": lambda s, gt, t, unit=2.0: imitation.gaussian(s, gt, t, s[..., 0] / unit, 0.3, unit),
+    "attentive": lambda s, gt, t, unit=2.0: imitation.attentive_imitation(s, gt, t, TRUSTED, 0.3, unit),
+    "attentive by component": lambda s, gt, t, unit=2.0: imitation.attentive_imitation(
+        s, gt, t, TRUSTED[..., None].expand(-1, -1, 6), 0.3, unit
     ),
 }
 
@@ -136,6 +180,15 @@ def test_blends_of_clips_have_right_gradients(name: str) -> None:
     assert torch.autograd.gradcheck(lambda s: CASES[name](s, truth, teacher), (student,))
     if name != "ground_truth_only":
         assert not torch.equal(CASES[name](student, truth, teacher), CASES[name](student, truth, teacher + 10))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_blends_do_not_depend_on_the_unit(name: str) -> None:
+    """Twice the numbers in units of 2 are the numbers in units of 1."""
+    torch.manual_seed(0)
+    student, truth, teacher = (torch.randn(BATCH, TIME, 6, dtype=torch.float64) for _ in range(3))
+    doubled = CASES[name](2 * student, 2 * truth, 2 * teacher, 2.0)
+    torch.testing.assert_close(doubled, CASES[name](student, truth, teacher, 1.0))
 
 
 def test_laplace_has_a_gradient_where_student_and_teacher_agree() -> None:
@@ -186,9 +239,15 @@ def test_any_layers_output_becomes_one_vector_for_each_sample() -> None:
     assert torch.equal(per_sample(value, (2, 3)), value)
     assert torch.equal(per_sample(value.reshape(6, 2, 2), (2, 3)), value)  # time folded into the batch
     assert torch.equal(per_sample(value.reshape(6, 4), (2, 2)), value[:, 1:])  # of frames: a pair's second one
+    frames = torch.arange(8.0)[:, None]  # two clips of four frames
+    assert per_sample(frames, (2, 3)).tolist() == [[[1], [2], [3]], [[5], [6], [7]]]
     assert per_sample(torch.ones(5), (5,)).shape == (5, 1)
-    with pytest.raises(DistilvoError, match=r"gives \(7, 4\), expected one vector for each of \(2, 3\) samples"):
-        per_sample(torch.ones(7, 4), (2, 3))
+    for rows in (1, 4, 7, 9):
+        message = rf"gives \({rows}, 4\), expected one vector for each of \(2, 3\) samples"
+        with pytest.raises(DistilvoError, match=message):
+            per_sample(torch.ones(rows, 4), (2, 3))
+    with pytest.raises(DistilvoError, match=r"gives \(7, 4\), expected one vector for each of \(5,\) samples"):
+        per_sample(torch.ones(7, 4), (5,))
 
 
 def test_attentive_hint_by_hand() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from distilvo.geometry import se3
+from distilvo.geometry.quaternions import quaternions_from_rotations, rotations_from_quaternions
 
 QUARTER = np.pi / 2
 TRANSLATIONS = arrays(np.float64, (5, 3), elements=st.floats(-50, 50))
@@ -110,3 +111,55 @@ def test_shapes_with_leading_dimensions() -> None:
     motion = np.zeros((2, 3, 6))
     assert se3.matrices_from_motions(motion).shape == (2, 3, 4, 4)
     assert se3.motions_from_matrices(se3.matrices_from_motions(motion)).shape == (2, 3, 6)
+
+
+def test_defects_by_hand() -> None:
+    """A quarter turn has none; twice the length gives 4 - 1; a shear x += y / 2 has 0.5 beside the diagonal."""
+    long, shear = np.diag([1.0, 2.0, 1.0]), np.array([[1.0, 0.5, 0], [0, 1, 0], [0, 0, 1]])
+    defects, determinants = se3.rotation_defects(
+        np.stack([[turn(rz=QUARTER)], [long], [shear], [np.diag([1.0, 1, -1])]])
+    )
+    assert defects.shape == determinants.shape == (4, 1)
+    np.testing.assert_allclose(defects[:, 0], [0, 3, 0.5, 0], atol=1e-15)
+    np.testing.assert_allclose(determinants[:, 0], [1, 2, 1, -1], atol=1e-15)
+
+
+def test_a_rotation_may_be_rounded_but_not_stretched_or_mirrored() -> None:
+    rotation = turn(0.3, -0.7, 1.1)
+    assert se3.is_rotation(rotation) and se3.is_rotation(rotation.round(3))
+    assert se3.is_rotation(np.diag([1.002, 1, 1]))  # 1.002^2 - 1 = 0.004
+    assert not se3.is_rotation(np.diag([1.003, 1, 1]))  # 0.006
+    assert not se3.is_rotation(np.diag([1.0, 1, -1])) and not se3.is_rotation(np.diag([0.999, 1, -1]))
+    assert not se3.is_rotation(np.zeros((3, 3)))
+    assert not se3.is_rotation(rotation[:, [0, 2, 1]])
+
+
+HALF = 0.5**0.5
+HALF_TURNS = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [HALF, HALF, 0, 0], [HALF, 0, HALF, 0], [0, HALF, -HALF, 0]]
+
+
+def test_half_turns_as_quaternions_by_hand() -> None:
+    """About x, y and z: two axes are turned round. About a diagonal: its two axes change places."""
+    expected = np.array(
+        [
+            np.diag([1, -1, -1]),
+            np.diag([-1, 1, -1]),
+            np.diag([-1, -1, 1]),
+            [[0, 1, 0], [1, 0, 0], [0, 0, -1]],
+            [[0, 0, 1], [0, -1, 0], [1, 0, 0]],
+            [[-1, 0, 0], [0, 0, -1], [0, -1, 0]],
+        ]
+    )
+    np.testing.assert_allclose(rotations_from_quaternions(np.array(HALF_TURNS)), expected, atol=1e-15)
+    again = quaternions_from_rotations(expected.astype(np.float64))
+    np.testing.assert_allclose(np.abs((again * HALF_TURNS).sum(axis=1)), 1, atol=1e-15)  # up to the sign
+
+
+@given(arrays(np.float64, (5, 4), elements=st.integers(-9, 9)).filter(lambda q: (np.abs(q).sum(axis=1) > 0).all()))
+def test_quaternions_survive_the_way_to_rotations_and_back(quaternions: np.ndarray) -> None:
+    quaternions = quaternions / np.linalg.norm(quaternions, axis=1, keepdims=True)
+    rotations = rotations_from_quaternions(quaternions)
+    np.testing.assert_allclose(rotations @ rotations.transpose(0, 2, 1), np.tile(np.eye(3), (5, 1, 1)), atol=1e-14)
+    again = quaternions_from_rotations(rotations)
+    np.testing.assert_allclose(np.abs((again * quaternions).sum(axis=1)), 1, atol=1e-14)
+    assert (again[:, 3] >= 0).all()

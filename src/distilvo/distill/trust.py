@@ -92,8 +92,8 @@ class Trust:
 
 def _phi(errors: Tensor, kind: Trusting) -> tuple[Tensor, float]:
     extent = float(errors.max() - errors.min()) if len(errors) else 0.0
-    eta = float(torch.quantile(errors.double(), QUANTILE)) if kind == "quantile" else extent
-    if extent <= 0 or eta <= 0:
+    eta = float(torch.quantile(errors.double(), QUANTILE)) if kind == "quantile" and extent > 0 else extent
+    if eta <= 0:
         raise DistilvoError(
             f"teacher: all {len(errors)} errors are the same, so no sample can be trusted more than another; "
             "expected a spread; use more training data"
