@@ -58,6 +58,7 @@ def test_labels_of_progress_command_no_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shown, output = console()
+    monkeypatch.setattr(bars, "_silent", False)  # a test that printed JSON has silenced this process
     monkeypatch.setattr(bars, "console", shown)
     with progress(f"[/x]{ESCAPE}", 2) as bar:
         bar.advance(note=f"[/y]{ESCAPE}")
