@@ -169,13 +169,13 @@ class SourceOptions:
         kind: what the source is, where a guess by its path would be wrong.
         topic: topic of a bag with the images; needed where there are several.
         intrinsics: fx fy cx cy of the camera, pixels, where the source has none of its own.
-        camera: instead of them, its calibration as OpenCV, Kalibr or ROS writes it (YAML); distortion is taken out.
+        camera: calibration of the camera as OpenCV, Kalibr or ROS writes it (YAML), instead of --intrinsics.
         times: file of the frames' times, seconds, one number a row; by the numbers in the images' names.
         start: leave out what comes before so many seconds after the first frame.
         end: leave out what comes after so many seconds.
-        stride: take every so-manieth frame.
+        stride: take one frame in so many.
         fps: take the frames that come closest to so many in a second.
-        bits: that count in images of more than 8 bits; found from the images where not given.
+        bits: how many bits count in images of 16 bits; found from the images where not given.
     """
 
     kind: SourceKind | None = None

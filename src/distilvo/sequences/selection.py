@@ -22,7 +22,7 @@ class Choice:
     """Which frames of a source are taken.
 
     start, end  s since the first frame; both may be open (None)
-    stride      every so-manieth of those
+    stride      one of so many of those
     fps         or those that come closest to so many in a second
     """
 
