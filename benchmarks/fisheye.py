@@ -30,8 +30,8 @@ def main() -> None:
     bent = np.hypot(x, y)
     angles = np.linspace(0, np.pi / 2, 100_000)  # from the axis: their image is inverted by interpolation
     lands = angles * (1 + sum(k * angles ** (2 * n) for n, k in enumerate(COEFFICIENTS, start=1)))
-    stretch = np.tan(np.interp(bent, lands, angles)) / np.maximum(bent, 1e-12)
-    columns, rows = camera.fx * x * stretch + camera.cx, camera.fy * y * stretch + camera.cy
+    factor = np.tan(np.interp(bent, lands, angles)) / np.maximum(bent, 1e-12)
+    columns, rows = camera.fx * x * factor + camera.cx, camera.fy * y * factor + camera.cy
     (out / "frames").mkdir(parents=True)
     for index, frame in enumerate(sequence.frames()):
         places = columns.astype(np.float32), rows.astype(np.float32)

@@ -66,15 +66,15 @@ def first_pose(model: Path) -> tuple[float, float]:
 
 
 def follow(model: Path, count: int) -> None:
-    """Track ``count`` frames, 64 different ones again and again, and print time and memory."""
+    """Track ``count`` frames of a camera that pans over a wall, there and back, and print time and memory."""
     import numpy as np
 
     from distilvo.runtime import Tracker
 
     rng = np.random.default_rng(0)
-    frames = [
-        np.kron(rng.integers(0, 256, (47, 155)), np.ones((8, 9)))[:376, :1241].astype(np.uint8) for _ in range(64)
-    ]
+    wall = np.kron(rng.integers(0, 256, (47, 200)), np.ones((8, 9))).astype(np.uint8)
+    there = [np.ascontiguousarray(wall[:, 4 * k : 4 * k + 1241]) for k in range(64)]
+    frames = there + there[-2:0:-1]
     times = np.empty(count)
     with Tracker(model) as tracker:
         for k in range(count):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from distilvo.errors import DistilvoError
 from distilvo.geometry import se3
 from distilvo.trajectory.alignment import align, align_with_scale, scale_text
+from distilvo.trajectory.segments import nearest
 
 
 def drive(seed: int, frames: int = 40) -> np.ndarray:
@@ -136,3 +137,26 @@ def test_the_scale_that_was_found_is_given(seed: int, scale: float) -> None:
 
 def test_a_scale_is_read_with_three_digits() -> None:
     assert [scale_text(scale) for scale in (2.1, 0.01234, 35.15)] == ["2.10", "0.0123", "35.1"]
+
+
+def test_orientations_do_not_tilt_a_straight_drive() -> None:
+    """Where positions lie on a line they decide all but the roll, however the estimate's camera looks."""
+    truth = np.tile(np.eye(4), (20, 1, 1))
+    truth[:, 2, 3] = np.arange(20.0)
+    estimate = truth @ se3.matrices_from_motions(np.array([0, 0, 0, 0, 0.2, 0]))
+    np.testing.assert_allclose(align(estimate, truth, "se3")[:, :3, 3], truth[:, :3, 3], atol=1e-4)
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_a_place_off_the_planet_is_refused_on_every_axis(axis: int) -> None:
+    poses = np.tile(np.eye(4), (3, 1, 1))
+    poses[1, axis, 3] = -1e12
+    with pytest.raises(DistilvoError, match=r"the estimate is 1e\+12 m from the origin at frame 1; expected metres"):
+        align(poses, poses, "se3")
+
+
+@given(st.lists(st.floats(-10, 10), min_size=1, max_size=5, unique=True), st.lists(st.floats(-12, 12), min_size=1))
+def test_nearest_is_the_nearest(values: list[float], wanted: list[float]) -> None:
+    ordered, points = np.sort(values), np.array(wanted)
+    chosen = np.abs(ordered[nearest(ordered, points)] - points)
+    np.testing.assert_array_equal(chosen, np.abs(ordered[:, None] - points).min(axis=0))

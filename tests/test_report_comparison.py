@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from distilvo.commands.main import main
 from distilvo.files import read_json
 from distilvo.geometry import se3
-from distilvo.pipeline.frame_statuses import segment_errors, segment_slices
+from distilvo.pipeline.frame_statuses import gps_rms, segment_errors, segment_slices
 from distilvo.pipeline.tracking import Tracked
 from distilvo.report import RunResults, error_statistics
 from distilvo.report.drive_report import Album, drive_report
@@ -23,7 +23,7 @@ from distilvo.report.score_report import score_report
 from distilvo.runtime import Pose, Status
 from distilvo.settings import Scoring
 from distilvo.trajectory.formats import Trajectory, write_kitti, write_tum
-from distilvo.trajectory.metrics import deviations, errors_by_length, gps_rms
+from distilvo.trajectory.metrics import deviations, errors_by_length
 from distilvo.trajectory.scores import Score, score
 from test_sources_malaga import gps_row, make_extract, stamps
 
@@ -114,7 +114,7 @@ def tracked_page(
     source: Source, images: dict[int, np.ndarray] | None = None, statuses: tuple[Status, ...] = SOUND, second: int = 40
 ) -> RunResults:
     """The page of a drive whose second segment begins at a frame."""
-    gps_rms_m = None if source.reference is None else gps_rms(ESTIMATE, source.reference)
+    gps_rms_m = None if source.reference is None else gps_rms(ESTIMATE, source.reference, np.zeros(40, int))[0]
     tracked = Tracked(np.arange(40.0), ESTIMATE, 30.0, None, gps_rms_m, statuses, (np.arange(40) >= second).astype(int))
     return drive_report(source, "m", tracked, images=images or {}, settings={})  # type: ignore[arg-type]
 
@@ -139,6 +139,17 @@ def test_a_gps_is_compared_with_after_alignment() -> None:
     assert drive.reference == "GPS" and not drive.has_poses
     np.testing.assert_allclose(drive.way[0], [7.0 + east[0], -9.0 - up[0], 8.0 + north[0]])
     assert float(page.tables[0].rows[0][1].text) == pytest.approx(4 / np.sqrt(40), rel=0.1)
+
+
+def test_segments_beside_a_gps_are_aligned_one_by_one() -> None:
+    """The second half lies elsewhere, turned and twice as large: alone it fits, as one drive it cannot."""
+    half = (np.arange(40) >= 20).astype(int)
+    broken = ESTIMATE.copy()
+    broken[20:, :3, 3] = 2 * (ELSEWHERE @ ESTIMATE[20:])[:, :3, 3]
+    positions = np.stack([ESTIMATE[:, 0, 3], ESTIMATE[:, 2, 3], -ESTIMATE[:, 1, 3]], axis=1)
+    assert gps_rms(broken, positions, half) == (pytest.approx(0, abs=1e-9), None)
+    assert gps_rms(broken, positions, 0 * half)[0] > 1
+    assert gps_rms(ESTIMATE, 3 * positions, 0 * half) == (pytest.approx(0, abs=1e-9), pytest.approx(3))
 
 
 def test_a_drive_with_truth_is_scored_and_has_its_images() -> None:

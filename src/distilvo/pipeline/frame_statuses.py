@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from distilvo.files import write_text
 from distilvo.runtime import Status
+from distilvo.trajectory.alignment import align_with_scale, poses_of_positions
 from distilvo.trajectory.metrics import Deviations, Errors, deviations
 
 _LISTED = 8  # runs of frames
@@ -51,3 +52,18 @@ def segment_errors(poses: NDArray[np.float64], truth: NDArray[np.float64], segme
     """Errors of poses (N, 4, 4): each segment (N,) is aligned by itself, and no pair of frames lies in two of them."""
     parts = [deviations(poses[part], truth[part]) for part in segment_slices(segments)]
     return Errors.of(Deviations.pooled(parts))
+
+
+def gps_rms(
+    poses: NDArray[np.float64], positions: NDArray[np.float64], segments: NDArray[np.int64]
+) -> tuple[float, float | None]:
+    """RMS distance (m) of poses (N, 4, 4) from positions (N, 3) east, north, up of a GPS, after Sim(3), and its scale.
+
+    Each segment (N,) is aligned by itself; the scale is None where there are several.
+    """
+    reference = poses_of_positions(positions)
+    parts = segment_slices(segments)
+    moved = [align_with_scale(poses[part], reference[part], "sim3") for part in parts]
+    apart = [(one - reference[part])[:, :3, 3] for (one, _), part in zip(moved, parts, strict=True)]
+    rms = float(np.sqrt(np.square(np.concatenate(apart)).sum(axis=1).mean()))
+    return rms, moved[0][1] if len(moved) == 1 else None

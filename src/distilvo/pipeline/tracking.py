@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from distilvo.errors import DistilvoError
 from distilvo.files import write_json
 from distilvo.geometry.camera import Camera, Frame, canonical_intrinsics, field_of_view_mismatch
-from distilvo.pipeline.frame_statuses import counts, segment_errors, write_statuses
+from distilvo.pipeline.frame_statuses import counts, gps_rms, segment_errors, write_statuses
 from distilvo.progress import progress
 from distilvo.runtime import Pose, Status, Tracker
 from distilvo.sequences import Sequence
 from distilvo.sequences.brightness import GreyLevels
 from distilvo.trajectory.formats import write_kitti, write_tum
-from distilvo.trajectory.metrics import Errors, gps_rms, gps_scale
+from distilvo.trajectory.metrics import Errors
 
 MOST_UNSEEN = 0.02
 """Share of the model's view that a camera may miss before the user is warned."""
@@ -42,7 +42,7 @@ class Tracked:
         statuses: of each frame, see ``runtime.frame_quality``.
         segments: (N,) of each frame; between poses of two segments no motion is known.
         gps_rms_m: RMS distance from the positions of a GPS after a Sim(3) alignment, where there are such and no poses.
-        gps_scale: by what that alignment scaled the trajectory.
+        gps_scale: by what that alignment scaled the trajectory; None for several segments.
         assumed_times: whether ``times`` are counted at an assumed rate.
     """
 
@@ -97,7 +97,7 @@ def track(sequence: Sequence, tracker: Tracker, label: str = "track", watchers: 
     measured = None if sequence.poses is None else segment_errors(poses, sequence.poses, segments)
     gps, scale = None, None
     if sequence.poses is None and sequence.reference is not None:
-        gps, scale = gps_rms(poses, sequence.reference), gps_scale(poses, sequence.reference)
+        gps, scale = gps_rms(poses, sequence.reference, segments)
     rate = len(poses) / seconds
     return Tracked(np.array(times), poses, rate, measured, gps, statuses, segments, scale, sequence.assumed_times)
 

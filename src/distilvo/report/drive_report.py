@@ -68,6 +68,8 @@ def drive_report(
     row = [TableCell(model), TableCell(f"{tracked.gps_rms_m:.2f}")]
     table = ReportTable(("estimate", "RMS distance from the GPS (m, Sim(3))"), [row])
     notes = ["The GPS is an antenna on the roof with an error of metres: compare the shapes of the paths."]
+    if tracked.segments[-1]:
+        notes.append("Its distance is measured of each segment by itself; the plot shows all of them aligned as one.")
     return RunResults(title, tables=[table, *tables], drives=[drive], settings=settings, notes=notes)
 
 

@@ -7,6 +7,7 @@ and how often they are wrong.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import Literal, NamedTuple
 
 import cv2
@@ -107,7 +108,7 @@ def _status(
     """The status of a frame, and what was seen with its pairs that agree and whether it is turned."""
     if details is None or seen.details is None or movement is None:
         return "no texture", replace(seen, proven=_PROVEN - 1)  # the next pair decides
-    if seen.steps and time - seen.time > _GAP * float(np.quantile(seen.steps, 0.9)):
+    if seen.steps and time - seen.time > _GAP * _nine_in_ten(seen.steps):
         return "gap", replace(seen, proven=_PROVEN)
     if float(np.abs(grey - seen.grey).mean()) <= _STATIC:
         return "static image", seen
@@ -122,13 +123,19 @@ def _is_unusual(movement: _Movement, usual: tuple[_Movement, ...]) -> bool:
     """Whether too few corners were found again, or they move apart or together as they did not before."""
     if not usual:
         return movement.share < _TRACKED
-    share, expansion = np.median(usual, axis=0)
+    share = median(before.share for before in usual)
     if movement.share < max(_TRACKED, _TRACKED_OF_USUAL * share):
         return True
-    spread = 1.48 * float(np.median([abs(before.expansion - expansion) for before in usual]))
-    recent = float(np.median([before.expansion for before in usual[-_RECENT:]]))  # a car may have just begun to move
+    expansions = [before.expansion for before in usual]
+    middle, recent = median(expansions), median(expansions[-_RECENT:])  # a car may have just begun to move
+    spread = 1.48 * median(abs(expansion - middle) for expansion in expansions)
     differs = abs(movement.expansion - recent) > _EXPANSION + _EXPANSION_SPREADS * spread
-    return len(usual) >= _HISTORY // 2 and bool(differs)
+    return len(usual) >= _HISTORY // 2 and differs
+
+
+def _nine_in_ten(steps: tuple[float, ...]) -> float:
+    """The step that nine in ten are not longer than."""
+    return sorted(steps)[round(0.9 * (len(steps) - 1))]
 
 
 def _is_steady(doubted: tuple[_Movement, ...]) -> bool:
@@ -141,7 +148,7 @@ def _is_steady(doubted: tuple[_Movement, ...]) -> bool:
 def _is_turned(before: Frame, after: Frame) -> bool:
     """Whether an image shows what the last one showed, but upside down: turned or mirrored."""
     turned = (np.ascontiguousarray(after[::-1, ::-1]), np.ascontiguousarray(after[::-1]))
-    return max(_movement(before, image).share for image in turned) >= _TURNED
+    return any(_movement(before, image).share >= _TURNED for image in turned)
 
 
 def _small(image: Frame) -> Image:

@@ -10,11 +10,8 @@ import numpy as np
 from distilvo.errors import DistilvoError
 from distilvo.geometry.se3 import Floats
 from distilvo.sequences.frame_order import FrameOrder
-from distilvo.textfile import check_times, read_rows, table_of
+from distilvo.trajectory.conversion import read_times
 from distilvo.trajectory.segments import Indices
-
-_LATEST_S = 1e11
-"""UNIX seconds of the year 5138: greater numbers are in another unit."""
 
 
 def rows_of_images(order: FrameOrder, count: int, file: Path, what: str) -> Indices:
@@ -27,7 +24,7 @@ def rows_of_images(order: FrameOrder, count: int, file: Path, what: str) -> Indi
     images, numbers = len(order.files), order.numbering.numbers
     first, last = order.files[0].name, order.files[-1].name
     if numbers is not None and numbers[-1] < count:
-        if images < count:
+        if images + len(order.numbering.missing) < count:  # the others are named already
             absent = np.setdiff1d(np.arange(count), numbers)
             listed = ", ".join(map(str, absent[:5])) + (", ..." if len(absent) > 5 else "")
             warnings.warn(
@@ -49,18 +46,6 @@ def rows_of_images(order: FrameOrder, count: int, file: Path, what: str) -> Indi
         f"{file}: {count} {what}, but {images} images ({named}) in {order.files[0].parent}{reach}; restore the file, "
         "or the images that are missing"
     )
-
-
-def read_times(file: Path) -> Floats:
-    """Times (N,) in seconds, ascending, of a file with one number a row. Raises DistilvoError where it is not one."""
-    rows = read_rows(file, "seconds, one number a row")
-    times = table_of(rows, 1, "seconds")[:, 0]
-    check_times(times, rows)
-    if times[-1] > _LATEST_S:
-        raise DistilvoError(
-            f"{rows[-1].where}: {times[-1]:.6g}, expected seconds; where these are nanoseconds multiply them by 1e-9"
-        )
-    return times
 
 
 def times_of_images(file: Path, order: FrameOrder) -> Floats:

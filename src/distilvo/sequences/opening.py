@@ -180,7 +180,8 @@ def _times(sequence: Sequence, file: Path | None, kind: SourceKind) -> Floats | 
     if file is None:
         return None
     from distilvo.sequences.image_files import ImageSequence
-    from distilvo.sequences.image_rows import read_times, times_of_images
+    from distilvo.sequences.image_rows import times_of_images
+    from distilvo.trajectory.conversion import read_times
 
     if kind == "camera":
         raise DistilvoError(f"{sequence.name}: a live camera has times of its own; leave --times out")

@@ -15,6 +15,8 @@ from distilvo.textfile import check_times, read_rows, table_of
 from distilvo.trajectory.formats import Trajectory, write_kitti
 from distilvo.trajectory.pose_rows import is_nanoseconds, seconds
 
+_LATEST_S = 1e11
+"""UNIX seconds of the year 5138: greater numbers are in another unit."""
 _DECIMALS = 15
 """As many as a position in UTM coordinates needs to come back from a TUM file with each of its digits."""
 
@@ -22,7 +24,7 @@ _DECIMALS = 15
 def read_times(path: Path) -> Floats:
     """Times (N,) s, the first number of each row, as in KITTI's ``times.txt``; whole nanoseconds are made seconds.
 
-    Raises DistilvoError, naming the row, where one is no number or times go back.
+    Raises DistilvoError, naming the row, where one is no number, times go back, or they are in another unit.
     """
     expected = "seconds, one number a row, as KITTI's times.txt"
     rows = read_rows(path, expected)
@@ -31,6 +33,8 @@ def read_times(path: Path) -> Floats:
         warnings.warn(f"{path}: the times look like nanoseconds, and are multiplied by 1e-9", stacklevel=2)
     times = seconds(rows) if nanoseconds else table_of(rows, 1, expected)[:, 0]
     check_times(times, rows)
+    if times[-1] > _LATEST_S:
+        raise DistilvoError(f"{rows[-1].where}: {times[-1]:.6g}, expected seconds, or whole nanoseconds since 1970")
     return times
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from distilvo.errors import DistilvoError
 from distilvo.geometry.se3 import Floats, between, rotation_angle
 from distilvo.settings import Alignment, RpeUnit, Scoring
-from distilvo.trajectory.alignment import align, align_with_scale, check_pair, check_poses, poses_of_positions
+from distilvo.trajectory.alignment import align, align_with_scale, check_pair, check_poses
 from distilvo.trajectory.segments import KITTI_LENGTHS_M, KITTI_STEP, Indices, pairs_apart, segments, travelled
 
 _ABSENT = -1
@@ -228,16 +228,6 @@ def ate(estimate: NDArray[Any], truth: NDArray[Any], alignment: Alignment) -> Fl
     estimate, truth = _pair(estimate, truth)
     distance: Floats = np.linalg.norm(align(estimate, truth, alignment)[:, :3, 3] - truth[:, :3, 3], axis=1)
     return distance
-
-
-def gps_rms(estimate: NDArray[Any], positions: NDArray[Any]) -> float:
-    """RMS distance (m) of an estimate (N, 4, 4) from positions (N, 3) east, north, up of a GPS, aligned by Sim(3)."""
-    return _rms(ate(estimate, poses_of_positions(positions), "sim3"))
-
-
-def gps_scale(estimate: NDArray[Any], positions: NDArray[Any]) -> float:
-    """By what the alignment of :func:`gps_rms` scales the estimate."""
-    return align_with_scale(estimate, poses_of_positions(positions), "sim3")[1]
 
 
 def _of_segments(
