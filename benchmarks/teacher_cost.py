@@ -25,12 +25,13 @@ import torch
 from distilvo.data import Clips, motion_scale, open_cache
 from distilvo.distill.batches import Batch, Batches
 from distilvo.distill.hints import Tap
+from distilvo.distill.shapes import per_sample
 from distilvo.distill.task import Distillation, HintLoss, ImitationLoss, Supervised, Task, parameters_up_to
 from distilvo.models.model_folder import load_model
 from distilvo.models.network import PoseNetwork
 from distilvo.models.student import shaped_architecture
 from distilvo.models.teacher import SHIPPED_TEACHER, teacher
-from distilvo.pipeline.recipes import last_fc, teacher_outputs
+from distilvo.pipeline.frame_trust import last_fc, teacher_outputs
 from distilvo.sequences import open_dataset
 from distilvo.settings import Method, Recipe, Shape
 from distilvo.world.dataset import render_streets
@@ -84,24 +85,24 @@ def _ways(folder: Path, bf16: bool, name: str, form: Shape) -> dict[str, Callabl
         network.set_motion_scale(*motion_scale(cache))
         return network
 
-    def hints(network: PoseNetwork) -> HintLoss:
-        return HintLoss(network, guided, True, (shape.fc[-1], big.architecture.fc[-1]))
+    def hints() -> HintLoss:
+        return HintLoss(guided, True, shape.fc[-1], outputs.hints[0])
 
     def output(network: PoseNetwork) -> ImitationLoss:
-        return ImitationLoss(network, "attentive", network.scale, 0.5)
+        return ImitationLoss("attentive", network.scale, 0.5)
 
     plain, first, second, both, live = (student() for _ in range(5))
     trunk = parameters_up_to(second, guided, next(without_teacher.epoch(0)).inputs[:1])
     tasks: dict[str, tuple[Task, Batches]] = {
         "supervised": (Supervised(plain, plain.scale), without_teacher),
-        "cached teacher, stage 1 (AHT)": (Distillation(first, hints(first)), with_teacher),
-        "cached teacher, stage 2 (AIL)": (Distillation(second, None, output(second), frozen=trunk), with_teacher),
-        "cached teacher, both at once": (Distillation(both, hints(both), output(both)), with_teacher),
+        "cached teacher, stage 1 (AHT)": (Distillation(first, [hints()]), with_teacher),
+        "cached teacher, stage 2 (AIL)": (Distillation(second, imitation=output(second), frozen=trunk), with_teacher),
+        "cached teacher, both at once": (Distillation(both, [hints()], output(both)), with_teacher),
     }
     ways = {name: _stepper(task, _endless(batches), bf16) for name, (task, batches) in tasks.items()}
     at_every_step = (_with_teacher(big, hint, batch) for batch in _endless(without_teacher))
     ways["teacher run at every step, both at once"] = _stepper(
-        Distillation(live, hints(live), output(live)), at_every_step, bf16
+        Distillation(live, [hints()], output(live)), at_every_step, bf16
     )
     return ways
 
@@ -117,7 +118,8 @@ def _with_teacher(big: PoseNetwork, hint: str, batch: Batch) -> Batch:
     """A batch with the outputs of the teacher, which is run on it."""
     with Tap(big, hint) as tap:
         motions = big(batch.inputs)
-        return replace(batch, teacher=motions, hints=tap.value, trust=torch.ones(motions.shape[:-1]))
+        hint_values = per_sample(tap.take(), motions.shape[:-1])
+        return replace(batch, teacher=motions, hints=(hint_values,), trust=torch.ones(motions.shape[:-1]))
 
 
 def _stepper(task: Task, batches: Iterator[Batch], bf16: bool) -> Callable[[], None]:

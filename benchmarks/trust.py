@@ -22,7 +22,8 @@ from distilvo.distill.trust import Trust
 from distilvo.files import read_json
 from distilvo.models.model_folder import load_model
 from distilvo.pipeline.frame_teacher import run_teacher
-from distilvo.pipeline.recipes import ROTATION, TRANSLATION, FoldTeachers, cross_fit, last_fc
+from distilvo.pipeline.frame_trust import ROTATION, TRANSLATION, last_fc
+from distilvo.pipeline.recipes import FoldTeachers, cross_fit
 from distilvo.sequences import open_dataset
 from distilvo.settings import Recipe, Trusting
 
@@ -45,7 +46,7 @@ def main() -> None:
     fold_teachers = FoldTeachers(FOLDS, Recipe(**plan["fold_teacher"]), load_model(out / "teacher_begin")[0])
     hint = last_fc(teacher.architecture)
     own = run_teacher(teacher, hint, train, folder, mirror).motions[: len(train.motions)]
-    crossed = cross_fit(teacher.architecture, train, fold_teachers, folder, mirror)[: len(train.motions)]
+    crossed = cross_fit(teacher, train, fold_teachers, folder, mirror)[: len(train.motions)]
     held_out = run_teacher(teacher, hint, test, folder).motions
     print("| teacher's error, RMS over frame pairs | translation (m) | rotation (deg) |\n|---|---|---|")
     for name, motions, cache in (

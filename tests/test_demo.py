@@ -193,6 +193,7 @@ def test_the_method_of_the_paper_is_that_of_its_section_3() -> None:
         hint="attentive",
         schedule="two-stage",
         trust="paper",
+        hint_form="sum",
         separate=False,
         freeze=True,
         inherit=False,

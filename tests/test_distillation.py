@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from distilvo.data import MIRROR, Clips, FrameCache, open_cache
+from distilvo.data import MIRROR, Clips, FrameCache, motion_scale, open_cache
 from distilvo.distill.batches import Batches, TeacherOutputs
-from distilvo.distill.hints import Tap, per_sample
+from distilvo.distill.hints import Tap
+from distilvo.distill.shapes import per_sample
 from distilvo.distill.task import Distillation, HintLoss, ImitationLoss, parameters_up_to
 from distilvo.distill.trainer import TrainingSettings, train
 from distilvo.errors import DistilvoError
@@ -72,7 +73,7 @@ def test_any_layer_can_be_the_hint(layer: str, store: FrameCache, tmp_path: Path
     assert len(hints) == 76
     with torch.no_grad(), Tap(teacher, layer) as tap:
         teacher(store.drive_frames(1)[:3][None].float())
-    expected = per_sample(tap.value, (1, 2))[0]
+    expected = per_sample(tap.take(), (1, 2))[0]
     assert torch.allclose(hints[19:21], expected, atol=1e-4)
 
 
@@ -98,12 +99,12 @@ def test_mirrored_clips_get_the_outputs_for_mirrored_frames(store: FrameCache, t
 def test_each_sample_gets_its_own_row_of_the_teacher(store: FrameCache) -> None:
     """Tables that hold their own row number: outputs, hints and trust of a batch are its index."""
     number = torch.arange(76.0)
-    given = TeacherOutputs(number[:, None].expand(-1, 6), number[:, None].expand(-1, 8), number)
+    given = TeacherOutputs(number[:, None].expand(-1, 6), number, (number[:, None].expand(-1, 8),))
     clips = Clips(store, RECIPE)
     for samples, batch in zip(clips.epoch(0), Batches(clips, given).epoch(0), strict=True):
-        assert batch.teacher is not None and batch.hints is not None and batch.trust is not None
-        assert batch.teacher.shape == (4, 3, 6) and batch.hints.shape == (4, 3, 8)
-        for rows in (batch.teacher[..., 5], batch.hints[..., 7], batch.trust):
+        assert batch.teacher is not None and batch.trust is not None
+        assert batch.teacher.shape == (4, 3, 6) and batch.hints[0].shape == (4, 3, 8)
+        for rows in (batch.teacher[..., 5], batch.hints[0][..., 7], batch.trust):
             assert torch.equal(rows, samples.index.float())
         assert np.allclose(batch.targets, store.motions[samples.index])
 
@@ -126,14 +127,14 @@ def test_stages_train_and_freeze_what_they_should(store: FrameCache, tmp_path: P
     }
     start = weights(student)
     first = Distillation(
-        student, HintLoss(student, guided, True, (8, 8)), frozen=set(student.parameters()) - set(trunk)
+        student, [HintLoss(guided, True, 8, given.hints[0])], frozen=set(student.parameters()) - set(trunk)
     )
     train(first, batches, TrainingSettings(6), tmp_path / "1", "hints")
     first.close()
     hinted = weights(student)
     assert all(torch.equal(hinted[n], start[n]) for n in hinted if n.startswith(("translation", "rotation")))
     assert not torch.equal(hinted["convolutions.0.0.weight"], start["convolutions.0.0.weight"])
-    second = Distillation(student, imitation=ImitationLoss(student, "attentive", student.scale, 0.5), frozen=trunk)
+    second = Distillation(student, imitation=ImitationLoss("attentive", student.scale, 0.5), frozen=trunk)
     train(second, batches, TrainingSettings(6), tmp_path / "2", "imitation")
     done = weights(student)
     moved = {name for name in done if not torch.equal(done[name], hinted[name])}
@@ -187,14 +188,14 @@ def test_checkpoint_of_another_method_is_not_gone_on_from(store: FrameCache, tmp
 @torch.no_grad()
 def test_a_fast_student_begins_with_its_teachers_features(store: FrameCache) -> None:
     teacher, student = PoseNetwork(DEMO).eval(), PoseNetwork(fast_architecture("nano", DEMO.size)).eval()
-    inherit(student, teacher, store)
+    inherit(student, teacher, motion_scale(store))
     frames = torch.randint(0, 256, (2, 1, *DEMO.size), dtype=torch.uint8)
     assert torch.allclose(student.encode(frames), teacher.encode(frames), atol=1e-4)
 
 
 def test_inherited_layers_are_the_teachers(store: FrameCache) -> None:
     teacher, student = make(store).eval(), PoseNetwork(student_architecture(60, TINY)).eval()
-    names = inherit(student, teacher, store)
+    names = inherit(student, teacher, motion_scale(store))
     assert {name.split(".")[0] for name in names} == {"convolutions", "translation", "rotation", "mean", "scale"}
     assert torch.equal(student.encode(store.drive_frames(0)), teacher.encode(store.drive_frames(0)))
 
@@ -214,7 +215,7 @@ def test_cross_fitted_outputs_come_from_a_teacher_that_has_not_seen_the_drive(
         return network, []
 
     monkeypatch.setattr(recipes, "train_supervised", pretend)
-    motions = cross_fit(TINY, store, FoldTeachers(3, RECIPE), tmp_path)
+    motions = cross_fit(PoseNetwork(TINY), store, FoldTeachers(3, RECIPE), tmp_path)
     assert seen == [{1, 2}, {0, 2, 3}, {0, 1, 3}]
     teachers = [motions[19 * d : 19 * (d + 1), 0].unique().tolist() for d in range(4)]
     assert teachers == [[0.0], [1.0], [2.0], [0.0]]
@@ -222,28 +223,27 @@ def test_cross_fitted_outputs_come_from_a_teacher_that_has_not_seen_the_drive(
 
 def test_log_sigma_learns_how_far_the_teacher_is_off(store: FrameCache) -> None:
     network = make(store)
-    loss = ImitationLoss(network, "gaussian", torch.ones(6), 0.0, ("fc.0", 8))
+    loss = ImitationLoss("gaussian", torch.ones(6), 0.0, ("fc.0", 8))
     batch = next(Batches(Clips(store, RECIPE)).epoch(0))
-    prediction = network(batch.inputs).detach()
+    with torch.no_grad(), Tap(network, "fc.0") as tap:
+        prediction = network(batch.inputs)
+        layer = tap.take()
     taught = replace(batch, teacher=prediction + 2.0)  # squared distance 6 * 4 = 24: sigma = sqrt(24) is likeliest
     optimiser = torch.optim.Adam(loss.parameters(), 0.05)
     for _ in range(400):
-        network(batch.inputs)
         optimiser.zero_grad()
-        loss(prediction, taught).backward()
+        loss(prediction, taught, layer).mean().backward()
         optimiser.step()
-    sigma = loss.log_sigma(loss.tap.value).exp()
+    sigma = loss.log_sigma(layer).exp()
     assert sigma.mean().item() == pytest.approx(24**0.5, rel=0.05)
 
 
 def test_tasks_say_what_they_need(store: FrameCache) -> None:
     network = make(store)
     batch = next(Batches(Clips(store, RECIPE)).epoch(0))
-    hint = Distillation(network, HintLoss(network, "fc.0", True, (8, 8)))
+    hint = Distillation(network, [HintLoss("fc.0", True, 8, torch.randn(4, 8))])
     with pytest.raises(DistilvoError, match="run the teacher over the training set first"):
         hint(batch)
-    with pytest.raises(DistilvoError, match="expected a layer of the student to read log sigma from"):
-        ImitationLoss(network, "laplace", network.scale, 0.5)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -11,11 +12,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from distilvo.distill import imitation
-from distilvo.distill.hints import Tap, attentive_hint, per_sample, plain_hint
+from distilvo.distill.hints import attentive_hint, plain_hint
 from distilvo.distill.imitation import attentive_imitation, ground_truth_only, squared_error
-from distilvo.distill.trust import Trust
+from distilvo.distill.shapes import per_sample
+from distilvo.distill.trust import ErrorTrust, Trust, check_bounded, sample_errors, squared_errors
 from distilvo.errors import DistilvoError
-from distilvo.pipeline.recipes import ROTATION, TRANSLATION
+from distilvo.pipeline.frame_trust import ROTATION, TRANSLATION
 
 TRUTH = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
 TEACHER = torch.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, 2.0]])  # squared errors 1, 0, 4
@@ -24,7 +26,8 @@ STUDENT = torch.tensor([[1.0, 0.0], [1.0, 3.0], [0.0, 0.0]])
 
 def test_squared_error_has_units() -> None:
     # (1/0.5)^2 + (2/4)^2 = 4.25
-    assert squared_error(torch.tensor([1.0, 2.0]), torch.zeros(2), torch.tensor([0.5, 4.0])) == pytest.approx(4.25)
+    found = squared_error(torch.tensor([[1.0, 2.0]]), torch.zeros(1, 2), torch.tensor([0.5, 4.0]))
+    assert found.tolist() == pytest.approx([4.25])
 
 
 def test_ground_truth_only() -> None:
@@ -32,7 +35,7 @@ def test_ground_truth_only() -> None:
 
 
 def test_trust_is_that_of_the_paper() -> None:
-    trust = Trust.fit(TEACHER, TRUTH)
+    trust = Trust.fit(TEACHER, TRUTH, kind="paper")
     assert trust.errors.tolist() == [1.0, 0.0, 4.0]
     assert trust.eta == 4.0  # max - min = 4 - 0
     assert trust.phi.tolist() == trust.of_sample.tolist() == [0.75, 1.0, 0.0]
@@ -41,11 +44,11 @@ def test_trust_is_that_of_the_paper() -> None:
 def test_trust_is_measured_in_units() -> None:
     teacher, scale = torch.tensor([[2.0, 0.0], [0.0, 6.0], [2.0, 3.0]]), torch.tensor([2.0, 3.0])
     assert Trust.fit(teacher, torch.zeros(3, 2), scale).errors.tolist() == [1, 4, 2]
-    assert Trust.fit(teacher, torch.zeros(3, 2), scale, parts=((0,), (1,))).etas == (1, 4)
+    assert Trust.fit(teacher, torch.zeros(3, 2), scale, kind="paper", parts=((0,), (1,))).etas == (1, 4)
 
 
 def test_trust_of_the_worst_sample_can_fall_below_zero() -> None:
-    trust = Trust.fit(torch.tensor([[1.0], [2.0], [3.0]]), torch.zeros(3, 1))
+    trust = Trust.fit(torch.tensor([[1.0], [2.0], [3.0]]), torch.zeros(3, 1), kind="paper")
     assert trust.eta == 8.0  # 9 - 1
     assert trust.phi.tolist() == [0.875, 0.5, -0.125]
 
@@ -53,7 +56,7 @@ def test_trust_of_the_worst_sample_can_fall_below_zero() -> None:
 @given(st.lists(st.integers(-50, 50), min_size=2, max_size=20, unique_by=abs))
 def test_trust_orders_samples_by_the_teachers_error(errors: list[int]) -> None:
     teacher = torch.tensor(errors, dtype=torch.float64)[:, None]
-    trust = Trust.fit(teacher, torch.zeros_like(teacher))
+    trust = Trust.fit(teacher, torch.zeros_like(teacher), kind="paper")
     assert trust.phi.max() <= 1
     assert trust.phi.max() - trust.phi.min() == pytest.approx(1)
     assert torch.equal(torch.argsort(trust.phi), torch.argsort(trust.errors, descending=True))
@@ -74,12 +77,12 @@ def test_the_quantile_needs_a_spread_of_errors(errors: list[float]) -> None:
 
 def test_samples_with_errors_that_are_not_finite_are_counted() -> None:
     teacher = torch.tensor([[1.0, float("nan")], [2.0, 3.0], [4.0, float("inf")]])
-    with pytest.raises(DistilvoError, match="2 of 3 errors are not finite"):
+    with pytest.raises(DistilvoError, match="1 of 3 errors are not finite"):  # NaN: that component is not known
         Trust.fit(teacher, torch.zeros(3, 2))
 
 
 def test_attentive_imitation_by_hand() -> None:
-    phi = Trust.fit(TEACHER, TRUTH).phi
+    phi = Trust.fit(TEACHER, TRUTH, kind="paper").phi
     # student to teacher: (1 + 1), (0 + 9), (4 + 4)
     # 0.25 * [1, 9, 4] + 0.75 * [0.75 * 2, 1 * 9, 0 * 8]
     found = attentive_imitation(STUDENT, TRUTH, TEACHER, phi, alpha=0.25)
@@ -88,7 +91,7 @@ def test_attentive_imitation_by_hand() -> None:
 
 def test_attentive_imitation_gradient() -> None:
     student = STUDENT.double().requires_grad_()
-    phi = Trust.fit(TEACHER.double(), TRUTH.double()).phi
+    phi = Trust.fit(TEACHER.double(), TRUTH.double(), kind="paper").phi
     attentive_imitation(student, TRUTH.double(), TEACHER.double(), phi, alpha=0.25).sum().backward()
     # d/dp = 2 a (p - gt) + 2 (1 - a) Phi (p - t); first sample: 0.5 * [1, 0] + 1.125 * [1, -1]
     assert student.grad is not None
@@ -131,7 +134,7 @@ def test_minimum_takes_the_teacher_where_it_is_nearer() -> None:
 
 def test_where_nothing_else_is_said_truth_and_teacher_weigh_half_in_units_of_one() -> None:
     zeros = torch.zeros(3)  # log sigma: sigma is 1
-    assert squared_error(torch.tensor([3.0, 0.0]), torch.tensor([0.0, 4.0])) == 25
+    assert squared_error(torch.tensor([[3.0, 0.0]]), torch.tensor([[0.0, 4.0]])).tolist() == [25]
     halves = {
         "additional": (imitation.additional(STUDENT, TRUTH, TEACHER), [0.5 + 1.0, 9.0, 2.0 + 4.0]),
         "upper_bound": (imitation.upper_bound(STUDENT, TRUTH, TEACHER), [0.5, 9.0, 2.0]),
@@ -214,14 +217,14 @@ def test_robust_trust_by_hand() -> None:
     assert quantile.eta == pytest.approx(80.8)
     assert quantile.phi.tolist() == pytest.approx([1, 1 - 1 / 80.8, 1 - 1 / 80.8, 1 - 4 / 80.8, 0])
     assert Trust.fit(teacher, truth, kind="rank").phi.tolist() == [1.0, 0.625, 0.625, 0.25, 0.0]
-    with pytest.raises(DistilvoError, match="trust: is clipped, expected paper or quantile or rank"):
+    with pytest.raises(DistilvoError, match="trust: is clipped, expected quantile or rank or ratio or paper or none"):
         Trust.fit(teacher, truth, kind="clipped")
 
 
 def test_trust_of_translation_and_rotation_apart() -> None:
     teacher = torch.zeros(3, 6)
     teacher[1, 2], teacher[2, 4] = 2.0, 0.5  # the second errs in translation, the third in rotation
-    trust = Trust.fit(teacher, torch.zeros(3, 6), parts=(TRANSLATION, ROTATION))
+    trust = Trust.fit(teacher, torch.zeros(3, 6), kind="paper", parts=(TRANSLATION, ROTATION))
     assert trust.etas == (4.0, 0.25)
     assert trust.errors.tolist() == [[0, 0], [4, 0], [0, 0.25]]
     assert trust.phi.tolist() == [[1] * 6, [0] * 3 + [1] * 3, [1] * 3 + [0] * 3]
@@ -231,7 +234,9 @@ def test_trust_of_translation_and_rotation_apart() -> None:
 def test_plain_hint_is_attentive_hint_with_full_trust() -> None:
     student, teacher = torch.randn(2, 4, 7), torch.randn(2, 4, 7)
     assert torch.equal(plain_hint(student, teacher), attentive_hint(student, teacher, torch.ones(2, 4)))
-    assert plain_hint(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 4.0]])).tolist() == [5.0]
+    one, other = torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 4.0]])
+    assert plain_hint(one, other).tolist() == [2.5]
+    assert plain_hint(one, other, "sum").tolist() == [5.0]
 
 
 def test_any_layers_output_becomes_one_vector_for_each_sample() -> None:
@@ -252,25 +257,184 @@ def test_any_layers_output_becomes_one_vector_for_each_sample() -> None:
 
 def test_attentive_hint_by_hand() -> None:
     found = attentive_hint(
-        torch.tensor([[1.0, 2.0], [0.0, 0.0]]), torch.tensor([[0.0, 0.0], [3.0, 4.0]]), torch.tensor([0.5, 0.1])
+        torch.tensor([[1.0, 2.0], [0.0, 0.0], [1.0, 0.0]]),
+        torch.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 0.0]]),
+        torch.tensor([0.5, 0.1, -2.0]),
+        "sum",
     )
-    assert found.tolist() == pytest.approx([2.5, 2.5])
+    assert found.tolist() == pytest.approx([2.5, 2.5, 0.0])  # no trust below 0: a hint is never driven away
 
 
-def test_tap_reads_any_layer_and_leaves_no_trace() -> None:
-    network = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
-    x = torch.randn(4, 2)
-    expected = network[1](network[0](x))
-    with Tap(network, "1") as tap:
-        network(x + 2)
-        network(x)
-    assert torch.equal(tap.value, expected)
-    network(x + 1)
-    assert torch.equal(tap.value, expected)
-    with Tap(network, "1") as tap, pytest.raises(DistilvoError, match="'1': did not run"):
-        _ = tap.value
-    with pytest.raises(DistilvoError, match="layer '7' is not in Sequential; it has 0, 1, 2"):
-        Tap(network, "7")
+def test_trust_by_ratio_by_hand() -> None:
+    """m / (m + e), m is the median of the errors 0, 1, 1, 4, 100."""
+    teacher = torch.tensor([[0.0], [1.0], [1.0], [2.0], [10.0]])
+    trust = Trust.fit(teacher, torch.zeros_like(teacher), kind="ratio")
+    assert trust.eta == 1.0
+    assert trust.phi.tolist() == pytest.approx([1, 0.5, 0.5, 0.2, 1 / 101])
+    assert Trust.fit(teacher, teacher, kind="none").phi.tolist() == [1.0] * 5
+
+
+def test_quantile_is_what_is_taken_where_nothing_is_said() -> None:
+    teacher = torch.tensor([[1.0], [2.0], [3.0]])  # errors 1, 4, 9; paper: 1 - 9 / 8 < 0
+    trust = Trust.fit(teacher, torch.zeros(3, 1))
+    assert trust.kind == "quantile"
+    assert torch.equal(trust.phi, Trust.fit(teacher, torch.zeros(3, 1), kind="quantile").phi)
+    assert trust.phi.min() == 0
+
+
+@pytest.mark.parametrize("kind", ["quantile", "rank", "ratio", "paper"])
+def test_each_position_of_a_sequence_has_its_own_trust(kind: ErrorTrust) -> None:
+    """(N, T, D): as if the N T positions were samples."""
+    torch.manual_seed(0)
+    teacher, truth = torch.randn(5, 4, 3), torch.randn(5, 4, 3)
+    trust = Trust.fit(teacher, truth, kind=kind)
+    assert trust.phi.shape == trust.errors.shape == (5, 4)
+    flat = Trust.fit(teacher.flatten(0, 1), truth.flatten(0, 1), kind=kind)
+    assert torch.equal(trust.phi.flatten(), flat.phi)
+    assert trust.phi.max() <= 1 and (kind == "paper" or trust.phi.min() >= 0)
+    assert trust.of_sample.tolist() == pytest.approx(trust.phi.mean(1).tolist())
+
+
+def test_an_image_is_one_sample_with_the_mean_error_of_its_pixels() -> None:
+    teacher = torch.zeros(3, 2, 2, 2)
+    teacher[1, :, 0, 0], teacher[2] = 2.0, 1.0  # 4 + 4 at one of four pixels; 1 + 1 at each
+    trust = Trust.fit(teacher, torch.zeros_like(teacher), kind="rank")
+    assert trust.errors.tolist() == [0.0, 2.0, 2.0]
+    assert trust.phi.tolist() == [1.0, 0.25, 0.25]
+    assert Trust.fit(teacher, torch.zeros_like(teacher), torch.tensor([2.0, 1.0])).errors.tolist() == [0, 1.25, 1.25]
+
+
+def test_where_a_component_is_not_known_the_others_stand_for_it() -> None:
+    truth = torch.tensor([[0.0, 0.0, math.nan, 0.0], [math.nan] * 4])
+    errors = sample_errors(squared_errors(torch.tensor([[1.0, 2.0, 9.0, 2.0], [1.0, 1.0, 1.0, 1.0]]), truth))
+    assert errors[0] == (1 + 4 + 4) * 4 / 3
+    assert errors[1].isnan()
+
+
+def test_more_errors_than_torch_takes_quantiles_of() -> None:
+    """0, 1, ..., n - 1 in another order: the 95 % quantile is 0.95 (n - 1)."""
+    count = 2**24 + 10
+    errors = torch.arange(count, dtype=torch.float32).flip(0)
+    trust = Trust.of(errors)
+    assert trust.eta == pytest.approx(0.95 * (count - 1), rel=1e-6)
+    assert trust.phi[-1] == 1 and trust.phi[0] == 0
+
+
+def test_quantile_is_linear_between_two_errors() -> None:
+    errors = torch.tensor([7.0, 3.0, 0.0, 1.0, 12.0, 2.5])
+    assert Trust.of(errors).eta == pytest.approx(float(torch.quantile(errors.double(), 0.95)))
+
+
+@pytest.mark.parametrize("kind", ["best", "learned", "", None])
+def test_a_kind_of_trust_that_is_not_there_is_refused(kind: Any) -> None:
+    with pytest.raises(DistilvoError, match=r"trust: is .*, expected quantile or rank"):
+        Trust.of(torch.tensor([0.0, 1.0, 2.0]), kind)
+
+
+@pytest.mark.parametrize(("least", "alpha", "bounded"), [(-0.2, 0.5, True), (-30.0, 0.5, False), (-0.2, 0.1, False)])
+def test_a_loss_without_a_lower_bound_is_refused(least: float, alpha: float, bounded: bool) -> None:
+    """a + (1 - a) Phi: 0.4, -14.5 and -0.08."""
+    phi = torch.tensor([1.0, least])
+    student = torch.tensor([[1e6], [1e6]])
+    losses = attentive_imitation(student, torch.zeros(2, 1), torch.zeros(2, 1), phi, alpha)
+    assert bool((losses >= 0).all()) is bounded
+    if bounded:
+        check_bounded(phi, alpha)
+    else:
+        with pytest.raises(DistilvoError, match=f"Phi falls to {least:g}, so the loss has no lower bound with alpha"):
+            check_bounded(phi, alpha)
+
+
+ERRORS = st.lists(st.floats(0, 1e6, width=32), min_size=2, max_size=30)
+
+
+@given(ERRORS, st.sampled_from(["quantile", "rank", "ratio"]))
+def test_trust_lies_between_0_and_1_and_falls_with_the_error(errors: list[float], kind: ErrorTrust) -> None:
+    try:
+        trust = Trust.of(torch.tensor(errors), kind)
+    except DistilvoError as refused:
+        assert "errors are the same" in str(refused)
+        return
+    assert bool(((trust.phi >= 0) & (trust.phi <= 1)).all()), trust.phi
+    assert bool((trust.phi[trust.errors.argsort()].diff() <= 0).all())
+
+
+TRIPLES = st.lists(st.floats(-100, 100, width=32) | st.just(math.nan), min_size=8, max_size=8)
+
+
+@given(TRIPLES, TRIPLES, st.floats(0, 1), st.floats(0, 1))
+def test_no_blend_but_the_probabilistic_ones_is_below_0(
+    truth: list[float], teacher: list[float], trust: float, alpha: float
+) -> None:
+    student = torch.linspace(-50, 50, 8).reshape(4, 2)
+    y, t = torch.tensor(truth).reshape(4, 2), torch.tensor(teacher).reshape(4, 2)
+    losses = [
+        ground_truth_only(student, y),
+        imitation.teacher_only(student, t),
+        imitation.minimum(student, y, t),
+        imitation.additional(student, y, t, alpha),
+        imitation.upper_bound(student, y, t, alpha),
+        attentive_imitation(student, y, t, torch.full((4,), trust), alpha),
+    ]
+    for loss in losses:
+        assert loss.shape == (4,) and bool((loss >= 0).all())
+
+
+NAN = math.nan
+# Two components. Student (3, 4); truth (1, ?), teacher (5, 7). squares to truth 4, ?; to teacher 4, 9.
+# The second sample has no truth at all, the third no teacher, the fourth neither.
+UNKNOWN = {
+    "student": torch.tensor([[3.0, 4.0]] * 4),
+    "truth": torch.tensor([[1.0, NAN], [NAN, NAN], [1.0, 2.0], [NAN, NAN]]),
+    "teacher": torch.tensor([[5.0, 7.0], [5.0, 7.0], [NAN, NAN], [NAN, NAN]]),
+}
+SIGMA_2 = math.log(2)
+WITH_UNKNOWN = {  # alpha 0.25, Phi 0.5, sigma 2
+    "minimum": [4.0 + 9, 13.0, 8.0, 0.0],
+    "additional": [0.25 * 4 + 0.75 * 4 + 9, 13.0, 8.0, 0.0],
+    # known of both: own 4 is not above the teacher's 16, so it is not imitated there
+    "upper_bound": [0.25 * 4 + 9, 13.0, 8.0, 0.0],
+    "attentive_imitation": [0.25 * 4 + 0.75 * 0.5 * 4 + 0.5 * 9, 0.5 * 13, 8.0, 0.0],
+    "laplace": [0.25 * 4 + 0.75 * (13**0.5 / 2 + SIGMA_2), 13**0.5 / 2 + SIGMA_2, 8.0, 0.0],
+    "gaussian": [0.25 * 4 + 0.75 * (13 / 8 + SIGMA_2), 13 / 8 + SIGMA_2, 8.0, 0.0],
+}
+
+
+@pytest.mark.parametrize("name", WITH_UNKNOWN)
+def test_unknown_truth_leaves_imitation_and_an_unknown_teacher_the_truth(name: str) -> None:
+    student = UNKNOWN["student"].clone().requires_grad_()
+    more = {"attentive_imitation": [torch.full((4,), 0.5)]}.get(name, [])
+    more = [torch.full((4,), SIGMA_2)] if name in ("laplace", "gaussian") else more
+    alpha = {} if name == "minimum" else {"alpha": 0.25}
+    losses = getattr(imitation, name)(student, UNKNOWN["truth"], UNKNOWN["teacher"], *more, **alpha)
+    assert losses.tolist() == pytest.approx(WITH_UNKNOWN[name])
+    losses.sum().backward()
+    assert student.grad is not None and bool(student.grad.isfinite().all())
+    assert student.grad[3].tolist() == [0, 0]
+    assert student.grad[2].tolist() == [4, 4]  # 2 (3 - 1), 2 (4 - 2)
+
+
+@pytest.mark.parametrize("name", ["ground_truth_only", "teacher_only"])
+def test_alone_what_is_unknown_counts_nothing(name: str) -> None:
+    student = UNKNOWN["student"].clone().requires_grad_()
+    losses = getattr(imitation, name)(student, UNKNOWN["truth"])
+    assert losses.tolist() == [4, 0, 8, 0]
+    losses.sum().backward()
+    assert student.grad is not None and student.grad.tolist() == [[4, 0], [0, 0], [4, 4], [0, 0]]
+
+
+def test_a_student_worse_than_its_teacher_imitates_it_where_a_component_is_unknown_too() -> None:
+    student, truth, teacher = torch.tensor([[3.0, 4.0]]), torch.tensor([[0.0, NAN]]), torch.tensor([[1.0, 6.0]])
+    # own 9 is above the teacher's 1: 0.25 * 9 + 0.75 * 4, and the unlabelled component 4
+    assert imitation.upper_bound(student, truth, teacher, 0.25).tolist() == [0.25 * 9 + 0.75 * 4 + 4]
+
+
+def test_a_hint_that_is_not_there_counts_nothing() -> None:
+    student = torch.ones(2, 3, requires_grad=True)
+    losses = attentive_hint(student, torch.tensor([[3.0] * 3, [NAN] * 3]), torch.ones(2))
+    assert losses.tolist() == [4, 0]
+    losses.sum().backward()
+    assert student.grad is not None and bool(student.grad.isfinite().all())
 
 
 def test_ten_lines_for_any_regressor() -> None:

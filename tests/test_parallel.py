@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 from distilvo import parallel
 from distilvo.commands import main as cli
@@ -24,6 +25,7 @@ from distilvo.commands.train import Train
 from distilvo.data import Clips, FrameCache, motion_scale, open_cache
 from distilvo.distill import checkpoint, trainer
 from distilvo.distill.batches import Batch, Batches
+from distilvo.distill.regressor import distill_regressor
 from distilvo.distill.task import Losses, Supervised
 from distilvo.distill.trainer import TrainingSettings, train
 from distilvo.errors import DistilvoError
@@ -105,6 +107,42 @@ def count_drives() -> list[int]:
     return frames
 
 
+def regress(out: Path) -> dict[str, Any]:
+    """``distill_regressor`` in two ways: a module over two parts of the samples, and a function over one."""
+    torch.manual_seed(0)
+    x = torch.rand(5000, 2, generator=torch.Generator().manual_seed(1)) * 4 - 2
+    y = x.sin() + (x > 1) * 0.5
+    teacher = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 2))
+    rows: list[int] = []
+    teacher.register_forward_pre_hook(lambda _, given: rows.append(len(given[0])) if len(given[0]) > 1 else None)
+    found = {}
+    for name, source, kept, more in (
+        ("module", teacher, 5000, {"hints": ("0", "0"), "schedule": "two-stage"}),
+        ("function", torch.sin, 150, {"blend": "gaussian", "sigma_layer": "1"}),
+    ):
+        student = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 2))
+        made = distill_regressor(
+            source,
+            student,
+            (x[:100], y[:100]),
+            unlabelled=x[100:kept],
+            validation=(x[-50:], y[-50:]),
+            baseline=True,
+            training=TrainingSettings(40, 1e-2),
+            batch_size=16,
+            folder=out / name,
+            **more,
+        )
+        tensors = [*student.state_dict().values(), *made.baseline.state_dict().values(), made.trust.phi]
+        found[name] = {
+            "numbers": torch.cat([tensor.flatten() for tensor in tensors]).tolist(),
+            "table": str(made),
+            "curves": made.curves,
+        }
+        found[name]["rows"] = sum(rows) - 50  # without those of the table
+    return found
+
+
 def do_all(data: Path, out: Path) -> dict[str, Any]:
     """What is compared: trainings on ground truth and from a teacher, one that goes on, and one that fails."""
     store = open_cache(open_dataset(data), Preprocessing((48, 160), 1), out / "cache")
@@ -122,6 +160,7 @@ def do_all(data: Path, out: Path) -> dict[str, Any]:
         found["curves"] |= {f"{name}: {stage}": curve for stage, curve in made.curves.items()}
         found["weights"][name] = weights(made.student)
     found["drives"] = len(drives)
+    found["regressor"] = regress(out / "regressor")
     folds = FoldTeachers(2, replace(RECIPE, epochs=1, mirror=False))
     # batch norm and dropout: not what one process does, yet alike in all
     made = distill_student(teacher, NORMED, store, RECIPE, out / "c", method=PAPER, fold_teachers=folds)
@@ -238,6 +277,17 @@ def test_shared_teacher_pass_is_the_whole_one(runs: tuple[Path, list[dict[str, A
     assert len(one) == 2 and one.keys() == two.keys()  # two hints; no parts are left
     for name, outputs in one.items():  # not bit by bit: the number of threads decides in which order is summed
         torch.testing.assert_close(two[name], outputs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("way", ["module", "function"])
+def test_any_regressor_is_distilled_as_by_one_process(way: str, runs: tuple[Path, list[dict[str, Any]]]) -> None:
+    alone, first, second = (found["regressor"][way] for found in runs[1])
+    assert {**first, "rows": 0} == {**second, "rows": 0}  # to the last bit, the table too
+    assert len(alone["numbers"]) > 100
+    assert first["numbers"] == pytest.approx(alone["numbers"], rel=1e-3, abs=1e-4)
+    assert first["curves"].keys() == alone["curves"].keys()
+    if way == "module":
+        assert alone["rows"] == 5000 and (first["rows"], second["rows"]) == (4096, 904)
 
 
 def test_a_lost_process_ends_the_run_and_it_goes_on_with_one(

@@ -19,9 +19,10 @@ from distilvo.report.error_statistics import by_length, length_grid
 from distilvo.report.matplotlib_renderer import write_plot
 from distilvo.report.plot_specs import Axis, BarMark, BoxMark, HistogramMark, LineMark, Panel, Plot, PointMark
 from distilvo.report.plotly_renderer import plotly_figure, points_of_a_line
-from distilvo.report.results import DriveResult, Estimate, RunResults, TrustResult, frames_to_show
-from distilvo.report.run_plots import RunPlots, run_plots, trust_plot
+from distilvo.report.results import DriveResult, Estimate, Reliability, RunResults, TrustResult, frames_to_show
+from distilvo.report.run_plots import RunPlots, run_plots
 from distilvo.report.thinning import evenly_spread, peaks
+from distilvo.report.trust_plots import trust_plot
 from distilvo.settings import Scoring
 from test_report import drive, results
 
@@ -143,6 +144,19 @@ def test_trust_histogram_counts_every_sample() -> None:
     assert isinstance(bars, HistogramMark) and bars.counts[[0, 20, 39]].tolist() == [1, 20, 300]
     assert numbers(plotly_figure(plot.panels[0], 9)["data"][0]["y"])[[0, 20, 39]].tolist() == [1, 20, 300]
     assert "321 samples, η = 1, median Φ 1.000" in plot.note and plot.strips == ()
+
+
+def test_reliability_of_a_trust_has_the_true_errors_of_ten_groups_by_the_predicted_one() -> None:
+    """Predicted 1 to 20, true ten times that: groups of two, whose middle is that of both numbers."""
+    predicted = np.arange(20.0, 0.0, -1.0)
+    one = Reliability("rotation", predicted, 10 * predicted, 1.0)
+    plot = trust_plot(TrustResult(np.ones(3), 1.0, [], [], "learned", "a note", (one,)))
+    assert len(plot.panels) == 2 and plot.panels[1].title == "rotation: rank correlation 1.00"
+    middle, quarter, three_quarters = plot.panels[1].lines
+    assert middle.x.tolist() == [1.5 + 2 * k for k in range(10)]
+    assert middle.y.tolist() == [15.0 + 20 * k for k in range(10)]
+    assert (quarter.y[0], three_quarters.y[0]) == (12.5, 17.5)
+    assert "ê is the error that was predicted" in plot.note and plot.note.endswith("A note.")
 
 
 def line(values: np.ndarray, **details: Any) -> LineMark:

@@ -373,3 +373,9 @@ def test_values_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DistilvoError, match="row 'gt', seed 3: ate_m is nan"):
         write_results(plan(), [replace(cell("gt", 3, 0.1), ate_m=math.nan)], [], {}, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_study_without_the_papers_tables_has_no_findings() -> None:
+    own = replace(plan(), tables={"beyond": tuple(plan().rows)[:1]})
+    assert study_findings(own, made_up(), [TEACHER]) == []
+    assert len(study_findings(plan(), made_up(), [TEACHER])) == 7

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from distilvo.distill import checkpoint
 from distilvo.distill.batches import Batch, Batches, TeacherOutputs
 from distilvo.distill.checkpoint import Checkpoint
 from distilvo.distill.task import Supervised
-from distilvo.distill.teacher_pass import outputs_key, teacher_pass
+from distilvo.distill.teacher_pass import Tables, check_outputs, outputs_key, teacher_pass
 from distilvo.distill.trainer import TrainingSettings, train
 from distilvo.errors import DistilvoError
 
@@ -165,37 +166,35 @@ def saved_step(path: Path) -> int:
         return json.loads(file.metadata()["training"])["step"]
 
 
-def by_part(part: int) -> tuple[Tensor, Tensor]:
+def by_part(part: int) -> Tables:
     """Part k has k + 1 samples, outputs 10 k and hints 100 k."""
-    return torch.full((part + 1, 2), 10.0 * part), torch.full((part + 1, 3), 100.0 * part)
+    return {"outputs": torch.full((part + 1, 2), 10.0 * part), "hints.0": torch.full((part + 1, 3), 100.0 * part)}
 
 
 def test_outputs_of_a_teacher_lie_in_the_order_of_the_parts(tmp_path: Path) -> None:
     order: list[int] = []
-    outputs, hints = teacher_pass(lambda part: (order.append(part), by_part(part))[1], [1, 2, 3], tmp_path / "o")
+    tables = teacher_pass(lambda part: (order.append(part), by_part(part))[1], [1, 2, 3], tmp_path / "o")
     assert order == [0, 1, 2]
-    assert outputs[:, 1].tolist() == [0, 10, 10, 20, 20, 20]
-    assert hints[:, 2].tolist() == [0, 100, 100, 200, 200, 200]
+    assert tables["outputs"][:, 1].tolist() == [0, 10, 10, 20, 20, 20]
+    assert tables["hints.0"][:, 2].tolist() == [0, 100, 100, 200, 200, 200]
     again = teacher_pass(None, [1, 2, 3], tmp_path / "o")  # type: ignore[arg-type]  # not run again
-    assert torch.equal(again[0], outputs) and torch.equal(again[1], hints)
+    assert again.keys() == tables.keys() and all(torch.equal(again[name], tables[name]) for name in tables)
 
 
-WHOLE = {"outputs": torch.ones(6, 2), "hints": torch.ones(6, 3)}
+def test_tables_of_more_than_nine_parts_keep_their_order(tmp_path: Path) -> None:
+    tables = teacher_pass(lambda part: {"outputs": torch.tensor([float(part)])}, [1] * 12, tmp_path / "o")
+    assert tables["outputs"].tolist() == list(range(12))
+
+
+WHOLE = {"outputs": torch.ones(6, 2), "hints.0": torch.ones(6, 3)}
 NOT_OUTPUTS = {
     "fewer outputs": {"outputs": torch.ones(5, 2)},
     "more outputs": {"outputs": torch.ones(7, 2)},
-    "fewer hints": {"hints": torch.ones(5, 3)},
-    "more hints": {"hints": torch.ones(7, 3)},
-    "fewer of both": {"outputs": torch.ones(5, 2), "hints": torch.ones(5, 3)},
-    "more of both": {"outputs": torch.ones(7, 2), "hints": torch.ones(7, 3)},
-    "flat outputs": {"outputs": torch.ones(6)},
-    "deep outputs": {"outputs": torch.ones(6, 2, 1)},
-    "flat hints": {"hints": torch.ones(6)},
-    "deep hints": {"hints": torch.ones(6, 3, 1)},
-    "both flat": {"outputs": torch.ones(6), "hints": torch.ones(6)},
-    "both deep": {"outputs": torch.ones(6, 2, 1), "hints": torch.ones(6, 3, 1)},
-    "an output that is no number": {"outputs": torch.full((6, 2), float("nan"))},
-    "an infinite hint": {"hints": torch.full((6, 3), float("inf"))},
+    "a single output": {"outputs": torch.tensor(1.0)},
+    "fewer hints": {"hints.0": torch.ones(5, 3)},
+    "more hints": {"hints.0": torch.ones(7, 3)},
+    "fewer of both": {"outputs": torch.ones(5, 2), "hints.0": torch.ones(5, 3)},
+    "more of both": {"outputs": torch.ones(7, 2), "hints.0": torch.ones(7, 3)},
 }
 
 
@@ -206,10 +205,18 @@ def test_outputs_of_other_samples_are_refused(name: str, tmp_path: Path) -> None
         teacher_pass(by_part, [1, 2, 3], tmp_path / "o")
 
 
-def test_outputs_without_hints_are_refused(tmp_path: Path) -> None:
-    save_file({"outputs": torch.ones(6, 2)}, tmp_path / "o")
-    with pytest.raises(DistilvoError, match=r"o: not a whole file \('hints'\)"):
+def test_hints_without_outputs_are_refused(tmp_path: Path) -> None:
+    save_file({"hints.0": torch.ones(6, 2)}, tmp_path / "o")
+    with pytest.raises(DistilvoError, match="o: holds no outputs of 6 samples"):
         teacher_pass(by_part, [1, 2, 3], tmp_path / "o")
+
+
+def test_a_whole_sample_may_be_missing_and_a_part_of_one_may_not() -> None:
+    nan, inf = math.nan, math.inf
+    check_outputs({"outputs": torch.tensor([[1.0, 2.0], [nan, nan]]), "hints.0": torch.tensor([nan, 1.0])}, "t")
+    for rows in ([[1.0, nan]], [[inf, 1.0]], [[inf, inf]], [[nan, inf]]):
+        with pytest.raises(DistilvoError, match=r"t: 1 of 1 samples have outputs that are not finite"):
+            check_outputs({"outputs": torch.tensor(rows)}, "t")
 
 
 def test_outputs_are_named_by_the_teachers_weights_and_settings() -> None:
@@ -225,7 +232,9 @@ def test_outputs_are_named_by_the_teachers_weights_and_settings() -> None:
 
 def test_batches_are_of_the_teacher_that_gave_them() -> None:
     def given(output: float = 0.0, hint: float = 0.0, trust: float = 0.0, count: int = 3) -> TeacherOutputs:
-        return TeacherOutputs(torch.full((count, 1), output), torch.full((count, 2), hint), torch.full((count,), trust))
+        return TeacherOutputs(
+            torch.full((count, 1), output), torch.full((count,), trust), (torch.full((count, 2), hint),)
+        )
 
     tables = [None, given(), given(output=1.0), given(hint=1.0), given(trust=1.0)]
     keys = [Batches(Numbers(), table).key for table in tables]

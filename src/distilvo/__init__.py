@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from distilvo.data import open_cache as open_cache
+    from distilvo.distill.regressor import distill_regressor as distill_regressor
+    from distilvo.distill.trainer import TrainingSettings as TrainingSettings
     from distilvo.errors import DistilvoError as DistilvoError
     from distilvo.geometry.camera import Camera as Camera
     from distilvo.geometry.preprocessing import Preprocessing as Preprocessing
@@ -41,6 +43,8 @@ _HOME = {
     "Recipe": "settings",
     "SHIPPED_TEACHER": "models.teacher",
     "Tracker": "runtime",
+    "TrainingSettings": "distill.trainer",
+    "distill_regressor": "distill.regressor",
     "distill_student": "pipeline.recipes",
     "evaluate": "pipeline.evaluation",
     "export_onnx": "models.onnx_export",

@@ -18,14 +18,20 @@ Blend = Literal[
     "ground-truth", "teacher-only", "minimum", "additional", "upper-bound", "laplace", "gaussian", "attentive"
 ]
 Hint = Literal["none", "plain", "attentive"]
+HintForm = Literal["mean", "sum"]
+"""Of a hint's distance: mean over the layer's width, of standardised hints; or the paper's sum."""
 Schedule = Literal["two-stage", "joint"]
-Trusting = Literal["paper", "quantile", "rank"]
+Trusting = Literal["learned", "consistency", "quantile", "rank", "ratio", "paper", "none"]
+FilmTrusting = Literal["consistency", "none"]
+"""The kinds that need neither labels nor a part of the film that has some."""
 Shape = Literal["cut", "slim", "nano", "small", "base"]
 """Of a student: its teacher with layers taken away, with narrow layers, or one of those made for speed."""
 
 SourceKind = Literal["kitti", "kitti-raw", "malaga", "tum", "euroc", "folder", "video", "camera", "bag"]
 Alignment = Literal["none", "first", "scale", "se3", "sim3", "scale_of_sim3"]
 Aligning = Literal["paper", "none", "first", "scale", "se3", "sim3", "scale_of_sim3"]
+TrajectoryScale = Literal["metric", "truth"]
+"""Unit of a trajectory's positions: metres (metric), or one that is fitted to the poses of the sequence (truth)."""
 RpeUnit = Literal["frames", "m", "s", "truth-frames"]
 Gaps = Literal["velocity", "segment"]
 """What bridges frames without a motion that can be trusted: the last velocity, or nothing: a new segment begins."""
@@ -80,11 +86,16 @@ class Method:
         blend: how ground truth and imitation of the output are blended (Section 3.2).
         hint: imitation of a hidden layer: none, plain (HT) or attentive (AHT, Section 3.3).
         schedule: both at once (joint); or first the hints, then the output with what the hints trained frozen.
-        trust: how the teacher's error becomes trust: as in the paper, with a robust eta (quantile), or by rank.
+        trust: how far the teacher is trusted: by its error where that is known, as in the paper, with a robust eta
+            (quantile), by rank or by ratio; by an error that is predicted (learned), or by whether its motions agree
+            with each other (consistency), which needs no label; or wholly (none). Where not given: learned where labels
+            are missing, quantile otherwise.
         separate: trust translation and rotation each by its own error.
         alpha: weight of the ground truth, the rest is imitation.
         freeze: leave what the hints trained as it is when the output is trained after them (two-stage).
         hint_weight: weight of the hints, where both are trained at once.
+        hint_form: of a hint's distance: the mean over the width of standardised hints, through a learned projection of
+            the guided layer; or the paper's sum, with a projection only where the sizes differ.
         hint_layer: the teacher's, by module path; its last FC layer in front of the branches where not given.
         guided_layer: the student's, by module path; its last FC layer in front of the branches where not given.
         inherit: start the layers that the student shares with its teacher from its weights (not in the paper).
@@ -93,24 +104,27 @@ class Method:
     blend: Blend = "attentive"
     hint: Hint = "attentive"
     schedule: Schedule = "joint"
-    trust: Trusting = "quantile"
+    trust: Trusting | None = None
     separate: bool = True
     alpha: float = 0.5
     freeze: bool = True
     hint_weight: float = 0.1
+    hint_form: HintForm = "mean"
     hint_layer: str | None = None
     guided_layer: str | None = None
     inherit: bool = True
 
     def __post_init__(self) -> None:
-        for name, kind in (("blend", Blend), ("hint", Hint), ("schedule", Schedule), ("trust", Trusting)):
+        kinds = (("blend", Blend), ("hint", Hint), ("schedule", Schedule), ("hint_form", HintForm))
+        for name, kind in (*kinds, ("trust", Trusting)):
             value = getattr(self, name)
-            _expect(value in get_args(kind), name, value, "one of " + ", ".join(get_args(kind)))
+            absent = name == "trust" and value is None
+            _expect(absent or value in get_args(kind), name, value, "one of " + ", ".join(get_args(kind)))
         _expect(0 <= self.alpha <= 1, "alpha", self.alpha, "0 to 1")
         _expect(self.hint_weight > 0, "hint_weight", self.hint_weight, "more than 0")
 
 
-PAPER = Method(schedule="two-stage", trust="paper", separate=False, inherit=False)
+PAPER = Method(schedule="two-stage", trust="paper", separate=False, hint_form="sum", inherit=False)
 """The paper's own: attentive hints, then attentive imitation with what the hints trained frozen (Section 3.3)."""
 
 

@@ -29,7 +29,8 @@ from distilvo.pipeline.evaluation import (
     truth,
     write_trajectories,
 )
-from distilvo.pipeline.recipes import about, distill_student, teacher_outputs, train_supervised
+from distilvo.pipeline.frame_trust import teacher_outputs
+from distilvo.pipeline.recipes import about, distill_student, train_supervised
 from distilvo.progress import console
 from distilvo.report import (
     DriveResult,
@@ -134,7 +135,7 @@ class _Demo:
     def _trust(self) -> dict[str, Any]:
         _, trust = self._teacher_outputs()
         phi = trust.of_sample
-        return {"eta": trust.eta, "mean_phi": float(phi.mean()), "least_phi": float(phi.min())}
+        return {**trust.facts, "mean_phi": float(phi.mean()), "least_phi": float(phi.min())}
 
     def _distill(self) -> dict[str, Any]:
         teacher, _ = load_model(self.models / "teacher")
@@ -149,7 +150,7 @@ class _Demo:
             outputs=self.cache,
             label="distilled student",
         )
-        kept = about(frames, s.student, method=asdict(s.method), eta=made.trust.eta)
+        kept = about(frames, s.student, method=asdict(s.method), trust=made.trust.facts)
         save_model(made.student, self.models / "student_distilled", kept)
         return {"curves": made.curves}
 

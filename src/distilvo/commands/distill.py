@@ -1,17 +1,24 @@
-"""``distilvo distill``: a student from a trained teacher."""
+"""``distilvo distill``: a student from a trained teacher, on drives with poses and on film without."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
 from distilvo import parallel
 from distilvo.commands.train import report_training
+from distilvo.errors import DistilvoError
 from distilvo.output_folders import claim_folder
-from distilvo.settings import PAPER, Method, Recipe, Shape
+from distilvo.settings import PAPER, Method, Recipe, Shape, SourceOptions, TrajectoryScale
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from distilvo.models.network import PoseNetwork
+    from distilvo.sequences import Sequence
 
 
 @dataclass(frozen=True)
@@ -19,17 +26,23 @@ class Distill:
     """Distill a student from a trained teacher; by default by what did best in ``distilvo study``."""
 
     data: Positional[Path]
-    """Data set in KITTI odometry layout."""
+    """Data set in KITTI odometry layout, with poses."""
     out: Path
     """Model folder to write."""
+    unlabelled: tuple[Path, ...] = ()
+    """Film to imitate the teacher on, without poses: data sets, sequences, folders of images, videos, bags."""
     teacher: Path | None = None
-    """The teacher's model folder; the shipped demo teacher where not given."""
+    """The teacher's model folder, or trajectories of another program: a file, or a folder with NAME.tum or .txt for
+    each sequence (ORB-SLAM3, DPVO, COLMAP, GPS). The shipped demo teacher where not given."""
+    teacher_scale: TrajectoryScale | None = None
+    """Of trajectories, which do not say it: metric, as they are; truth, one factor for each sequence, by its poses."""
     rate: float = 92.95
     """At least so many per cent of the teacher's parameters go."""
     shape: Shape = "cut"
     """cut: layers are taken away; slim: all are kept, but narrow; nano, small, base: made for speed, of any --rate."""
     sequences: tuple[str, ...] = ()
-    """Names of the sequences to train on; all where not given."""
+    """Names of the sequences of DATA to train on; all where not given."""
+    source: Annotated[SourceOptions, arg(name="")] = field(default_factory=SourceOptions)
     preset: Literal["best", "paper"] = "best"
     """What the flags below begin with: the best known, or the paper's own method."""
     recipe: Annotated[Recipe, arg(name="")] = field(default_factory=Recipe)
@@ -38,21 +51,21 @@ class Distill:
     def run(self) -> None:
         """Distill, or go on where it was interrupted, and show the trust that the student was trained with."""
         from distilvo.data import open_cache
-        from distilvo.models.model_folder import load_model, save_model
+        from distilvo.models.model_folder import save_model
         from distilvo.models.student import shaped_architecture
-        from distilvo.models.teacher import SHIPPED_TEACHER
+        from distilvo.models.teacher import teacher_architecture
         from distilvo.pipeline.recipes import about, distill_student
         from distilvo.report.trust_report import trust_result
-        from distilvo.sequences import choose
 
         parallel.share(self.recipe.batch_size)  # before any work, rather than when the training begins
-        teacher, _ = load_model(self.teacher or SHIPPED_TEACHER)
-        architecture = shaped_architecture(self.shape, self.rate, teacher.architecture)
-        settings = {"data": str(self.data), "teacher": str(self.teacher), "rate": self.rate, "shape": self.shape}
-        settings |= {"recipe": asdict(self.recipe), "method": asdict(self.method)}
-        sequences = choose(self.data, self.sequences)
+        network = self._network()
+        larger = teacher_architecture("demo") if network is None else network.architecture
+        architecture = shaped_architecture(self.shape, self.rate, larger)
+        sequences = self._sequences()
+        teacher = self._motions(sequences) if network is None else network
+        settings = self._settings()
         claim_folder(self.out, "distill", settings)
-        cache = open_cache(sequences, architecture.preprocessing, self.out / "cache")
+        cache = open_cache(sequences, architecture.preprocessing, self.out / "cache", need_poses=False)
         made = distill_student(
             teacher,
             architecture,
@@ -63,12 +76,60 @@ class Distill:
             outputs=self.out / "cache",
             label=architecture.name,
         )
-        kept = about(cache, self.recipe, method=asdict(self.method), eta=made.trust.etas)
+        trust = made.trust
+        kept = about(cache, self.recipe, method=asdict(self.method), trust=trust.facts)
         parallel.on_main(lambda: save_model(made.student, self.out, kept))
-        phi = made.trust.of_sample
-        headline = f"{architecture.name}; trust Φ mean {phi.mean():.3f}, lowest {phi.min():.3f}"
-        trust = trust_result(cache, made.teacher.outputs, made.trust)
-        report_training(self.out, "distill", headline, made.curves, settings, trust)
+        headline = (
+            f"{architecture.name}; {_of_labels(sequences)}; {_of_trust(trust.kind, trust.of_sample, trust.worth)}"
+        )
+        shown = trust_result(cache, made.teacher.outputs, trust)
+        report_training(self.out, "distill", headline, made.curves, settings, shown)
+
+    def _sequences(self) -> list[Sequence]:
+        """Those with poses, then the film without."""
+        from distilvo.pipeline.unlabelled import open_unlabelled
+        from distilvo.sequences import choose
+
+        labelled = choose(self.data, self.sequences)
+        for sequence in labelled:
+            if sequence.poses is None:
+                raise DistilvoError(
+                    f"{sequence.name}: no ground-truth poses (poses/NN.txt); leave it out with --sequences, or give "
+                    "it as --unlabelled"
+                )
+        if not self.unlabelled and self.source != SourceOptions():
+            raise DistilvoError(
+                "distill: flags of a source without --unlabelled; DATA is taken as it is: leave them out"
+            )
+        return [*labelled, *open_unlabelled(self.unlabelled, self.source, [sequence.name for sequence in labelled])]
+
+    def _network(self) -> PoseNetwork | None:
+        """The teacher, unless trajectories are."""
+        from distilvo.models.model_folder import load_model
+        from distilvo.models.teacher import SHIPPED_TEACHER
+
+        path = self.teacher or SHIPPED_TEACHER
+        if path.exists() and not (path / "config.json").exists():
+            return None
+        if self.teacher_scale is not None:
+            raise DistilvoError(f"--teacher-scale {self.teacher_scale}: is for trajectories, and {path} is a model")
+        return load_model(path)[0]
+
+    def _motions(self, sequences: list[Sequence]) -> Tensor:
+        """Motions of trajectories, (P, 6) [m, rad], for all pairs of frames; NaN where they have none."""
+        assert self.teacher is not None
+        return _motions_of(self.teacher, self.teacher_scale, sequences)
+
+    def _settings(self) -> dict[str, Any]:
+        """What the run is made from."""
+        settings: dict[str, Any] = {"data": str(self.data), "teacher": str(self.teacher)}
+        settings |= {"rate": self.rate, "shape": self.shape}
+        if self.unlabelled:
+            options = {name: str(value) for name, value in vars(self.source).items() if value is not None}
+            settings |= {"unlabelled": [str(path) for path in self.unlabelled], **options}
+        if self.teacher_scale is not None:
+            settings["teacher_scale"] = self.teacher_scale
+        return settings | {"recipe": asdict(self.recipe), "method": asdict(self.method)}
 
 
 @dataclass(frozen=True)
@@ -78,3 +139,35 @@ class PaperDistill(Distill):
     preset: Literal["best", "paper"] = "paper"
     """What the flags below begin with: the best known, or the paper's own method."""
     method: Annotated[Method, arg(name="")] = field(default_factory=lambda: PAPER)
+
+
+def _motions_of(path: Path, scale: TrajectoryScale | None, sequences: list[Sequence]) -> Tensor:
+    """Motions (P, 6) of trajectory files, for all pairs of frames of all sequences; NaN where a file has none."""
+    import torch
+
+    from distilvo.pipeline.trajectory_teacher import find_trajectories, trajectory_motions
+    from distilvo.trajectory.formats import read_trajectory
+
+    if scale is None:
+        raise DistilvoError(
+            f"{path}: no model folder (config.json), so taken for trajectories, which do not say their scale; give "
+            "--teacher-scale metric where they are in metres (stereo, IMU, GPS), or truth to fit one factor to the "
+            "poses of each sequence"
+        )
+    files = find_trajectories(path, [sequence.name for sequence in sequences])
+    tolerance = 0.01  # s
+    motions = [trajectory_motions(one, read_trajectory(files[one.name]), scale, tolerance) for one in sequences]
+    return torch.cat([torch.from_numpy(some) for some in motions])
+
+
+def _of_labels(sequences: list[Sequence]) -> str:
+    labelled = [sequence.poses is not None for sequence in sequences]
+    if all(labelled):
+        return f"{len(labelled)} sequences with poses"
+    return f"{sum(labelled)} sequences with poses, {len(labelled) - sum(labelled)} without"
+
+
+def _of_trust(kind: str, phi: Tensor, worth: tuple[float, ...]) -> str:
+    words = f"trust {kind}: Φ mean {phi.mean():.3f}, lowest {phi.min():.3f}"
+    shown = ", ".join(f"{one:.2f}" for one in worth)
+    return words + (f", rank correlation with the true error {shown}" if worth else "")

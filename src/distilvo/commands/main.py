@@ -16,6 +16,7 @@ from typing import Any
 import tyro
 
 from distilvo import __version__, interruption, parallel
+from distilvo.commands.adapt import Adapt
 from distilvo.commands.bench import Bench
 from distilvo.commands.check import Check
 from distilvo.commands.convert import Convert
@@ -35,6 +36,7 @@ VERBS: dict[str, Any] = {
     "render": Render,
     "train": Train,
     "distill": Distill,
+    "adapt": Adapt,
     "study": Study,
     "evaluate": Evaluate,
     "export": Export,
@@ -55,7 +57,7 @@ ENVIRONMENT = {
     "RUST_LOG": "off",
     "OPENCV_IO_MAX_IMAGE_PIXELS": str(MOST_PIXELS),
 }
-SEVERAL_PROCESSES = (Train, Distill)
+SEVERAL_PROCESSES = (Train, Distill, Adapt)
 
 
 def main() -> None:
@@ -114,7 +116,7 @@ def _verb() -> Any:
         raise
     if not isinstance(verb, SEVERAL_PROCESSES):
         name = next(name for name, kind in VERBS.items() if isinstance(verb, kind))
-        raise DistilvoError(f"{name}: runs in one process, as all but train and distill do; leave torchrun out")
+        raise DistilvoError(f"{name}: runs in one process, as all but train, distill and adapt do; leave torchrun out")
     return verb
 
 

@@ -22,13 +22,15 @@ class ClipBatch:
 
     Attributes:
         inputs: (B, T + 1, C, H, W) float32, values 0..255.
-        targets: (B, T, 6) true motions, m and rad.
+        targets: (B, T, 6) true motions, m and rad; NaN where they are not known.
         index: (B, T) number of each frame pair in the cache; of a mirrored one plus the number of pairs.
+        weights: of the clips: all alike.
     """
 
     inputs: Tensor
     targets: Tensor
     index: Tensor
+    weights: None = None
 
 
 class Clips:
@@ -105,12 +107,27 @@ class Clips:
 
 
 def motion_scale(cache: FrameCache) -> tuple[Tensor, Tensor]:
-    """Mean motion (6,) and unit of each component (6,) of a training set.
+    """Mean motion (6,) and unit of each component (6,) of a training set, by the frame pairs with a known motion.
+
+    Raises:
+        DistilvoError: no motion is known.
+    """
+    labelled = cache.labelled
+    if not labelled.any():
+        raise DistilvoError(
+            f"training data: none of {len(cache.drives)} sequences has ground-truth poses; expected at least one with "
+            "poses (poses/NN.txt): the scale of its motions is the network's unit"
+        )
+    return mean_and_unit(torch.from_numpy(cache.motions[labelled]))
+
+
+def mean_and_unit(motions: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (6,) of motions (P, 6) [m, rad], without those that are NaN, and the unit of each component, (6,).
 
     The unit is the RMS distance from the mean, one for translation and one for rotation: metres and radians then weigh
     alike, and predicting the mean gives an error of 1 in each. (The paper does not state its weights.)
     """
-    motions = torch.from_numpy(cache.motions)
+    motions = motions[~motions.isnan().any(-1)]
     variance = (motions - motions.mean(0)).square().mean(0)
     kinds = torch.stack([variance[:3].sum(), variance[3:].sum()]).sqrt()
     return motions.mean(0), kinds.repeat_interleave(3).clamp_min(1e-6)

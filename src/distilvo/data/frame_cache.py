@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+from collections.abc import Collection
 from collections.abc import Sequence as Several
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,11 +36,12 @@ class Drive:
 
 
 class FrameCache:
-    """The frames of several sequences, as a network sees them, and the true motions between them.
+    """The frames of several sequences, as a network sees them, and the true motions between them where they are known.
 
     Attributes:
         frames: (N, C, H, W) uint8, a read-only memory map.
-        motions: (N - drives, 6) float32 [m, rad]; those of drive ``d`` begin at ``drives[d].first - d``.
+        motions: (P, 6) float32 [m, rad], P = N - drives; those of drive ``d`` begin at ``drives[d].first - d``. NaN
+            for all pairs of a sequence without poses.
         times: (N,) float64, s, of each frame.
         drives: where each sequence lies.
         key: hash of the content's origin and format.
@@ -54,15 +57,46 @@ class FrameCache:
         self.motions: NDArray[np.float32] = np.load(folder / "motions.npy", allow_pickle=False)
         self.times: NDArray[np.float64] = np.load(folder / "times.npy", allow_pickle=False)
 
+    @property
+    def labelled(self) -> NDArray[np.bool_]:
+        """Whether the true motion of each frame pair is known, (P,)."""
+        return np.asarray(np.isfinite(self.motions).all(axis=1))
+
+    @property
+    def labelled_drives(self) -> list[int]:
+        """Indices of the drives whose motions are all known."""
+        known = self.labelled
+        starts = [drive.first - index for index, drive in enumerate(self.drives)]
+        ends = [start + drive.frames - 1 for start, drive in zip(starts, self.drives, strict=True)]
+        return [index for index, (a, b) in enumerate(zip(starts, ends, strict=True)) if known[a:b].all()]
+
+    def with_labels_of(self, drives: Collection[int]) -> FrameCache:
+        """The same frames, of which only those of some drives have labels: the others are film."""
+        other = copy.copy(self)
+        other.motions = self.motions.copy()
+        for index, drive in enumerate(self.drives):
+            if index not in drives:
+                start = drive.first - index
+                other.motions[start : start + drive.frames - 1] = np.nan
+        other.key = f"{self.key}-{hashlib.sha256(repr(sorted(drives)).encode()).hexdigest()[:8]}"
+        return other
+
     def drive_frames(self, index: int) -> Tensor:
         """All frames of one drive, (n, C, H, W) uint8."""
         drive = self.drives[index]
         return torch.from_numpy(np.array(self.frames[drive.first : drive.first + drive.frames]))
 
     def drive_motions(self, index: int) -> NDArray[np.float32]:
-        """The true motions of one drive, (n - 1, 6)."""
+        """The true motions of one drive, (n - 1, 6) [m, rad].
+
+        Raises:
+            DistilvoError: they are not known, the sequence has no poses.
+        """
         start = self.drives[index].first - index
-        return self.motions[start : start + self.drives[index].frames - 1]
+        motions = self.motions[start : start + self.drives[index].frames - 1]
+        if not np.isfinite(motions).all():
+            raise _without_poses(self.drives[index].name)
+        return motions
 
     def drive_times(self, index: int) -> NDArray[np.float64]:
         """When the frames of one drive were taken, (n,), s."""
@@ -71,20 +105,31 @@ class FrameCache:
 
 
 def open_cache(
-    sequences: Several[Sequence], preprocessing: Preprocessing, cache: Path, label: str = "decode"
+    sequences: Several[Sequence],
+    preprocessing: Preprocessing,
+    cache: Path,
+    label: str = "decode",
+    *,
+    need_poses: bool = True,
 ) -> FrameCache:
-    """Decode sequences with ground truth into ``cache``, or take them from there; of several processes one decodes.
+    """Decode sequences into ``cache``, or take them from there; of several processes one decodes.
+
+    Args:
+        sequences: with ground truth, or without where it is not needed.
+        preprocessing: of their frames.
+        cache: folder of all caches.
+        label: for the progress bar.
+        need_poses: refuse a sequence without poses; else its motions are NaN.
 
     Raises:
-        DistilvoError: there are none, one has no poses, or a frame cannot be read.
+        DistilvoError: there are none, one has no poses where they are needed, or a frame cannot be read.
     """
     if not sequences:
-        raise DistilvoError(f"{label}: no sequences to decode; expected at least one with frames and poses")
+        expected = "frames and poses" if need_poses else "frames"
+        raise DistilvoError(f"{label}: no sequences to decode; expected at least one with {expected}")
     for sequence in sequences:
-        if sequence.poses is None:
-            raise DistilvoError(
-                f"{sequence.name}: no ground-truth poses; training and evaluation need them (poses/NN.txt)"
-            )
+        if need_poses and sequence.poses is None:
+            raise _without_poses(sequence.name)
     key = _key(sequences, preprocessing)
     folder = cache / key
 
@@ -97,6 +142,10 @@ def open_cache(
 
     parallel.on_main(decode_once, makes=folder / "index.json")
     return FrameCache(folder)
+
+
+def _without_poses(name: str) -> DistilvoError:
+    return DistilvoError(f"{name}: no ground-truth poses; training and evaluation need them (poses/NN.txt)")
 
 
 def _is_whole(folder: Path, sequences: Several[Sequence], preprocessing: Preprocessing) -> bool:
@@ -117,14 +166,14 @@ def _is_whole(folder: Path, sequences: Several[Sequence], preprocessing: Preproc
         and store.frames.shape == (len(times), preprocessing.channels, *preprocessing.size)
         and store.motions.dtype == motions.dtype
         and store.times.dtype == times.dtype
-        and np.array_equal(store.motions, motions)
+        and np.array_equal(store.motions, motions, equal_nan=True)
         and np.array_equal(store.times, times)
     )
 
 
 def _without_frames(sequences: Several[Sequence]) -> tuple[NDArray[np.float32], NDArray[np.float64], list[Drive]]:
     """The content of a cache without its frames: motions, times, and the place of each sequence."""
-    motions = [se3.motions(sequence.poses) for sequence in sequences if sequence.poses is not None]
+    motions = [_motions(sequence) for sequence in sequences]
     times = [np.asarray(sequence.times, dtype=np.float64) for sequence in sequences]
     drives, first = [], 0
     for sequence in sequences:
@@ -133,13 +182,18 @@ def _without_frames(sequences: Several[Sequence]) -> tuple[NDArray[np.float32], 
     return np.concatenate(motions).astype(np.float32), np.concatenate(times), drives
 
 
+def _motions(sequence: Sequence) -> NDArray[np.float64]:
+    """The true motions (n - 1, 6); NaN where there are no poses."""
+    return np.full((len(sequence) - 1, 6), np.nan) if sequence.poses is None else se3.motions(sequence.poses)
+
+
 def _key(sequences: Several[Sequence], preprocessing: Preprocessing) -> str:
     digest = hashlib.sha256(json.dumps([preprocessing.size, preprocessing.channels]).encode())
     for sequence in sequences:
         digest.update(json.dumps([sequence.name, len(sequence), str(sequence.camera)]).encode())
-        assert sequence.poses is not None
         for array in (sequence.poses, sequence.times):
-            digest.update(np.ascontiguousarray(array, dtype=np.float64).tobytes())
+            known = b"no poses" if array is None else np.ascontiguousarray(array, dtype=np.float64).tobytes()
+            digest.update(known)
         digest.update(sequence.fingerprint())
     return digest.hexdigest()[:16]
 

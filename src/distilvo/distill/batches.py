@@ -7,13 +7,14 @@ each batch of a training set has the index of its samples, and the rows are look
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from distilvo.distill.nested import moved
 from distilvo.errors import DistilvoError
 
 
@@ -21,16 +22,20 @@ class Samples(Protocol):
     """One batch of a training set."""
 
     @property
-    def inputs(self) -> Tensor:
-        """(B, ...): what the network is given."""
+    def inputs(self) -> Any:
+        """(B, ...): what the network is given; also a dict or tuple of such."""
 
     @property
     def targets(self) -> Tensor:
-        """(B, D), or (B, T, D) for sequences: ground truth."""
+        """(B,), (B, D), (B, T, D) or (B, C, H, W): ground truth; NaN where there is none."""
 
     @property
     def index(self) -> Tensor:
         """(B,) or (B, T): which sample of the training set each target is."""
+
+    @property
+    def weights(self) -> Tensor | None:
+        """(B,) of the samples; all 1 where None."""
 
 
 class TrainingSet(Protocol):
@@ -57,63 +62,89 @@ class TrainingSet(Protocol):
 
 @dataclass(frozen=True)
 class TeacherOutputs:
-    """What a teacher gives for each of N samples.
+    """What a teacher gives for each of N samples; NaN where it gave nothing.
 
     Attributes:
-        outputs: p_T, (N, D).
-        hints: Psi_T, (N, K).
-        trust: Phi, (N,), or (N, D) where each component has its own.
+        outputs: p_T, (N, ...) of the targets' shape.
+        trust: Phi, (N,), or of each position, (N, T), or component, (N, D), of a sample.
+        hints: Psi_T of each hint layer, (N, K) each.
     """
 
     outputs: Tensor
-    hints: Tensor
     trust: Tensor
+    hints: tuple[Tensor, ...] = ()
 
     @property
     def key(self) -> str:
         """Hash of all of it."""
         digest = hashlib.sha256()
-        for tensor in (self.outputs, self.hints, self.trust):
+        for tensor in (self.outputs, self.trust, *self.hints):
             digest.update(tensor.numpy().tobytes())
         return digest.hexdigest()[:16]
+
+    def rows(self, index: Tensor) -> TeacherOutputs:
+        """What it gives for the samples of an index (B,) or (B, T)."""
+        return TeacherOutputs(self.outputs[index], self.trust[index], tuple(hint[index] for hint in self.hints))
+
+    def batch(self, inputs: Any, targets: Tensor, index: Tensor) -> Batch:
+        """A batch of samples whose numbers are in ``index`` (B,), for a loop of one's own; see ``Indexed``."""
+        rows = self.rows(index)
+        return Batch(inputs, targets, rows.outputs, rows.hints, rows.trust)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One step of training; ``teacher``, ``hints`` and ``trust`` only where there is a teacher.
+    """One step of training; what the teacher gives only where there is a teacher.
 
     Attributes:
-        inputs: (B, ...).
-        targets: (B, D) or (B, T, D).
+        inputs: (B, ...), or a dict or tuple of such.
+        targets: (B,), (B, D), (B, T, D) or (B, C, H, W); NaN where there is no label.
         teacher: p_T of the same shape as the targets.
-        hints: (B, K) or (B, T, K).
+        hints: of each hint layer, (B, K) or (B, T, K).
         trust: Phi, (B,) or (B, T), or of the targets' shape where each component has its own.
+        weights: (B,) of the samples, 1 on average over a training set; all 1 where None.
     """
 
-    inputs: Tensor
+    inputs: Any
     targets: Tensor
     teacher: Tensor | None = None
-    hints: Tensor | None = None
+    hints: tuple[Tensor, ...] = ()
     trust: Tensor | None = None
+    weights: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
-        moved = (None if value is None else value.to(device) for value in (self.teacher, self.hints, self.trust))
-        return Batch(self.inputs.to(device), self.targets.to(device), *moved)
+        return Batch(**{field.name: moved(getattr(self, field.name), device) for field in fields(self)})
 
 
 class Batches:
     """The batches of a training set, with the teacher's outputs where there is a teacher."""
 
-    def __init__(self, data: TrainingSet, teacher: TeacherOutputs | None = None) -> None:
-        """Raises DistilvoError where the teacher's tables have another length than the training set."""
+    def __init__(
+        self,
+        data: TrainingSet,
+        teacher: TeacherOutputs | None = None,
+        run: Callable[[Any], TeacherOutputs] | None = None,
+    ) -> None:
+        """Join a training set with a teacher.
+
+        Args:
+            data: the training set.
+            teacher: the tables to look up.
+            run: run the teacher on the inputs of each batch, too, instead of looking its outputs and hints up: for
+                inputs that differ each time. Its trust is not used.
+
+        Raises:
+            DistilvoError: the tables have another length than the training set.
+        """
         if teacher is not None and len(teacher.outputs) != data.samples:
             raise DistilvoError(
                 f"training data: the teacher's outputs are of {len(teacher.outputs)} samples, expected {data.samples}; "
                 "run the teacher on the same samples, and on the mirrored ones where they are mirrored"
             )
-        self.data, self.teacher, self.batch_size = data, teacher, data.batch_size
-        self.key = f"{data.key} teacher={'none' if teacher is None else teacher.key}"
+        self.data, self.teacher, self.run, self.batch_size = data, teacher, run, data.batch_size
+        kept = "at every step" if run is not None else "none" if teacher is None else teacher.key
+        self.key = f"{data.key} teacher={kept}"
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -126,6 +157,7 @@ class Batches:
 
     def _joined(self, samples: Samples) -> Batch:
         if self.teacher is None:
-            return Batch(samples.inputs, samples.targets)
-        known, index = self.teacher, samples.index
-        return Batch(samples.inputs, samples.targets, known.outputs[index], known.hints[index], known.trust[index])
+            return Batch(samples.inputs, samples.targets, weights=samples.weights)
+        rows = self.teacher.rows(samples.index)
+        given = rows if self.run is None else self.run(samples.inputs)
+        return Batch(samples.inputs, samples.targets, given.outputs, given.hints, rows.trust, samples.weights)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from distilvo import parallel
 from distilvo.distill.task import Task
+from distilvo.distill.validation import Best
 from distilvo.errors import DistilvoError
 from distilvo.files import write_tensors
 from distilvo.paths import check_regular, check_utf8
@@ -30,7 +31,14 @@ class Checkpoint:
     All processes read it and rank 0 writes it; nothing in it depends on how many there are.
     """
 
-    def __init__(self, path: Path, identity: dict[str, Any], task: Task, optimiser: torch.optim.Optimizer) -> None:
+    def __init__(
+        self,
+        path: Path,
+        identity: dict[str, Any],
+        task: Task,
+        optimiser: torch.optim.Optimizer,
+        best: Best | None = None,
+    ) -> None:
         """Load the file where there is one.
 
         Args:
@@ -38,11 +46,12 @@ class Checkpoint:
             identity: settings, data and task, as JSON can hold them; a checkpoint of others is refused.
             task: whose weights are kept.
             optimiser: whose moments are kept.
+            best: the best weights so far, where a training is validated.
 
         Raises:
             DistilvoError: the file is damaged, or of another training.
         """
-        self.path, self.task, self.optimiser, self.identity = path, task, optimiser, identity
+        self.path, self.task, self.optimiser, self.identity, self.best = path, task, optimiser, identity, best
         self.step = 0
         self.curve: Curve = []
         self._sum, self._count = 0.0, 0
@@ -50,13 +59,15 @@ class Checkpoint:
         if path.exists():
             self._load()
 
-    def record(self, loss: float, steps: int) -> None:
-        """Count one step and its loss."""
+    def record(self, loss: float, steps: int) -> bool:
+        """Count one step and its loss; gives whether the curve has a new point."""
         self.step += 1
         self._sum, self._count = self._sum + loss, self._count + 1
         if self._count >= max(1, steps // CURVE_POINTS) or self.step == steps:
             self.curve.append((self.step, self._sum / self._count))
             self._sum, self._count = 0.0, 0
+            return True
+        return False
 
     def save_now_and_then(self) -> None:
         """Save where the last time was long ago; rank 0 alone."""
@@ -69,11 +80,14 @@ class Checkpoint:
         for index, moments in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in moments.items()}
         tensors["random"] = torch.get_rng_state()
+        if self.best is not None:
+            tensors |= {f"best.{name}": tensor for name, tensor in self.best.weights.items()}
         header = {
             "step": self.step,
             "curve": self.curve,
             "identity": self.identity,
             "loss": [self._sum, self._count],
+            "validation": [] if self.best is None else self.best.curve,
         }
         write_tensors(self.path, tensors, {"training": json.dumps(header)})
         self._saved = time.monotonic()
@@ -107,6 +121,8 @@ class Checkpoint:
         torch.set_rng_state(tensors["random"])
         self.step, self.curve = header["step"], [tuple(point) for point in header["curve"]]
         self._sum, self._count = header["loss"]
+        if self.best is not None:
+            self.best.restore([tuple(point) for point in header["validation"]], _strip(tensors, "best."))
 
 
 def _strip(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -2,67 +2,58 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from distilvo.distill.shapes import check_same
 from distilvo.errors import DistilvoError
+from distilvo.settings import HintForm
 
 
-def plain_hint(student: Tensor, teacher: Tensor) -> Tensor:
+def plain_hint(student: Tensor, teacher: Tensor, form: HintForm = "mean") -> Tensor:
     """Hint training (HT): ``||Psi_T - Psi_S||^2`` per sample (Section 3.3, after FitNets, Romero et al., ICLR 2015).
 
     Args:
         student: Psi_S, the guided layer's output, (..., K).
-        teacher: Psi_T, the hint, (..., K).
+        teacher: Psi_T, the hint, (..., K); NaN where the teacher gave none: no loss.
+        form: ``mean`` over the K values, so that a wide layer weighs as much as a narrow one; ``sum`` as in the paper.
+
+    Raises:
+        DistilvoError: the shapes differ.
     """
-    return (teacher - student).square().sum(-1)
+    check_same(student=student, teacher=teacher)
+    squares = torch.where(teacher.isnan(), 0, teacher - student).square()
+    return squares.mean(-1) if form == "mean" else squares.sum(-1)
 
 
-def attentive_hint(student: Tensor, teacher: Tensor, trust: Tensor) -> Tensor:
+def attentive_hint(student: Tensor, teacher: Tensor, trust: Tensor, form: HintForm = "mean") -> Tensor:
     """Attentive hint training (AHT): ``Phi ||Psi_T - Psi_S||^2`` per sample (Section 3.3).
 
     Args:
         student: Psi_S, the guided layer's output, (..., K).
         teacher: Psi_T, the hint, (..., K).
-        trust: Phi of each sample, (...).
-    """
-    return trust * plain_hint(student, teacher)
-
-
-def per_sample(value: Tensor, lead: Sequence[int]) -> Tensor:
-    """A layer's output as one vector for each sample, (*lead, K), whatever the layer works on.
-
-    Args:
-        value: (*lead, ...), or with time folded into the batch, (B * T, ...); of a layer that sees single frames,
-            (B * (T + 1), ...), a pair's second frame counts.
-        lead: shape of the samples, (B,) or (B, T).
+        trust: Phi of each sample, (...). Below 0 it counts as 0: a negative weight would drive the hint away for ever.
+        form: as in ``plain_hint``.
 
     Raises:
-        DistilvoError: the output is of another shape.
+        DistilvoError: the shapes differ, or there is not one trust for each sample.
     """
-    lead = tuple(lead)
-    if value.shape[: len(lead)] == lead:
-        return value.flatten(len(lead)) if value.ndim > len(lead) else value[..., None]
-    if len(value) == math.prod(lead):
-        return value.unflatten(0, lead).flatten(len(lead))
-    if len(lead) == 2 and len(value) == lead[0] * (lead[1] + 1):
-        return value.unflatten(0, (lead[0], lead[1] + 1))[:, 1:].flatten(2)
-    raise DistilvoError(
-        f"hint layer: gives {tuple(value.shape)}, expected one vector for each of {lead} samples; choose another layer"
-    )
+    distance = plain_hint(student, teacher, form)
+    if trust.shape != distance.shape:
+        raise DistilvoError(
+            f"trust: has the shape {tuple(trust.shape)}, expected {tuple(distance.shape)}, one number for each hint"
+        )
+    return trust.clamp_min(0) * distance
 
 
 class Tap:
     """Reads what a layer of a network puts out, while the network runs as ever.
 
-    Use as a context manager, or until ``close``; of an LSTM it reads the outputs and leaves the state.
-
-    Attributes:
-        values: outputs since the last ``clear``; a layer may run several times in one pass.
+    Use as a context manager, or until ``close``; of an LSTM it reads the outputs and leaves the state. What it reads is
+    a copy: a layer behind it may work in place. A tapped network can be saved and copied; the copy is not tapped.
     """
 
     def __init__(self, network: nn.Module, path: str) -> None:
@@ -77,25 +68,28 @@ class Tap:
             names = ", ".join(name for name, _ in network.named_modules() if name)
             raise DistilvoError(f"layer '{path}' is not in {type(network).__name__}; it has {names}") from None
         self.path = path
-        self.values: list[Tensor] = []
-        self._handle = layer.register_forward_hook(self._keep)
-        self._network = network.register_forward_pre_hook(lambda *_: self.values.clear())
+        self._values: list[Tensor] = []
+        self._handle = layer.register_forward_hook(_Hook(self._keep))
 
-    @property
-    def value(self) -> Tensor:
-        """Output of the last forward pass, in one piece.
+    def take(self) -> Tensor:
+        """All that the layer has put out since the last time, in one piece along the first dimension.
+
+        So the outputs of several batches are not lost, and none is read twice.
 
         Raises:
-            DistilvoError: the layer has not run.
+            DistilvoError: the layer has not run since, or gave batches that do not fit together.
         """
-        if not self.values:
-            raise DistilvoError(f"layer '{self.path}': did not run in the forward pass; choose another layer")
-        return self.values[0] if len(self.values) == 1 else torch.cat(self.values)
+        values, self._values = self._values, []
+        if not values:
+            raise DistilvoError(f"layer '{self.path}': did not run since it was last read; choose another layer")
+        if any(value.shape[1:] != values[0].shape[1:] for value in values):
+            shapes = ", ".join(sorted({str(tuple(value.shape)) for value in values}))
+            raise DistilvoError(f"layer '{self.path}': ran several times and gave {shapes}; choose another layer")
+        return values[0] if len(values) == 1 else torch.cat(values)
 
     def close(self) -> None:
         """Let the layer go."""
         self._handle.remove()
-        self._network.remove()
 
     def __enter__(self) -> Tap:
         return self
@@ -103,5 +97,25 @@ class Tap:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _keep(self, _module: nn.Module, _inputs: Any, output: Any) -> None:
-        self.values.append(output[0] if isinstance(output, tuple) else output)
+    def _keep(self, output: Any) -> None:
+        value = output[0] if isinstance(output, tuple) and output else output
+        if not isinstance(value, Tensor) or not value.ndim:
+            raise DistilvoError(
+                f"layer '{self.path}': gives {type(output).__name__}, expected a tensor with the samples first; "
+                "choose a layer inside it"
+            )
+        self._values.append(value.clone())
+
+
+class _Hook:
+    """What stands in the network's hooks; saved or copied with it, it does nothing more."""
+
+    def __init__(self, keep: Callable[[Any], None] | None = None) -> None:
+        self.keep = keep
+
+    def __call__(self, _module: nn.Module, _inputs: Any, output: Any) -> None:
+        if self.keep is not None:
+            self.keep(output)
+
+    def __reduce__(self) -> tuple[type[_Hook], tuple[()]]:
+        return _Hook, ()

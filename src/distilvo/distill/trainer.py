@@ -6,7 +6,7 @@ import ctypes
 import gc
 import math
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,9 +20,13 @@ from distilvo import parallel
 from distilvo.distill.batches import Batch, Batches
 from distilvo.distill.checkpoint import Checkpoint, Curve
 from distilvo.distill.task import Losses, Task
+from distilvo.distill.validation import Best
 from distilvo.errors import DistilvoError
 from distilvo.progress import progress
 from distilvo.settings import Precision
+
+Log = Callable[[int, dict[str, float]], object]
+"""Called now and then with the step and the mean of each loss since the last call, e.g. for W&B or TensorBoard."""
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of malloc.h
 
@@ -48,7 +52,16 @@ class TrainingSettings:
     seed: int = 0
 
 
-def train(task: Task, batches: Batches, settings: TrainingSettings, checkpoint: Path, label: str) -> Curve:
+def train(
+    task: Task,
+    batches: Batches,
+    settings: TrainingSettings,
+    checkpoint: Path,
+    label: str,
+    *,
+    best: Best | None = None,
+    log: Log | None = None,
+) -> Curve:
     """Train a task's network in place, or go on from ``checkpoint``; a finished training is only read back.
 
     Several processes each take their share of every batch and average their gradients, so that they train as one would;
@@ -60,6 +73,8 @@ def train(task: Task, batches: Batches, settings: TrainingSettings, checkpoint: 
         settings: how.
         checkpoint: file of weights, optimiser and random state, written now and then and at the end.
         label: for the progress bar.
+        best: validates now and then, may end the training early, and gives the network its best weights at the end.
+        log: is told the losses; by rank 0 alone.
 
     Returns:
         The training curve.
@@ -78,19 +93,30 @@ def train(task: Task, batches: Batches, settings: TrainingSettings, checkpoint: 
         model = _shared(task, device)
         torch.manual_seed(settings.seed)
         identity = {**asdict(settings), "task": task.key, "data": batches.key}
-        state = Checkpoint(checkpoint, identity, task, optimiser)
+        if best is not None:
+            identity["validation"] = best.key
+        state = Checkpoint(checkpoint, identity, task, optimiser, best)
         _agree(state, settings)
         model.train()
+        means = _Means(log)
         with _flushed_denormals(), progress(label, settings.steps, state.step) as bar:
             for batch in _batches(batches, state.step, settings.steps, share):
+                if best is not None and best.is_over:
+                    break
                 _set_learning_rate(optimiser, settings, state.step)
-                loss = _step(model, batch.to(device), optimiser, trainable, settings)
-                state.record(loss, settings.steps)
+                losses = _step(model, batch.to(device), optimiser, trainable, settings)
+                means.add(losses)
+                if state.record(losses["total"], settings.steps):
+                    means.tell(state.step)
+                if best is not None and best.is_due(state.step, settings.steps):
+                    best.look(state.step, device)
                 bar.advance(note=f"loss {state.curve[-1][1]:.4f}" if state.curve else "")
                 state.save_now_and_then()
         parallel.on_main(state.save)
     task.cpu().eval()  # where the rest of the program works
     parallel.broadcast(task.state_dict().values())  # running statistics are each process's own
+    if best is not None:
+        best.give_back()
     del model
     gc.collect()  # else the hooks of a shared network on its weights would outlive it
     return state.curve
@@ -171,8 +197,8 @@ def _step(
     optimiser: torch.optim.Optimizer,
     trainable: list[nn.Parameter],
     settings: TrainingSettings,
-) -> float:
-    with torch.autocast(batch.inputs.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+) -> dict[str, float]:
+    with torch.autocast(batch.targets.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
         losses: Losses = model(batch)
     total = losses["total"].float()
     loss = float(parallel.mean(total.detach()))
@@ -182,4 +208,24 @@ def _step(
     total.backward()
     nn.utils.clip_grad_norm_(trainable, settings.clip_norm)
     optimiser.step()
-    return loss
+    return {name: float(values.detach().mean()) for name, values in losses.items()} | {"total": loss}
+
+
+class _Means:
+    """Means of losses since they were last told."""
+
+    def __init__(self, log: Log | None) -> None:
+        self.log = log if parallel.is_main() else None
+        self.sums: dict[str, float] = {}
+        self.count = 0
+
+    def add(self, losses: dict[str, float]) -> None:
+        if self.log is not None:
+            self.count += 1
+            for name, loss in losses.items():
+                self.sums[name] = self.sums.get(name, 0.0) + loss
+
+    def tell(self, step: int) -> None:
+        if self.log is not None:
+            self.log(step, {name: total / self.count for name, total in self.sums.items()})
+            self.sums, self.count = {}, 0

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from distilvo import parallel
 from distilvo.data import MIRROR, FrameCache
-from distilvo.distill.hints import Tap, per_sample
-from distilvo.distill.teacher_pass import outputs_key, teacher_pass
+from distilvo.distill.hints import Tap
+from distilvo.distill.shapes import per_sample
+from distilvo.distill.teacher_pass import Tables, check_outputs, outputs_key, teacher_pass
 from distilvo.models.network import PoseNetwork
 
 
@@ -48,16 +49,27 @@ def run_teacher(teacher: PoseNetwork, hint: str, cache: FrameCache, folder: Path
     ]
 
     @torch.no_grad()
-    def run(part: int) -> tuple[Tensor, Tensor]:
+    def run(part: int) -> Tables:
         index, flipped = parts[part]
         frames = cache.drive_frames(index)
         teacher.eval()
         with parallel.on_device(teacher) as device, Tap(teacher, hint) as tap:
             frames = frames.to(device)
             motions = teacher.predict(frames.flip(-1) if flipped else frames).cpu()
-            return motions, per_sample(tap.value, (1, len(frames) - 1))[0].cpu().clone()
+            return {"outputs": motions, "hints.0": per_sample(tap.take(), (1, len(frames) - 1))[0].cpu()}
 
     path = folder / f"teacher-{outputs_key(teacher, cache.key, hint, mirror)}.safetensors"
-    motions, hints = teacher_pass(run, [cache.drives[index].frames - 1 for index, _ in parts], path)
-    truth = torch.from_numpy(cache.motions)
-    return FrameOutputs(motions, hints, torch.cat([truth, truth * MIRROR]) if mirror else truth)
+    tables = teacher_pass(run, [cache.drives[index].frames - 1 for index, _ in parts], path)
+    check_outputs(tables, str(path))
+    return FrameOutputs(tables["outputs"], tables["hints.0"], with_mirrored(torch.from_numpy(cache.motions), mirror))
+
+
+def with_mirrored(motions: Tensor, mirror: bool) -> Tensor:
+    """Motions (P, 6), and those of the frames flipped left to right behind them where they are wanted."""
+    return torch.cat([motions, motions * MIRROR]) if mirror else motions
+
+
+def drive_of_pair(cache: FrameCache, mirror: bool = False) -> Tensor:
+    """Number of the drive of each frame pair, (P,) or (2 P,)."""
+    pairs = torch.tensor([drive.frames - 1 for drive in cache.drives])
+    return torch.arange(len(pairs)).repeat_interleave(pairs).repeat(1 + mirror)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,29 +11,18 @@ import torch
 from torch import Tensor
 
 from distilvo.data import Clips, FrameCache, motion_scale
-from distilvo.distill.batches import Batch, Batches, TeacherOutputs
+from distilvo.distill.batches import Batches, TeacherOutputs
 from distilvo.distill.checkpoint import Curve
-from distilvo.distill.task import (
-    PROBABILISTIC,
-    Distillation,
-    HintLoss,
-    ImitationLoss,
-    Supervised,
-    layer_size,
-    parameters_up_to,
-)
+from distilvo.distill.stages import stages
+from distilvo.distill.task import Supervised
 from distilvo.distill.trainer import TrainingSettings, train
 from distilvo.distill.trust import Trust
+from distilvo.errors import DistilvoError
 from distilvo.models.fast_student import space_to_depth_kernel
 from distilvo.models.network import Architecture, PoseNetwork
-from distilvo.pipeline.frame_teacher import run_teacher
+from distilvo.pipeline.frame_teacher import drive_of_pair, run_teacher
+from distilvo.pipeline.frame_trust import last_fc, teacher_outputs, unit_of
 from distilvo.settings import Method, Recipe
-
-TRANSLATION, ROTATION = (0, 1, 2), (3, 4, 5)
-"""Components of a motion that can be trusted each by its own error."""
-
-Stage = tuple[str, Distillation, int]
-"""Name, task and optimiser steps."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +62,16 @@ def train_supervised(
 ) -> tuple[PoseNetwork, Curve]:
     """Train a network on ground truth alone, from random weights or from those of ``init``.
 
-    Goes on from the checkpoint in ``folder``. ``drives`` are the indices of those to train on, all where not given.
+    Goes on from the checkpoint in ``folder``. ``drives`` are the indices of those to train on, all with poses where not
+    given.
     """
-    network = _new(architecture, cache, recipe)
+    if drives is None and not cache.labelled.all():
+        drives = cache.labelled_drives
+    unit = motion_scale(cache)
+    network = _new(architecture, unit, recipe)
     if init is not None:
         network.load_state_dict(init.state_dict())
-        network.rescale(*motion_scale(cache))
+        network.rescale(*unit)
     batches = Batches(Clips(cache, recipe, drives))
     settings = _settings(recipe, recipe.epochs * len(batches))
     curve = train(Supervised(network, network.scale), batches, settings, folder / "supervised.safetensors", label)
@@ -86,7 +79,7 @@ def train_supervised(
 
 
 def distill_student(
-    teacher: PoseNetwork,
+    teacher: PoseNetwork | Tensor,
     architecture: Architecture,
     cache: FrameCache,
     recipe: Recipe,
@@ -96,78 +89,76 @@ def distill_student(
     outputs: Path | None = None,
     label: str = "student",
     fold_teachers: FoldTeachers | None = None,
+    phi: Tensor | None = None,
+    init: PoseNetwork | None = None,
+    drives: Collection[int] | None = None,
 ) -> Distilled:
     """Distill a student; all stages together take as many steps as ``train_supervised`` with the same recipe.
 
     Args:
-        teacher: trained.
+        teacher: trained; or motions (P, 6) [m, rad] of each frame pair, NaN where there is none, e.g. of trajectories.
         architecture: of the student.
-        cache: the training set.
+        cache: the training set; drives without poses are imitated alone.
         recipe: how networks are trained.
         folder: of the checkpoints, one for each stage.
         method: which losses, in which order; the best known where not given, ``settings.PAPER`` is the paper's.
         outputs: folder of the teacher's outputs; ``folder`` where not given.
         label: for the progress bar.
         fold_teachers: measure the teacher's error with these instead, each on drives that it was not trained on.
+        phi: trust in each pair, (P or 2 P,), or each of its components, instead of one that is measured.
+        init: the student's first weights, with its own unit of motion.
+        drives: indices of the drives to train on; all where not given.
     """
     method = method or Method()
-    known, trust = teacher_outputs(
-        teacher, cache, method, outputs or folder, mirror=recipe.mirror, fold_teachers=fold_teachers
-    )
-    batches = Batches(Clips(cache, recipe), known)
-    student = _new(architecture, cache, recipe)
-    if method.inherit:
-        inherit(student, teacher, cache)
+    if isinstance(teacher, Tensor):
+        method = replace(method, hint="none", inherit=False)
+    outputs = outputs or folder
+    judged = None if fold_teachers is None else cross_fit(teacher, cache, fold_teachers, outputs, recipe.mirror)
+    known, trust = teacher_outputs(teacher, cache, method, outputs, mirror=recipe.mirror, judged=judged, phi=phi)
+    batches = Batches(Clips(cache, recipe, drives), known)
+    unit = unit_of(cache, known.outputs)
+    student = _new(architecture, unit, recipe)
+    if init is not None:
+        student.load_state_dict(init.state_dict())
+    elif method.inherit and isinstance(teacher, PoseNetwork):
+        inherit(student, teacher, unit)
+    guided = [method.guided_layer or last_fc(architecture)]
     curves = {}
-    for name, task, steps in _stages(student, method, batches, recipe.epochs * len(batches)):
-        path = folder / f"{name}.safetensors"
-        curves[name] = train(task, batches, _settings(recipe, steps), path, f"{label}: {name}")
-        task.close()
+    steps = recipe.epochs * len(batches)
+    for stage in stages(student, method, batches, steps, student.scale, guided=guided):
+        path = folder / f"{stage.name}.safetensors"
+        settings = _settings(recipe, stage.steps)
+        curves[stage.name] = train(stage.task, batches, settings, path, f"{label}: {stage.name}")
+        stage.task.close()
     return Distilled(student, known, trust, curves)
 
 
-def teacher_outputs(
-    teacher: PoseNetwork,
-    cache: FrameCache,
-    method: Method,
-    folder: Path,
-    *,
-    mirror: bool = False,
-    fold_teachers: FoldTeachers | None = None,
-) -> tuple[TeacherOutputs, Trust]:
-    """Run the teacher over the training set, or read what it gave, and measure how far it can be trusted."""
-    layer = method.hint_layer or last_fc(teacher.architecture)
-    given = run_teacher(teacher, layer, cache, folder, mirror)
-    judged = given.motions
-    if fold_teachers is not None:
-        judged = cross_fit(teacher.architecture, cache, fold_teachers, folder, mirror)
-    parts = (TRANSLATION, ROTATION) if method.separate else None
-    trust = Trust.fit(judged, given.truth, teacher.scale, method.trust, parts)
-    return TeacherOutputs(given.motions, given.hints, trust.phi), trust
-
-
 def cross_fit(
-    architecture: Architecture, cache: FrameCache, how: FoldTeachers, folder: Path, mirror: bool = False
+    teacher: PoseNetwork | Tensor, cache: FrameCache, how: FoldTeachers, folder: Path, mirror: bool = False
 ) -> Tensor:
     """Motions (P or 2 P, 6) of teachers that were not trained on the drives that they are run on.
 
     Drive ``d`` goes to teacher ``d % folds``, which is trained on the drives of all other folds.
+
+    Raises:
+        DistilvoError: the teacher is no network.
     """
-    motions = []
+    if isinstance(teacher, Tensor):
+        raise DistilvoError("teacher: is a trajectory, expected a network, whose like can be trained on other drives")
+    architecture, motions = teacher.architecture, []
     for fold in range(how.folds):
         others = [index for index in range(len(cache.drives)) if index % how.folds != fold]
         own, label = folder / f"fold-{fold}-of-{how.folds}", f"teacher {fold + 1} of {how.folds}"
         network, _ = train_supervised(architecture, cache, how.recipe, own, label=label, init=how.init, drives=others)
         motions.append(run_teacher(network, last_fc(architecture), cache, folder, mirror).motions)
-    fold_of = torch.cat(
-        [torch.full((drive.frames - 1,), index % how.folds) for index, drive in enumerate(cache.drives)] * (1 + mirror)
-    )
+    fold_of = drive_of_pair(cache, mirror) % how.folds
     return torch.stack(motions)[fold_of, torch.arange(len(fold_of))]
 
 
-def inherit(student: PoseNetwork, teacher: PoseNetwork, cache: FrameCache) -> list[str]:
-    """Start the student's layers that have the teacher's name and shape from the teacher's weights; gives
-    their names. For a student that turns space to depth the teacher's first layer is rewritten.
+def inherit(student: PoseNetwork, teacher: PoseNetwork, unit: tuple[Tensor, Tensor]) -> list[str]:
+    """Start the student's layers that have the teacher's name and shape from the teacher's weights; gives their names.
+
+    For a student that turns space to depth the teacher's first layer is rewritten. ``unit``: as of ``motion_scale``.
     """
     own, theirs = student.state_dict(), teacher.state_dict()
     if student.architecture.patch > 1 and teacher.architecture.patch == 1:
@@ -176,13 +167,8 @@ def inherit(student: PoseNetwork, teacher: PoseNetwork, cache: FrameCache) -> li
         theirs[first] = space_to_depth_kernel(theirs[first], stride, student.architecture.patch)
     kept = {n: v for n, v in theirs.items() if n in own and own[n].shape == v.shape}
     student.load_state_dict({**own, **kept})
-    student.rescale(*motion_scale(cache))
+    student.rescale(*unit)
     return list(kept)
-
-
-def last_fc(architecture: Architecture) -> str:
-    """Path of the last FC layer in front of the branches: the teacher's hint, the student's guided layer."""
-    return f"fc.{len(architecture.fc) - 1}"
 
 
 def about(cache: FrameCache, recipe: Recipe, **more: Any) -> dict[str, Any]:
@@ -191,45 +177,14 @@ def about(cache: FrameCache, recipe: Recipe, **more: Any) -> dict[str, Any]:
     return {"training": {"recipe": asdict(recipe), "data": data, **more}}
 
 
-def _stages(student: PoseNetwork, method: Method, batches: Batches, steps: int) -> Iterator[Stage]:
-    """The stages of a method; each is made when the one before is done."""
-    guided = method.guided_layer or last_fc(student.architecture)
-    first = next(batches.epoch(0))
-    example = replace(first, inputs=first.inputs[:1], targets=first.targets[:1])
-    if method.hint == "none":
-        yield "imitation", Distillation(student, imitation=_imitation(student, method, guided, example)), steps
-    elif method.schedule == "joint":
-        hint = _hint(student, method, guided, example)
-        imitation = _imitation(student, method, guided, example)
-        yield "joint", Distillation(student, hint, imitation, method.hint_weight), steps
-    else:
-        hints = round(0.5 * steps)
-        trunk = parameters_up_to(student, guided, example.inputs)
-        rest = set(student.parameters()) - set(trunk)
-        yield "hint", Distillation(student, _hint(student, method, guided, example), frozen=rest), hints
-        imitation, frozen = _imitation(student, method, guided, example), trunk if method.freeze else ()
-        yield "imitation", Distillation(student, imitation=imitation, frozen=frozen), steps - hints
-
-
-def _hint(student: PoseNetwork, method: Method, guided: str, example: Batch) -> HintLoss:
-    assert example.hints is not None
-    sizes = layer_size(student, guided, example), example.hints.shape[-1]
-    return HintLoss(student, guided, method.hint == "attentive", sizes)
-
-
-def _imitation(student: PoseNetwork, method: Method, guided: str, example: Batch) -> ImitationLoss:
-    uncertain = (guided, layer_size(student, guided, example)) if method.blend in PROBABILISTIC else None
-    return ImitationLoss(student, method.blend, student.scale, method.alpha, uncertain)
-
-
 def _settings(recipe: Recipe, steps: int) -> TrainingSettings:
     return TrainingSettings(
         steps, recipe.learning_rate, min(100, steps // 5), precision=recipe.precision, seed=recipe.seed
     )
 
 
-def _new(architecture: Architecture, cache: FrameCache, recipe: Recipe) -> PoseNetwork:
+def _new(architecture: Architecture, unit: tuple[Tensor, Tensor], recipe: Recipe) -> PoseNetwork:
     torch.manual_seed(recipe.seed)
     network = PoseNetwork(architecture)
-    network.set_motion_scale(*motion_scale(cache))
+    network.set_motion_scale(*unit)
     return network

@@ -137,6 +137,9 @@ def _sections(plots: RunPlots) -> list[PageSection]:
     sections += [_drive(_key(number), drive, addresses) for number, drive in enumerate(plots.drives)]
     if (plot := plots.curves) is not None:
         sections.append(PageSection("training", "training", plot.title, plot.note, below=_plots(plot)))
+    if plots.films:
+        first, below = plots.films[0], [panel for plot in plots.films for panel in _plots(plot, "low")]
+        sections.append(PageSection("along", "trust along the way", first.title, first.note, below=below))
     if (plot := plots.trust) is not None:
         strips = {strip.title: _images(strip, addresses) for strip in plot.strips}
         trust = PageSection("trust", "trust", plot.title, plot.note, below=_plots(plot, "low"), strips=strips)

@@ -87,19 +87,60 @@ class TrustSample:
 
 
 @dataclass(frozen=True)
+class Reliability:
+    """Errors of a teacher on labelled samples, predicted and true, in units of the motions' spread.
+
+    Attributes:
+        name: of the part of a motion.
+        predicted, true: (n,) root of the squared error of each sample.
+        correlation: of their ranks.
+    """
+
+    name: str
+    predicted: NDArray[Any]
+    true: NDArray[Any]
+    correlation: float
+
+
+@dataclass(frozen=True)
 class TrustResult:
     """Trust over a whole training set.
 
     Attributes:
         phi: of each sample, (N,).
-        eta: the range of the teacher's loss, ``max - min``, by which Phi is normalised.
+        eta: the error at which trust ends, or is half; NaN where it does not follow from one number.
         least, most: the samples trusted least and most, worst and best first.
+        kind: how it was made, as ``Trust.kind`` has it.
+        note: what a person should know of it.
+        reliability: of a trust by an error that is not known: what was predicted and what is true.
     """
 
     phi: NDArray[Any]
     eta: float
     least: list[TrustSample]
     most: list[TrustSample]
+    kind: str = "paper"
+    note: str = ""
+    reliability: tuple[Reliability, ...] = ()
+
+
+@dataclass(frozen=True)
+class FilmTrust:
+    """Trust in the teacher along one film.
+
+    Attributes:
+        name: of the film.
+        frames: (n,) number of the second frame of each frame pair.
+        phi: (n,) of each part of a motion.
+        used: (n,) whether a pair is not left out.
+        held_from: the first frame that is held back from training.
+    """
+
+    name: str
+    frames: Indices
+    phi: dict[str, NDArray[Any]]
+    used: NDArray[np.bool_]
+    held_from: int
 
 
 @dataclass(frozen=True)
@@ -185,6 +226,7 @@ class RunResults:
         drives: that the models were run on.
         curves: along each training: teacher, supervised, and the stages hint, imitation and joint.
         trust: None where no teacher was run.
+        films: trust along each film that a student was fitted to.
         settings: that the run was begun with, anything JSON can hold.
         notes: plain sentences about what the numbers mean: what the timer holds, which data, which alignment.
         how: the alignment and the pairs that errors are drawn with.
@@ -197,6 +239,7 @@ class RunResults:
     drives: list[DriveResult] = field(default_factory=list)
     curves: Curves = field(default_factory=dict)
     trust: TrustResult | None = None
+    films: list[FilmTrust] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     how: Scoring = field(default_factory=Scoring)

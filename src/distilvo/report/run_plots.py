@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -10,29 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilvo.report.error_statistics import Spread, by_length, length_grid, spread
+from distilvo.report.film_plots import film_plots
 from distilvo.report.plot_specs import (
     INK,
     Axis,
     BarMark,
     BoxMark,
-    CaptionedImage,
     DotsMark,
-    HistogramMark,
-    ImageStrip,
     LineMark,
     Mark,
     Panel,
     Plot,
     PointMark,
 )
-from distilvo.report.results import Curves, DriveResult, ModelRow, RunResults, TrustResult, TrustSample
-from distilvo.report.style import ALIGNMENTS, LEAST_TRUSTED, MOST_TRUSTED, Palette, label, over
+from distilvo.report.results import Curves, DriveResult, ModelRow, RunResults
+from distilvo.report.style import ALIGNMENTS, LEAST_TRUSTED, Palette, label, over
+from distilvo.report.trust_plots import trust_plot
 from distilvo.settings import Scoring
 from distilvo.trajectory.segments import travelled
 
 QUANTILES = (5, 25, 50, 75, 95)
 """Per cent: ends of the whiskers, edges and middle of a box."""
-_PHI_BINS = 40
 _TRUTH_WIDTH = 3.0
 _ROW_INCHES, _HEAD_INCHES = 0.5, 1.6
 
@@ -56,11 +54,12 @@ class RunPlots:
     curves: Plot | None
     trust: Plot | None
     drives: list[DrivePlots]
+    films: list[Plot] = field(default_factory=list)
 
     def every(self) -> list[Plot]:
         """Those that there are, in one list."""
         of_drives = [plot for drive in self.drives for plot in (drive.trajectory, drive.along)]
-        plots = [self.errors, self.spread, self.lengths, self.curves, self.trust, *of_drives]
+        plots = [self.errors, self.spread, self.lengths, self.curves, self.trust, *self.films, *of_drives]
         return [plot for plot in plots if plot is not None]
 
 
@@ -79,6 +78,7 @@ def run_plots(results: RunResults) -> RunPlots:
         curves=plotter.curves(results.curves),
         trust=None if results.trust is None else trust_plot(results.trust),
         drives=[DrivePlots(drive, plotter.trajectory(drive), plotter.along(drive)) for drive in drives],
+        films=film_plots(results.films),
     )
 
 
@@ -204,27 +204,6 @@ class _Plotter:
     def _line(self, model: str, x: Any, y: Any, **details: Any) -> LineMark:
         colour, dash = self._palette.colour(model), self._palette.dash(model)
         return LineMark(label(model), np.asarray(x), np.asarray(y), colour, dash, **details)
-
-
-def trust_plot(trust: TrustResult) -> Plot:
-    """How Phi is spread over the training set, and the frames where the teacher was trusted least and most."""
-    counts, edges = np.histogram(trust.phi, bins=_PHI_BINS)
-    bars = HistogramMark(MOST_TRUSTED, counts, edges)
-    panel = Panel("", Axis("Φ, trust in the teacher"), Axis("training samples"), [bars])
-    note = (
-        "Φ = 1 − e/η over the training set: about 1 where the teacher is right, about 0 where it errs most. "
-        f"{len(trust.phi):,} samples, η = {trust.eta:.4g}, median Φ {np.median(trust.phi):.3f}."
-    )
-    ends = ("Least trusted", LEAST_TRUSTED, trust.least), ("Most trusted", MOST_TRUSTED, trust.most)
-    strips = tuple(
-        ImageStrip(title, colour, list(map(_captioned, samples))) for title, colour, samples in ends if samples
-    )
-    return Plot("trust", "Trust in the teacher", note, [panel], (12, 3.8), strips=strips)
-
-
-def _captioned(sample: TrustSample) -> CaptionedImage:
-    error = f"the teacher is off by {sample.error_m:.3f} m, {sample.error_deg:.2f}°"
-    return CaptionedImage(sample.frame, (f"Φ {sample.phi:.3f}", error, sample.label))
 
 
 def _box(name: str, colour: str, errors: NDArray[np.float64]) -> BoxMark:

@@ -20,8 +20,8 @@ def as_address(source: str | Path) -> str | None:
     Raises DistilvoError for addresses that cannot be read, and for one that was made a Path and lost a slash by it.
     """
     text = str(source)
-    match = _ADDRESS.fullmatch(text)
-    if match is None or (match[2] == "/" and (match[1].lower() not in SCHEMES or Path(text).exists())):
+    match = _match(text)
+    if match is None:
         return None
     if match[2] == "/":
         raise DistilvoError(
@@ -30,6 +30,19 @@ def as_address(source: str | Path) -> str | None:
     if match[1].lower() not in SCHEMES:
         raise DistilvoError(f"{shown(text)}: expected a path, or an address with one of {', '.join(SCHEMES)}")
     return text
+
+
+def is_address(source: str | Path) -> bool:
+    """Whether a source is an address, or a Path that was made of one; never an error."""
+    return _match(str(source)) is not None
+
+
+def _match(text: str) -> re.Match[str] | None:
+    """The scheme and the slashes of an address, be they one or two."""
+    match = _ADDRESS.fullmatch(text)
+    if match is None or (match[2] == "/" and (match[1].lower() not in SCHEMES or Path(text).exists())):
+        return None
+    return match
 
 
 def shown(source: str | Path) -> str:

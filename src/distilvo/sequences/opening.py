@@ -83,19 +83,26 @@ def open_dataset(root: str | Path) -> list[Sequence]:
     if (address := as_address(root)) is not None:
         raise DistilvoError(f"{shown(address)}: an address, expected the folder of a data set")
     root = Path(root)
-    parent = root / "sequences"
-    if not parent.is_dir():
+    if not (root / "sequences").is_dir():
         return _other_dataset(root)
     # OpenCV takes a while to import: only those who open a sequence wait for it.
-    from distilvo.sequences.kitti import images_of, open_kitti
+    from distilvo.sequences.kitti import open_kitti
 
-    folders = _subfolders(parent)
-    complete = [folder for folder in folders if images_of(folder) is not None]
-    if not complete:
-        raise DistilvoError(f"{parent}: no sequence with images, expected 00/{KITTI_CAMERAS[0]}/000000.png")
-    if empty := [folder.name for folder in folders if folder not in complete]:
-        warnings.warn(f"{parent}: no images in {', '.join(empty)}; left out", stacklevel=2)
-    return [open_kitti(folder) for folder in complete]
+    return [open_kitti(folder) for folder in _kitti_folders(root / "sequences")]
+
+
+def sequence_folders(root: Path) -> list[Path]:
+    """The folders of the sequences that a data set holds, by name; none where ``root`` is itself a source of frames.
+
+    Raises DistilvoError where it is a KITTI odometry dataset without images; warns as :func:`open_dataset`.
+    """
+    from distilvo.sequences.image_files import list_images
+
+    if not root.is_dir() or data_set_of(root) is not None or list_images(root):
+        return []
+    if (root / "sequences").is_dir():
+        return _kitti_folders(root / "sequences")
+    return [folder for folder in _subfolders(root) if data_set_of(folder) is not None]
 
 
 def choose(root: str | Path, names: tuple[str, ...]) -> list[Sequence]:
@@ -190,6 +197,19 @@ def _times(sequence: Sequence, file: Path | None, kind: SourceKind) -> Floats | 
     if len(times := read_times(file)) != len(sequence):
         raise DistilvoError(f"{file}: {len(times)} times, but {sequence.name} has {len(sequence)} frames")
     return times
+
+
+def _kitti_folders(parent: Path) -> list[Path]:
+    """The folders with images in the folder ``sequences`` of a KITTI odometry dataset, one at least."""
+    from distilvo.sequences.kitti import images_of
+
+    folders = _subfolders(parent)
+    complete = [folder for folder in folders if images_of(folder) is not None]
+    if not complete:
+        raise DistilvoError(f"{parent}: no sequence with images, expected 00/{KITTI_CAMERAS[0]}/000000.png")
+    if empty := [folder.name for folder in folders if folder not in complete]:
+        warnings.warn(f"{parent}: no images in {', '.join(empty)}; left out", stacklevel=3)
+    return complete
 
 
 def _other_dataset(root: Path) -> list[Sequence]:

@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from distilvo.data import FrameCache
+from distilvo.data import Clips, FrameCache, open_cache
 from distilvo.distill.batches import TeacherOutputs
-from distilvo.distill.hints import Tap, per_sample
+from distilvo.distill.hints import Tap
+from distilvo.distill.shapes import per_sample
 from distilvo.distill.trust import Trust
 from distilvo.errors import DistilvoError
 from distilvo.files import read_json, remove_inside, write_json
@@ -23,8 +24,10 @@ from distilvo.models.network import Architecture, PoseNetwork
 from distilvo.models.student import count_parameters, distillation_rate, shaped_architecture
 from distilvo.pipeline.evaluation import Evaluation, evaluate, network_motions
 from distilvo.pipeline.frame_teacher import run_teacher
-from distilvo.pipeline.recipes import FoldTeachers, about, distill_student, last_fc, teacher_outputs
-from distilvo.study.plan import QUANTILES, Plan, Row
+from distilvo.pipeline.frame_trust import last_fc, teacher_outputs
+from distilvo.pipeline.recipes import FoldTeachers, about, cross_fit, distill_student
+from distilvo.sequences import open_dataset
+from distilvo.study.plan import QUANTILES, Plan, Row, Streets
 
 
 class Workshop:
@@ -42,10 +45,35 @@ class Workshop:
         begin = self.out / "teacher_begin"
         return FoldTeachers(row.folds, self.plan.fold_teacher, load_model(begin)[0] if begin.exists() else None)
 
+    def data(self, row: Row) -> FrameCache:
+        """The part of the training set that a row is trained on, with the labels that it has."""
+        if row.labels == "all" or not isinstance(self.plan.data, Streets) or self.plan.data.labelled is None:
+            return self.train
+        count = self.plan.data.labelled
+        if row.labels == "film":
+            return self.train.with_labels_of(range(count))
+        sequences = open_dataset(self.out / "data/train")[:count]
+        return open_cache(sequences, self.teacher.architecture.preprocessing, self.outputs, "labelled streets")
+
+    def epochs(self, row: Row) -> int:
+        """Of a row, so that all rows take as many optimiser steps, whatever they are trained on."""
+        batches = [len(Clips(data, self.plan.recipe)) for data in (self.train, self.data(row))]
+        return round(self.plan.recipe.epochs * batches[0] / batches[1])
+
     def teacher_outputs(self, row: Row) -> tuple[TeacherOutputs, Trust]:
         """The teacher's outputs for a row's students, and the trust in them."""
-        mirror, folds = self.plan.recipe.mirror, self.fold_teachers(row)
-        return teacher_outputs(self.teacher, self.train, row.method, self.outputs, mirror=mirror, fold_teachers=folds)
+        mirror, folds, data = self.plan.recipe.mirror, self.fold_teachers(row), self.data(row)
+        judged = None if folds is None else cross_fit(self.teacher, data, folds, self.outputs, mirror)
+        phi = self.oracle(row)
+        return teacher_outputs(self.teacher, data, row.method, self.outputs, mirror=mirror, judged=judged, phi=phi)
+
+    def oracle(self, row: Row) -> Tensor | None:
+        """Trust by the true error of all that a row is trained on, where it wants that."""
+        if not row.oracle:
+            return None
+        method = replace(row.method, trust="ratio")
+        _, trust = teacher_outputs(self.teacher, self.train, method, self.outputs, mirror=self.plan.recipe.mirror)
+        return trust.phi
 
     def architecture(self, row: Row) -> Architecture:
         """The architecture of a row's student."""
@@ -75,25 +103,26 @@ class Workshop:
         """Train and measure one cell; a finished one is left as it is."""
         if self.is_done(row, seed):
             return
-        path, architecture = self.path(row, seed), self.architecture(row)
-        recipe = replace(self.plan.recipe, seed=seed)
+        path, architecture, data = self.path(row, seed), self.architecture(row), self.data(row)
+        recipe = replace(self.plan.recipe, seed=seed, epochs=self.epochs(row))
         checkpoints = path.with_suffix("")
         begin = time.monotonic()
         label = f"{row.name} {seed}"
         distilled = distill_student(
             self.teacher,
             architecture,
-            self.train,
+            data,
             recipe,
             checkpoints,
             method=row.method,
             outputs=self.outputs,
             label=label,
             fold_teachers=self.fold_teachers(row),
+            phi=self.oracle(row),
         )
         seconds = time.monotonic() - begin
         student, phi = distilled.student, distilled.trust.phi
-        save_model(student, self.out / "models" / row.name / str(seed), about(self.train, recipe, row=row.name))
+        save_model(student, self.out / "models" / row.name / str(seed), about(data, recipe, row=row.name))
         evaluation = evaluate(network_motions(student), self.test, label)
         facts = {
             "row": row.name,
@@ -113,9 +142,12 @@ class Workshop:
         remove_inside(checkpoints, self.out)
 
     def _hint_error(self, row: Row, student: PoseNetwork) -> float | None:
-        """Held-out reconstruction error of the hint as a share of its variance; None without a hint of equal size."""
+        """Held-out reconstruction error of the hint as a share of its variance.
+
+        None without a hint, and where a projection stands between the layers.
+        """
         method = row.method
-        if method.hint == "none":
+        if method.hint == "none" or method.hint_form == "mean":
             return None
         guided = method.guided_layer or last_fc(student.architecture)
         hint = method.hint_layer or last_fc(self.teacher.architecture)
@@ -141,7 +173,8 @@ def measures(evaluation: Evaluation) -> dict[str, Any]:
 
 def _settings(row: Row) -> dict[str, Any]:
     """Settings of a row, as the files of its cells hold them."""
-    return asdict(row.method) | {"rate": row.rate, "shape": row.shape, "folds": row.folds}
+    more = {"rate": row.rate, "shape": row.shape, "folds": row.folds, "labels": row.labels, "oracle": row.oracle}
+    return asdict(row.method) | more
 
 
 def _quantiles(errors: NDArray[np.float64]) -> list[float]:
@@ -155,7 +188,6 @@ def _outputs(network: PoseNetwork, path: str, cache: FrameCache) -> Tensor:
     with Tap(network, path) as tap:
         for index in range(len(cache.drives)):
             frames = cache.drive_frames(index)
-            tap.values.clear()
             network.predict(frames)
-            outputs.append(per_sample(tap.value, (1, len(frames) - 1))[0])
+            outputs.append(per_sample(tap.take(), (1, len(frames) - 1))[0])
     return torch.cat(outputs)

@@ -62,10 +62,14 @@ class Finding:
 def study_findings(plan: Plan, cells: Sequence[Cell], references: Sequence[Reference]) -> list[Finding]:
     """Hold all seven findings against the cells of a study; what has no cells is not tested.
 
+    None of a study without the paper's tables: it asks something else.
+
     Raises:
         DistilvoError: one row has two cells of one seed, or a measure is not finite.
     """
     of_rows = by_row(cells)
+    if not any(plan.tables.get(name) for name in _TABLES):
+        return []
     names = dict.fromkeys(name for table in _TABLES for name in plan.tables.get(table, ()))
     rows = [row for row in map(plan.rows.__getitem__, names) if row.shape == "cut" and not row.method.inherit]
     teacher = next((reference for reference in references if reference.name == "teacher"), None)

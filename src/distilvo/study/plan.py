@@ -13,7 +13,9 @@ from distilvo.models.student import check_rate
 from distilvo.paths import checked_name
 from distilvo.settings import Method, Recipe, Shape
 
-Table = Literal["blends", "hints", "literature", "trust", "rates", "beyond", "speed"]
+Table = Literal["blends", "hints", "literature", "trust", "rates", "beyond", "speed", "scarce"]
+Labels = Literal["all", "labelled", "film"]
+"""What a row is trained on: everything with its labels; what has labels in the plan; that, and the rest as film."""
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
@@ -29,6 +31,8 @@ class Row:
         rate: the least distillation rate, per cent; the rate of students made for speed is fixed by their shape.
         shape: ``cut`` takes layers away, as the paper does; ``slim`` keeps the teacher's layers and makes them narrow;
             ``nano``, ``small`` and ``base`` are those made for speed.
+        labels: which part of the training set it is trained on, and with which labels.
+        oracle: trust by the true error, of film too: what no user has.
         folds: measure the teacher's error with so many teachers, each on drives that it was not trained on; 0 for the
             teacher's own error.
     """
@@ -39,6 +43,8 @@ class Row:
     rate: float
     shape: Shape = "cut"
     folds: int = 0
+    labels: Labels = "all"
+    oracle: bool = False
 
     def __post_init__(self) -> None:
         checked_name(self.name, "row")
@@ -51,13 +57,19 @@ class Row:
 class Streets:
     """Numbers of streets of the built-in world to train and to test on.
 
-    ``frames`` is the length of each, ``adverse`` the share of streets in adverse conditions.
+    ``frames`` is the length of each, ``adverse`` the share of streets in adverse conditions, ``labelled`` how many of
+    those to train on have labels, where not all have.
     """
 
     train: Annotated[int, Field(ge=1)]
     test: Annotated[int, Field(ge=1)]
     frames: Annotated[int, Field(ge=2)]
     adverse: Annotated[float, Field(ge=0, le=1)] = 0.0
+    labelled: Annotated[int, Field(ge=1)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.labelled is not None and self.labelled >= self.train:
+            raise DistilvoError(f"streets: {self.labelled} of {self.train} are labelled, expected fewer than all")
 
 
 @dataclass(frozen=True)

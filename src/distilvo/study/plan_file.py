@@ -47,7 +47,7 @@ class _PlanFile(BaseModel, strict=True, extra="forbid", allow_inf_nan=False):
     tables: dict[Table, Names]
 
 
-_ROW_KEYS = ("label", "rate", "shape", "folds")
+_ROW_KEYS = ("label", "rate", "shape", "folds", "labels", "oracle")
 _LARGEST = 2**20  # bytes
 _SHARED = ("rate", "seeds", "rows", "curve", "tables")
 """What a plan takes from the preset that it is ``like``."""
@@ -104,6 +104,11 @@ def _plan(file: _PlanFile) -> Plan:
     if min(file.seeds) < 0 or len(set(file.seeds)) < len(file.seeds):
         raise DistilvoError(f"seeds: is {list(file.seeds)}, expected different numbers, 0 or more")
     rows, tables = dict(file.rows), dict(file.tables)
+    scarce = isinstance(data, Streets) and data.labelled is not None
+    if parted := [name for name, row in rows.items() if row.labels != "all" and not scarce]:
+        raise DistilvoError(
+            f"row '{parted[0]}': labels is {rows[parted[0]].labels}, expected streets with labelled = N"
+        )
     check_distinct(rows, "rows")
     for table, names in tables.items():
         if missing := [name for name in names if name not in rows]:

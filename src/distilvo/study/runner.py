@@ -23,7 +23,8 @@ from distilvo.models.onnx_export import export_onnx
 from distilvo.models.student import count_parameters
 from distilvo.pipeline.evaluation import constant_motion, evaluate, network_motions
 from distilvo.pipeline.frame_teacher import run_teacher
-from distilvo.pipeline.recipes import about, last_fc, train_supervised
+from distilvo.pipeline.frame_trust import last_fc
+from distilvo.pipeline.recipes import about, train_supervised
 from distilvo.progress import progress
 from distilvo.report.results import TrustResult
 from distilvo.report.trust_report import trust_result
@@ -49,7 +50,7 @@ def run_study(plan: Plan, out: Path, data: Path | None, teacher: Path, *, worker
         workers: processes, one torch thread each.
 
     Returns:
-        The tables, the seven findings last.
+        The tables; the seven findings last, where the study has the paper's tables.
 
     Raises:
         DistilvoError: the data are not there, or a process was killed.
@@ -65,7 +66,8 @@ def run_study(plan: Plan, out: Path, data: Path | None, teacher: Path, *, worker
     references = _references(workshop, latency)
     write_json(out / "references.json", [asdict(reference) for reference in references])
     write_results(plan, cells, references, about_machine(), out, trusts=_trusts(workshop))
-    return [*study_tables(plan, cells, references), findings_table(study_findings(plan, cells, references))]
+    findings = study_findings(plan, cells, references)
+    return study_tables(plan, cells, references) + [findings_table(findings)] * bool(findings)
 
 
 def _caches(plan: Plan, out: Path, data: Path | None, architecture: Architecture) -> tuple[FrameCache, FrameCache]:
@@ -193,10 +195,12 @@ def _trusts(workshop: Workshop) -> dict[str, TrustResult]:
     trusts: dict[str, TrustResult] = {}
     for row in workshop.plan.rows.values():
         method = row.method
-        name = f"Φ {method.trust}" + ", by parts" * method.separate + f", {row.folds} folds" * bool(row.folds)
+        kind = "by the true error" if row.oracle else method.trust
+        name = f"Φ {kind}" + ", by parts" * method.separate + f", {row.folds} folds" * bool(row.folds)
+        name += "" if row.labels == "all" else f", {row.labels}"
         if name not in trusts and "attentive" in (method.blend, method.hint):
             teacher, trust = workshop.teacher_outputs(row)
-            trusts[name] = trust_result(workshop.train, teacher.outputs, trust)
+            trusts[name] = trust_result(workshop.data(row), teacher.outputs, trust)
     return trusts
 
 

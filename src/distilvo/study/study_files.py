@@ -39,7 +39,7 @@ def write_results(
         DistilvoError: one row has two cells of one seed, a value is not finite, or a file cannot be written.
     """
     from distilvo.report.matplotlib_renderer import write_plot
-    from distilvo.report.run_plots import trust_plot
+    from distilvo.report.trust_plots import trust_plot
     from distilvo.study.study_page import write_page
     from distilvo.study.study_plots import write_figures
 
@@ -69,5 +69,6 @@ def _check_finite(cell: Cell) -> None:
 
 def _markdown(plan: Plan, cells: list[Cell], references: list[Reference], about: dict[str, str]) -> str:
     facts = "".join(f"- {name}: {' '.join(value.split())}\n" for name, value in about.items())
-    tables = [findings_table(study_findings(plan, cells, references)), *study_tables(plan, cells, references)]
+    findings = study_findings(plan, cells, references)
+    tables = [findings_table(findings)] * bool(findings) + study_tables(plan, cells, references)
     return f"# {plan.title}\n\n{facts}\n" + "\n".join(map(markdown_table, tables))

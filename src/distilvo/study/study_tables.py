@@ -34,11 +34,13 @@ TITLES: dict[Table, str] = {
     "rates": "(4) Error, parameters and time against the distillation rate",
     "beyond": "Beyond the paper",
     "speed": "Students made for speed",
+    "scarce": "Few labels and much film",
 }
 _DISTRIBUTIONS = (
     ("error_t_m", "(5) Errors of single frame pairs, translation (m, not aligned)", "m"),
     ("error_r_deg", "(5) Errors of single frame pairs, rotation (deg, not aligned)", "deg"),
 )
+_DISTRIBUTED: tuple[Table, ...] = ("blends", "hints", "scarce")
 _SIZED: tuple[Table, ...] = ("rates", "beyond", "speed")  # students of different sizes, held against the teacher
 _ALIGNMENT = "RMS-RPE over consecutive frames, not aligned; ATE aligned by Sim(3). Smaller is better."
 
@@ -71,13 +73,13 @@ def study_tables(plan: Plan, cells: Sequence[Cell], references: Sequence[Referen
     of_rows = by_row(cells)
     tables = {name: _Compared(plan, name, of_rows, references).table() for name in TITLES if name in plan.tables}
     spread = [_distribution(plan, of_rows, references, *table) for table in _DISTRIBUTIONS]
-    order = [tables.get(name) for name in ("blends", "hints", "literature", "trust", "rates")]
+    order = [tables.get(name) for name in ("scarce", "blends", "hints", "literature", "trust", "rates")]
     return [table for table in (*order, *spread, tables.get("beyond"), tables.get("speed")) if table and table.rows]
 
 
 def distribution_rows(plan: Plan) -> list[str]:
-    """The rows whose error distributions are shown: those of the first two tables."""
-    return list(dict.fromkeys((*plan.tables.get("blends", ()), *plan.tables.get("hints", ()))))
+    """The rows whose error distributions are shown: those of the first tables."""
+    return list(dict.fromkeys(row for name in _DISTRIBUTED for row in plan.tables.get(name, ())))
 
 
 def findings_table(findings: Sequence[Finding]) -> StudyTable:

@@ -1,0 +1,95 @@
+"""Film without labels to distill on: frames of any source that can be read more than once."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Collection
+from collections.abc import Sequence as Several
+from pathlib import Path
+
+from distilvo.errors import DistilvoError
+from distilvo.sequences import Sequence, open_sequence
+from distilvo.sequences.address import is_address, shown
+from distilvo.sequences.opening import sequence_folders
+from distilvo.settings import SourceOptions
+
+_NAMED = 5  # sources in one note
+
+
+def open_unlabelled(paths: Several[Path], options: SourceOptions, taken: Collection[str] = ()) -> list[Sequence]:
+    """Open film to learn from without labels; poses that a source has are dropped.
+
+    Args:
+        paths: each a data set in KITTI odometry layout or a folder of other sequences (all of its sequences), one
+            sequence, a folder or a pattern of images, a video or a bag.
+        options: how each of them is opened, as ``distilvo track`` has it.
+        taken: names that others have already.
+
+    Returns:
+        Sequences without poses, in the order of the paths. Their names are distinct: where one is taken, ``-2``,
+        ``-3``, ... follows it.
+
+    Raises:
+        DistilvoError: a path is a live camera or an address, is given twice or cannot be read, has fewer than two
+            frames, or several sources are to have one file of times.
+    """
+    for path in paths:
+        _refuse_live(path, options)
+    sources = [source for path in paths for source in sequence_folders(path) or [path]]
+    _refuse_twice(sources)
+    if options.times is not None and len(sources) > 1:
+        raise DistilvoError(f"--times {options.times}: the times of one source, but there are {len(sources)}")
+    sequences = [_open(source, options) for source in sources]
+    _name_apart(sequences, taken)
+    _note_of_cameras(sequences)
+    return sequences
+
+
+def _open(source: Path, options: SourceOptions) -> Sequence:
+    sequence = open_sequence(source, **vars(options))
+    sequence.poses = None
+    if (frames := len(sequence)) < 2:
+        raise DistilvoError(f"{source}: {frames} frame; expected at least 2, motion lies between frames")
+    return sequence
+
+
+def _refuse_live(path: Path, options: SourceOptions) -> None:
+    camera = options.kind == "camera" or (str(path).startswith("camera:") and not path.exists())
+    if camera or is_address(path):
+        raise DistilvoError(
+            f"{shown(path)}: live, but film to learn from is read more than once; record it, or download it, and give "
+            "the file"
+        )
+
+
+def _refuse_twice(sources: list[Path]) -> None:
+    known: set[str] = set()
+    for source in sources:
+        if (place := os.path.abspath(source)) in known:
+            raise DistilvoError(f"{source}: given twice; give each source of unlabelled film once")
+        known.add(place)
+
+
+def _name_apart(sequences: list[Sequence], taken: Collection[str]) -> None:
+    """Give each sequence a name of its own; upper and lower case are one, as on some disks."""
+    names = {name.casefold() for name in taken}
+    for sequence in sequences:
+        name, number = sequence.name, 1
+        while name.casefold() in names:
+            number += 1
+            name = f"{sequence.name}-{number}"
+        names.add(name.casefold())
+        sequence.name = name
+
+
+def _note_of_cameras(sequences: list[Sequence]) -> None:
+    unknown = [sequence.name for sequence in sequences if sequence.camera is None]
+    if unknown:
+        more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
+        warnings.warn(
+            f"{', '.join(unknown[:_NAMED])}{more}: the camera's intrinsics are not known, so the scale and the "
+            "rotations that the teacher gives may be off by the ratio of its field of view to that of KITTI (82 x 29 "
+            "degrees); give --intrinsics or --camera",
+            stacklevel=3,
+        )
