@@ -17,9 +17,12 @@ import torch
 from torch import Tensor
 
 from distilvo.data import open_cache
+from distilvo.distill.error_prediction import rank_correlation
+from distilvo.distill.trust import ranks as ranks_of
 from distilvo.models.model_folder import load_model
 from distilvo.models.teacher import SHIPPED_TEACHER
 from distilvo.pipeline.consistency import inconsistency
+from distilvo.pipeline.frame_trust import relative_contradiction
 from distilvo.sequences import open_dataset
 from distilvo.world.dataset import render_streets
 
@@ -40,13 +43,19 @@ def main() -> None:
     errors = squared((motions - torch.from_numpy(cache.motions)) / teacher.scale)
     rows = {"size of the motion": squared(motions / teacher.scale), **vars(signs)}
     rows["backward and two_frame"] = ranks(signs.backward) + ranks(signs.two_frame)
-    rows["all three"] = rows["backward and two_frame"] + ranks(signs.mirrored)
+    rows["all three, by rank"] = rows["backward and two_frame"] + ranks(signs.mirrored)
+    rows["all three, for the motion (as trust takes it)"] = relative_contradiction(
+        [signs.backward, signs.two_frame, signs.mirrored], motions / teacher.scale
+    )
     print(f"{len(errors)} frame pairs. Mean squares of translation and rotation:")
     for name, values in {"error": errors, **vars(signs)}.items():
         print(f"{name} {values[:, 0].mean():.3f} {values[:, 1].mean():.3f}")
     print("\n| sign | translation: all, by street | rotation: all, by street |\n|---|---|---|")
     for name, sign in rows.items():
-        cells = [f"{spearman(sign[:, k], errors[:, k]):.3f}, {by_street(sign[:, k], errors[:, k]):.3f}" for k in (0, 1)]
+        cells = [
+            f"{rank_correlation(sign[:, k], errors[:, k]):.3f}, {by_street(sign[:, k], errors[:, k]):.3f}"
+            for k in (0, 1)
+        ]
         print(f"| {name} | {' | '.join(cells)} |")
 
 
@@ -56,19 +65,14 @@ def squared(motions: Tensor) -> Tensor:
 
 
 def ranks(values: Tensor) -> Tensor:
-    """Rank of each value in its column, (P, ...)."""
-    return values.argsort(0).argsort(0).float()
-
-
-def spearman(a: Tensor, b: Tensor) -> float:
-    """Rank correlation of (P,) and (P,)."""
-    return float(torch.corrcoef(torch.stack([ranks(a), ranks(b)]))[0, 1])
+    """Rank of each value in its column, (P, 2)."""
+    return torch.stack([ranks_of(column) for column in values.unbind(1)], 1)
 
 
 def by_street(a: Tensor, b: Tensor) -> float:
     """Mean of the rank correlations of the streets."""
     streets = zip(a.split(FRAMES - 1), b.split(FRAMES - 1), strict=True)
-    return sum(spearman(*street) for street in streets) / len(STREETS)
+    return sum(rank_correlation(*street) for street in streets) / len(STREETS)
 
 
 if __name__ == "__main__":

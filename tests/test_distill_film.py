@@ -26,15 +26,8 @@ from distilvo.report.trust_report import trust_result
 from distilvo.sequences import Sequence, open_dataset
 from distilvo.settings import Method, Recipe, SourceOptions
 from distilvo.trajectory.formats import read_trajectory, write_kitti
+from tiny_teacher import TINY
 
-TINY = replace(
-    DEMO,
-    convolutions=((4, 5, 2), (6, 3, 2), (8, 3, 2), (10, 3, 2), (12, 3, 1)),
-    lstm=(40,),
-    fc=(8,),
-    branch=4,
-    reach=(1, 4),
-)
 RECIPE = Recipe(epochs=2, clip_length=3, batch_size=4)
 PLAIN = Method(hint="none", inherit=False, trust="none")
 

@@ -15,7 +15,6 @@ from distilvo.data import motion_scale, open_cache
 from distilvo.errors import DistilvoError
 from distilvo.models.model_folder import save_model
 from distilvo.models.network import PoseNetwork
-from distilvo.models.teacher import DEMO
 from distilvo.output_folders import claim_folder
 from distilvo.sequences import open_dataset
 from distilvo.settings import PAPER, Method
@@ -23,15 +22,8 @@ from distilvo.study import runner
 from distilvo.study.plan import Plan, Streets, plan_key
 from distilvo.study.plan_file import read_plan
 from distilvo.study.runner import run_study
+from tiny_teacher import TINY
 
-TINY = replace(
-    DEMO,
-    convolutions=((4, 5, 2), (6, 3, 2), (8, 3, 2), (10, 3, 2), (12, 3, 1)),
-    lstm=(40,),
-    fc=(8,),
-    branch=4,
-    reach=(1, 4),
-)
 SMALL = """
 title = "small"
 rate = 60

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from distilvo.distill.imitation import attentive_imitation
 from distilvo.distill.sample_set import SampleSet
 from distilvo.distill.task import plainly
-from distilvo.distill.teachers import Teacher, online, run_over
+from distilvo.distill.teachers import AtEveryStep, Teacher, run_over
 from distilvo.distill.trust_choice import measure_trust
 from distilvo.errors import DistilvoError
 
@@ -253,11 +253,11 @@ def test_random_augmentation_is_refused_unless_the_teacher_runs_each_time(teache
 
 def test_a_teacher_at_every_step_sees_what_the_student_sees() -> None:
     samples = SampleSet(Flipped(), augmented=True, batch_size=8).checked()
-    run = online(first_pixel, [], samples, plainly)
+    run = AtEveryStep(first_pixel, [], samples, plainly)
     for batch in samples.epoch(0):
         assert torch.equal(run(batch.inputs).outputs, first_pixel(batch.inputs))
     network = nn.Sequential(nn.Flatten(), nn.Linear(20, 3), nn.Linear(3, 1))
-    given = online(network, ["1"], samples, plainly)(batch.inputs)
+    given = AtEveryStep(network, ["1"], samples, plainly)(batch.inputs)
     torch.testing.assert_close(given.hints[0], network[:2](batch.inputs))
     torch.testing.assert_close(given.outputs, network(batch.inputs)[:, 0])
 
@@ -265,9 +265,9 @@ def test_a_teacher_at_every_step_sees_what_the_student_sees() -> None:
 def test_arrays_cannot_be_run_at_every_step() -> None:
     samples = SampleSet(Flipped(), augmented=True).checked()
     with pytest.raises(DistilvoError, match="teacher: is an array, expected a teacher that can be run at every step"):
-        online(torch.zeros(40), [], samples, plainly)
+        AtEveryStep(torch.zeros(40), [], samples, plainly)
     with pytest.raises(DistilvoError, match="hints: 1 are arrays, expected layers"):
-        online(first_pixel, [torch.zeros(40, 2)], samples, plainly)
+        AtEveryStep(first_pixel, [torch.zeros(40, 2)], samples, plainly)
 
 
 def test_missing_predictions_get_no_trust_and_no_imitation(tmp_path: Path) -> None:
@@ -281,3 +281,12 @@ def test_missing_predictions_get_no_trust_and_no_imitation(tmp_path: Path) -> No
     own = TARGETS.square().sum(1)
     torch.testing.assert_close(losses[:400:3], own[::3])  # ground truth with weight 1
     assert losses[402::3].tolist() == [0.0] * 66  # neither label nor output
+
+
+def test_a_teacher_that_is_run_at_every_step_is_known_by_its_weights() -> None:
+    """So that a checkpoint of another teacher is refused."""
+    samples = SampleSet((torch.rand(4, 2), torch.rand(4, 1)))
+    torch.manual_seed(0)
+    one, other = nn.Linear(2, 1), nn.Linear(2, 1)
+    keys = [AtEveryStep(network, [], samples, plainly).key for network in (one, one, other)]
+    assert keys[0] == keys[1] != keys[2]

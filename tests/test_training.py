@@ -19,19 +19,11 @@ from distilvo.errors import DistilvoError
 from distilvo.geometry import se3
 from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.models.network import PoseNetwork
-from distilvo.models.teacher import DEMO
 from distilvo.pipeline.recipes import train_supervised
 from distilvo.sequences import open_dataset
 from distilvo.settings import Recipe
+from tiny_teacher import TINY
 
-TINY = replace(
-    DEMO,
-    convolutions=((4, 5, 2), (6, 3, 2), (8, 3, 2), (10, 3, 2), (12, 3, 1)),
-    lstm=(40,),
-    fc=(8,),
-    branch=4,
-    reach=(1, 4),
-)
 RECIPE = Recipe(epochs=2, clip_length=3, batch_size=4)
 
 

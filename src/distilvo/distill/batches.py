@@ -7,14 +7,14 @@ each batch of a training set has the index of its samples, and the rows are look
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from distilvo.distill.nested import moved
+from distilvo.distill.nested import moved, tensor_bytes
 from distilvo.errors import DistilvoError
 
 
@@ -79,7 +79,7 @@ class TeacherOutputs:
         """Hash of all of it."""
         digest = hashlib.sha256()
         for tensor in (self.outputs, self.trust, *self.hints):
-            digest.update(tensor.numpy().tobytes())
+            digest.update(tensor_bytes(tensor))
         return digest.hexdigest()[:16]
 
     def rows(self, index: Tensor) -> TeacherOutputs:
@@ -117,6 +117,17 @@ class Batch:
         return Batch(**{field.name: moved(getattr(self, field.name), device) for field in fields(self)})
 
 
+class RunAtEveryStep(Protocol):
+    """Runs a teacher on the inputs of a batch."""
+
+    @property
+    def key(self) -> str:
+        """Which teacher it is: a checkpoint of another one is refused."""
+
+    def __call__(self, inputs: Any) -> TeacherOutputs:
+        """Outputs and hints; no trust."""
+
+
 class Batches:
     """The batches of a training set, with the teacher's outputs where there is a teacher."""
 
@@ -124,7 +135,7 @@ class Batches:
         self,
         data: TrainingSet,
         teacher: TeacherOutputs | None = None,
-        run: Callable[[Any], TeacherOutputs] | None = None,
+        run: RunAtEveryStep | None = None,
     ) -> None:
         """Join a training set with a teacher.
 
@@ -143,7 +154,7 @@ class Batches:
                 "run the teacher on the same samples, and on the mirrored ones where they are mirrored"
             )
         self.data, self.teacher, self.run, self.batch_size = data, teacher, run, data.batch_size
-        kept = "at every step" if run is not None else "none" if teacher is None else teacher.key
+        kept = run.key if run is not None else "none" if teacher is None else teacher.key
         self.key = f"{data.key} teacher={kept}"
 
     def __len__(self) -> int:

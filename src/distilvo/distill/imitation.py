@@ -89,7 +89,7 @@ def gaussian(
     constant is left out. ``log_sigma`` (...), one a sample, is one more output of the student.
     """
     student, truth, teacher = by_component(scale, student=student, truth=truth, teacher=teacher)
-    squares = _squares(student, teacher, scale).sum(-1)
+    squares = _squares(student, teacher, scale).sum(-1).clamp_min(1e-12)  # else sigma, and the loss, fall for ever
     _check_lead("log_sigma", log_sigma, squares)
     imitation = squares * torch.exp(-2 * log_sigma) / 2 + log_sigma
     return _with_sigma(student, truth, teacher, imitation, alpha, scale)

@@ -24,7 +24,7 @@ from distilvo.distill.sample_set import Facts, SampleSet
 from distilvo.distill.shapes import components_last, like_target
 from distilvo.distill.stages import stages
 from distilvo.distill.task import Forward, Supervised, Task, plainly
-from distilvo.distill.teachers import HintSource, online, run_over
+from distilvo.distill.teachers import AtEveryStep, HintSource, run_over
 from distilvo.distill.trainer import Log, TrainingSettings, train
 from distilvo.distill.trust import Trust, sample_errors, squared_errors
 from distilvo.distill.trust_choice import measure_trust
@@ -121,7 +121,7 @@ def distill_regressor(
         facts, unit = samples.facts, _unit(scale, samples.facts)
         outputs, tapped = run_over(teacher, sources, samples, place, forward)
         trusted = _trust(trust, _of_weight(outputs, samples), tapped, facts, unit, groups)
-        run = online(teacher, sources, samples, forward) if rerun_teacher else None
+        run = AtEveryStep(teacher, sources, samples, forward) if rerun_teacher else None
         batches = Batches(samples, TeacherOutputs(outputs, trusted.phi, tapped), run)
         method = Method(blend, "attentive" if pairs else "none", schedule, alpha=alpha, hint_weight=hint_weight)
         fit = _Fit(_fitted(forward, samples.target_shape), unit, validation, patience, training, place, log)

@@ -56,9 +56,6 @@ class ScoreTable:
         """The row of a name."""
         return next(row for row in self.rows if row.name == name)
 
-    def __contains__(self, name: str) -> bool:
-        return any(row.name == name for row in self.rows)
-
 
 @dataclass(frozen=True)
 class DistilledRegressor:

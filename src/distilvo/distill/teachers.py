@@ -125,20 +125,31 @@ def run_over(
     return tables["outputs"], tuple(hint.reshape(len(hint), -1) for hint in found)
 
 
-def online(source: Any, hints: Sequence[HintSource], samples: SampleSet, forward: Forward) -> Callable[[Any], Any]:
-    """What runs a teacher on the inputs of each batch anew; hints must be layers."""
-    if is_array(source):
-        raise DistilvoError("teacher: is an array, expected a teacher that can be run at every step (rerun_teacher)")
-    if arrays := [hint for hint in hints if not isinstance(hint, str)]:
-        raise DistilvoError(f"hints: {len(arrays)} are arrays, expected layers of a teacher that is run at every step")
-    teacher, shape = Teacher(source, hints, forward), samples.target_shape
+class AtEveryStep:
+    """Runs a teacher on the inputs of each batch anew; hints must be layers."""
 
-    def run(inputs: Any) -> TeacherOutputs:
-        tables = teacher(inputs, count_of(inputs), shape)
-        tapped = tuple(tables[f"hints.{number}"] for number in range(len(hints)))
-        return TeacherOutputs(tables["outputs"], torch.empty(0), tapped)
+    def __init__(self, source: Any, hints: Sequence[HintSource], samples: SampleSet, forward: Forward) -> None:
+        """Raises DistilvoError where the teacher or a hint is an array."""
+        if is_array(source):
+            raise DistilvoError("teacher: is an array, expected a teacher that can be run at every step")
+        if arrays := [hint for hint in hints if not isinstance(hint, str)]:
+            raise DistilvoError(
+                f"hints: {len(arrays)} are arrays, expected layers of a teacher that is run at every step"
+            )
+        self.teacher, self.shape = Teacher(source, hints, forward), samples.target_shape
 
-    return run
+    @property
+    def key(self) -> str:
+        """Layers and weights of a torch module; of a function nothing but its name can be told."""
+        source = self.teacher.source
+        known = outputs_key(source) if isinstance(source, nn.Module) else type(source).__name__
+        return f"at every step {known} {self.teacher.layers}"
+
+    def __call__(self, inputs: Any) -> TeacherOutputs:
+        """Outputs and hints of a batch; no trust."""
+        tables = self.teacher(inputs, count_of(inputs), self.shape)
+        hints = tuple(tables[f"hints.{number}"] for number in range(len(self.teacher.layers)))
+        return TeacherOutputs(tables["outputs"], torch.empty(0), hints)
 
 
 def _kept(teacher: Teacher, samples: SampleSet, folder: Path) -> Tables:

@@ -103,7 +103,9 @@ def _trust(
     def make() -> Trust:
         if kind == "consistency":
             squares = squared_errors(motions, truth, unit)
-            left_over = _relative(contradictions, motions[: len(cache.motions)] / unit).repeat(1 + mirror, 1)
+            left_over = relative_contradiction(contradictions, motions[: len(cache.motions)] / unit).repeat(
+                1 + mirror, 1
+            )
             return _consistent(left_over, squares, method.separate)
         more = torch.cat([pair_statistics(cache), *contradictions], 1).nan_to_num().repeat(1 + mirror, 1)
         groups = drive_of_pair(cache, mirror)
@@ -126,7 +128,7 @@ def _kept_signs(teacher: PoseNetwork, cache: FrameCache, unit: Tensor, folder: P
     return list(teacher_pass(run, [len(cache.motions)], path)["outputs"].split(2, 1))
 
 
-def _relative(signs: Sequence[Tensor], motions: Tensor) -> Tensor:
+def relative_contradiction(signs: Sequence[Tensor], motions: Tensor) -> Tensor:
     """How far a teacher contradicts itself for the size of the motion: of signs (P, 2) and motions (P, 6) in units.
 
     The geometric mean of the signs, so that none rules, over the squared motion and its median. Without that no turn

@@ -31,7 +31,7 @@ def trust_plot(trust: TrustResult) -> Plot:
     counts, edges = np.histogram(trust.phi, bins=_PHI_BINS)
     bars = HistogramMark(MOST_TRUSTED, counts, edges)
     panels = [Panel("", Axis("Φ, trust in the teacher"), Axis("training samples"), [bars])]
-    panels += [_reliability_panel(one) for one in trust.reliability]
+    panels += [_reliability_panel(one, trust.kind) for one in trust.reliability]
     kinds = "; ".join(_FORMULAS[kind] for kind in trust.kind.split(", "))
     eta = "" if math.isnan(trust.eta) else f", η = {trust.eta:.4g}"
     note = f"{kinds}. {len(trust.phi):,} samples{eta}, median Φ {np.median(trust.phi):.3f}."
@@ -43,8 +43,8 @@ def trust_plot(trust: TrustResult) -> Plot:
     return Plot("trust", "Trust in the teacher", note, panels, (12, 3.8), strips=strips)
 
 
-def _reliability_panel(one: Reliability) -> Panel:
-    """True against predicted error: samples in ten groups of equal size by the predicted one."""
+def _reliability_panel(one: Reliability, kind: str) -> Panel:
+    """True error against what predicts it: samples in ten groups of equal size by the latter."""
     order = np.argsort(one.predicted)
     groups = [group for group in np.array_split(order, _ERROR_BINS) if len(group)]
     x = np.array([np.median(one.predicted[group]) for group in groups])
@@ -58,8 +58,8 @@ def _reliability_panel(one: Reliability) -> Panel:
     title = f"{one.name}: rank correlation {one.correlation:.2f}"
     return Panel(
         title,
-        Axis("predicted error, share of the spread", from_zero=True),
-        Axis("true error, likewise", from_zero=True),
+        Axis("contradiction" if kind == "consistency" else "predicted error (unit: spread)", from_zero=True),
+        Axis("true error (unit: spread)", from_zero=True),
         lines,
     )
 

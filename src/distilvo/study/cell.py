@@ -55,9 +55,9 @@ class Workshop:
         sequences = open_dataset(self.out / "data/train")[:count]
         return open_cache(sequences, self.teacher.architecture.preprocessing, self.outputs, "labelled streets")
 
-    def epochs(self, row: Row) -> int:
-        """Of a row, so that all rows take as many optimiser steps, whatever they are trained on."""
-        batches = [len(Clips(data, self.plan.recipe)) for data in (self.train, self.data(row))]
+    def epochs(self, data: FrameCache) -> int:
+        """Of a row with these data, so that all rows take as many optimiser steps, whatever they are trained on."""
+        batches = [len(Clips(data, self.plan.recipe)) for data in (self.train, data)]
         return round(self.plan.recipe.epochs * batches[0] / batches[1])
 
     def teacher_outputs(self, row: Row) -> tuple[TeacherOutputs, Trust]:
@@ -104,7 +104,7 @@ class Workshop:
         if self.is_done(row, seed):
             return
         path, architecture, data = self.path(row, seed), self.architecture(row), self.data(row)
-        recipe = replace(self.plan.recipe, seed=seed, epochs=self.epochs(row))
+        recipe = replace(self.plan.recipe, seed=seed, epochs=self.epochs(data))
         checkpoints = path.with_suffix("")
         begin = time.monotonic()
         label = f"{row.name} {seed}"

@@ -1,0 +1,183 @@
+"""Trust against values worked out by hand."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distilvo.distill.imitation import attentive_imitation
+from distilvo.distill.trust import ErrorTrust, Trust, check_bounded, sample_errors, squared_errors
+from distilvo.errors import DistilvoError
+from distilvo.pipeline.frame_trust import ROTATION, TRANSLATION
+
+TRUTH = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
+TEACHER = torch.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, 2.0]])  # squared errors 1, 0, 4
+
+
+def test_trust_is_that_of_the_paper() -> None:
+    trust = Trust.fit(TEACHER, TRUTH, kind="paper")
+    assert trust.errors.tolist() == [1.0, 0.0, 4.0]
+    assert trust.eta == 4.0  # max - min = 4 - 0
+    assert trust.phi.tolist() == trust.of_sample.tolist() == [0.75, 1.0, 0.0]
+
+
+def test_trust_is_measured_in_units() -> None:
+    teacher, scale = torch.tensor([[2.0, 0.0], [0.0, 6.0], [2.0, 3.0]]), torch.tensor([2.0, 3.0])
+    assert Trust.fit(teacher, torch.zeros(3, 2), scale).errors.tolist() == [1, 4, 2]
+    assert Trust.fit(teacher, torch.zeros(3, 2), scale, kind="paper", parts=((0,), (1,))).etas == (1, 4)
+
+
+def test_trust_of_the_worst_sample_can_fall_below_zero() -> None:
+    trust = Trust.fit(torch.tensor([[1.0], [2.0], [3.0]]), torch.zeros(3, 1), kind="paper")
+    assert trust.eta == 8.0  # 9 - 1
+    assert trust.phi.tolist() == [0.875, 0.5, -0.125]
+
+
+@given(st.lists(st.integers(-50, 50), min_size=2, max_size=20, unique_by=abs))
+def test_trust_orders_samples_by_the_teachers_error(errors: list[int]) -> None:
+    teacher = torch.tensor(errors, dtype=torch.float64)[:, None]
+    trust = Trust.fit(teacher, torch.zeros_like(teacher), kind="paper")
+    assert trust.phi.max() <= 1
+    assert trust.phi.max() - trust.phi.min() == pytest.approx(1)
+    assert torch.equal(torch.argsort(trust.phi), torch.argsort(trust.errors, descending=True))
+
+
+@pytest.mark.parametrize("teacher", [[[1.0], [1.0]], [[float("nan")], [1.0]], [[float("inf")], [1.0]]])
+def test_trust_refuses_errors_that_say_nothing(teacher: list[list[float]]) -> None:
+    with pytest.raises(DistilvoError, match="errors are"):
+        Trust.fit(torch.tensor(teacher), torch.zeros(2, 1))
+
+
+@pytest.mark.parametrize("errors", [[2.0] * 5, [0.0] * 99 + [1.0], []])
+def test_the_quantile_needs_a_spread_of_errors(errors: list[float]) -> None:
+    """All alike; a 95 % quantile of 0, by which nothing can be divided; none at all."""
+    with pytest.raises(DistilvoError, match=f"all {len(errors)} errors are the same"):
+        Trust.fit(torch.tensor(errors).reshape(-1, 1), torch.zeros(len(errors), 1), kind="quantile")
+
+
+def test_samples_with_errors_that_are_not_finite_are_counted() -> None:
+    teacher = torch.tensor([[1.0, float("nan")], [2.0, 3.0], [4.0, float("inf")]])
+    with pytest.raises(DistilvoError, match="1 of 3 errors are not finite"):  # NaN: that component is not known
+        Trust.fit(teacher, torch.zeros(3, 2))
+
+
+def test_robust_trust_by_hand() -> None:
+    teacher = torch.tensor([[0.0], [1.0], [1.0], [2.0], [10.0]])  # errors 0, 1, 1, 4, 100
+    truth = torch.zeros_like(teacher)
+    assert Trust.fit(teacher, truth, kind="paper").phi.tolist() == pytest.approx([1, 0.99, 0.99, 0.96, 0])
+    # the 95 % quantile lies 0.8 of the way from 4 to 100: 80.8
+    quantile = Trust.fit(teacher, truth, kind="quantile")
+    assert quantile.eta == pytest.approx(80.8)
+    assert quantile.phi.tolist() == pytest.approx([1, 1 - 1 / 80.8, 1 - 1 / 80.8, 1 - 4 / 80.8, 0])
+    assert Trust.fit(teacher, truth, kind="rank").phi.tolist() == [1.0, 0.625, 0.625, 0.25, 0.0]
+    with pytest.raises(DistilvoError, match="trust: is clipped, expected quantile or rank or ratio or paper or none"):
+        Trust.fit(teacher, truth, kind="clipped")
+
+
+def test_trust_of_translation_and_rotation_apart() -> None:
+    teacher = torch.zeros(3, 6)
+    teacher[1, 2], teacher[2, 4] = 2.0, 0.5  # the second errs in translation, the third in rotation
+    trust = Trust.fit(teacher, torch.zeros(3, 6), kind="paper", parts=(TRANSLATION, ROTATION))
+    assert trust.etas == (4.0, 0.25)
+    assert trust.errors.tolist() == [[0, 0], [4, 0], [0, 0.25]]
+    assert trust.phi.tolist() == [[1] * 6, [0] * 3 + [1] * 3, [1] * 3 + [0] * 3]
+    assert trust.of_sample.tolist() == [1.0, 0.5, 0.5]
+
+
+def test_trust_by_ratio_by_hand() -> None:
+    """m / (m + e), m is the median of the errors 0, 1, 1, 4, 100."""
+    teacher = torch.tensor([[0.0], [1.0], [1.0], [2.0], [10.0]])
+    trust = Trust.fit(teacher, torch.zeros_like(teacher), kind="ratio")
+    assert trust.eta == 1.0
+    assert trust.phi.tolist() == pytest.approx([1, 0.5, 0.5, 0.2, 1 / 101])
+    assert Trust.fit(teacher, teacher, kind="none").phi.tolist() == [1.0] * 5
+
+
+def test_quantile_is_what_is_taken_where_nothing_is_said() -> None:
+    teacher = torch.tensor([[1.0], [2.0], [3.0]])  # errors 1, 4, 9; paper: 1 - 9 / 8 < 0
+    trust = Trust.fit(teacher, torch.zeros(3, 1))
+    assert trust.kind == "quantile"
+    assert torch.equal(trust.phi, Trust.fit(teacher, torch.zeros(3, 1), kind="quantile").phi)
+    assert trust.phi.min() == 0
+
+
+@pytest.mark.parametrize("kind", ["quantile", "rank", "ratio", "paper"])
+def test_each_position_of_a_sequence_has_its_own_trust(kind: ErrorTrust) -> None:
+    """(N, T, D): as if the N T positions were samples."""
+    torch.manual_seed(0)
+    teacher, truth = torch.randn(5, 4, 3), torch.randn(5, 4, 3)
+    trust = Trust.fit(teacher, truth, kind=kind)
+    assert trust.phi.shape == trust.errors.shape == (5, 4)
+    flat = Trust.fit(teacher.flatten(0, 1), truth.flatten(0, 1), kind=kind)
+    assert torch.equal(trust.phi.flatten(), flat.phi)
+    assert trust.phi.max() <= 1 and (kind == "paper" or trust.phi.min() >= 0)
+    assert trust.of_sample.tolist() == pytest.approx(trust.phi.mean(1).tolist())
+
+
+def test_an_image_is_one_sample_with_the_mean_error_of_its_pixels() -> None:
+    teacher = torch.zeros(3, 2, 2, 2)
+    teacher[1, :, 0, 0], teacher[2] = 2.0, 1.0  # 4 + 4 at one of four pixels; 1 + 1 at each
+    trust = Trust.fit(teacher, torch.zeros_like(teacher), kind="rank")
+    assert trust.errors.tolist() == [0.0, 2.0, 2.0]
+    assert trust.phi.tolist() == [1.0, 0.25, 0.25]
+    assert Trust.fit(teacher, torch.zeros_like(teacher), torch.tensor([2.0, 1.0])).errors.tolist() == [0, 1.25, 1.25]
+
+
+def test_where_a_component_is_not_known_the_others_stand_for_it() -> None:
+    truth = torch.tensor([[0.0, 0.0, math.nan, 0.0], [math.nan] * 4])
+    errors = sample_errors(squared_errors(torch.tensor([[1.0, 2.0, 9.0, 2.0], [1.0, 1.0, 1.0, 1.0]]), truth))
+    assert errors[0] == (1 + 4 + 4) * 4 / 3
+    assert errors[1].isnan()
+
+
+def test_more_errors_than_torch_takes_quantiles_of() -> None:
+    """0, 1, ..., n - 1 in another order: the 95 % quantile is 0.95 (n - 1)."""
+    count = 2**24 + 10
+    errors = torch.arange(count, dtype=torch.float32).flip(0)
+    trust = Trust.of(errors)
+    assert trust.eta == pytest.approx(0.95 * (count - 1), rel=1e-6)
+    assert trust.phi[-1] == 1 and trust.phi[0] == 0
+
+
+def test_quantile_is_linear_between_two_errors() -> None:
+    errors = torch.tensor([7.0, 3.0, 0.0, 1.0, 12.0, 2.5])
+    assert Trust.of(errors).eta == pytest.approx(float(torch.quantile(errors.double(), 0.95)))
+
+
+@pytest.mark.parametrize("kind", ["best", "learned", "", None])
+def test_a_kind_of_trust_that_is_not_there_is_refused(kind: Any) -> None:
+    with pytest.raises(DistilvoError, match=r"trust: is .*, expected quantile or rank"):
+        Trust.of(torch.tensor([0.0, 1.0, 2.0]), kind)
+
+
+@pytest.mark.parametrize(("least", "alpha", "bounded"), [(-0.2, 0.5, True), (-30.0, 0.5, False), (-0.2, 0.1, False)])
+def test_a_loss_without_a_lower_bound_is_refused(least: float, alpha: float, bounded: bool) -> None:
+    """a + (1 - a) Phi: 0.4, -14.5 and -0.08."""
+    phi = torch.tensor([1.0, least])
+    student = torch.tensor([[1e6], [1e6]])
+    losses = attentive_imitation(student, torch.zeros(2, 1), torch.zeros(2, 1), phi, alpha)
+    assert bool((losses >= 0).all()) is bounded
+    if bounded:
+        check_bounded(phi, alpha)
+    else:
+        with pytest.raises(DistilvoError, match=f"Phi falls to {least:g}, so the loss has no lower bound with alpha"):
+            check_bounded(phi, alpha)
+
+
+ERRORS = st.lists(st.floats(0, 1e6, width=32), min_size=2, max_size=30)
+
+
+@given(ERRORS, st.sampled_from(["quantile", "rank", "ratio"]))
+def test_trust_lies_between_0_and_1_and_falls_with_the_error(errors: list[float], kind: ErrorTrust) -> None:
+    try:
+        trust = Trust.of(torch.tensor(errors), kind)
+    except DistilvoError as refused:
+        assert "errors are the same" in str(refused)
+        return
+    assert bool(((trust.phi >= 0) & (trust.phi <= 1)).all()), trust.phi
+    assert bool((trust.phi[trust.errors.argsort()].diff() <= 0).all())
