@@ -125,7 +125,10 @@ def test_a_pipe_that_is_closed_is_no_error(tmp_path: Path) -> None:
         "sys.argv = ['distilvo', 'check', 'images', '--json']\n"
         "from distilvo.__main__ import main; main()"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    environment = os.environ | {"PYTHONUNBUFFERED": ""}  # short output is then written when Python ends
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.stderr == "" and done.returncode == 141
 
 

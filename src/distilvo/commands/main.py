@@ -75,6 +75,7 @@ def main() -> None:
     try:
         with parallel.team():
             _verb().run()
+        sys.stdout.flush()  # here, where a closed pipe is told from an error, and not when Python ends
     except BaseException as error:
         if (status := interruption.status()) is not None:  # whatever a library made of the KeyboardInterrupt
             interruption.tell()
