@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilvo.errors import DistilvoError
-from distilvo.world.kernels import MATERIAL, TRIANGLE, project, rasterise
+from distilvo.world.kernels import MATERIAL, TRIANGLE, bodies_seen, project, rasterise
 from distilvo.world.lighting import Light
 from distilvo.world.mesh import TEXTURES, Mesh
 from distilvo.world.shading import resolve
@@ -52,9 +52,12 @@ class Renderer:
 
     Attributes:
         depth: (H, W) float32, distance along the optical axis in metres in the last image; 0 where the sky is.
+        body: (H, W) int16, which element of ``moving`` each pixel of the last image shows; -1 where it shows the static
+            mesh or the sky.
     """
 
     depth: NDArray[np.float32]
+    body: NDArray[np.int16]
     _triangles: NDArray[np.float64]
     _materials: NDArray[np.float32]
     _texture: NDArray[np.int32]
@@ -91,6 +94,7 @@ class Renderer:
         self._inverse_depth = np.zeros((2 * height, 2 * width), np.float32)
         self._index = np.zeros((2 * height, 2 * width), np.int32)
         self.depth = np.zeros(self.size, np.float32)
+        self.body = np.full(self.size, -1, np.int16)
         self._reserve(2 * len(s.corners), 0)
 
     def render(
@@ -101,20 +105,23 @@ class Renderer:
         """The image from ``pose`` (4, 4), camera-to-world with camera axes x right, y down, z forward.
 
         ``moving`` gives further meshes, each in its own frame, with their body-to-world transforms (4, 4).
-        Returns (H, W, 3) uint8 RGB and leaves ``depth``. Raises DistilvoError where a transform is not one.
+        Returns (H, W, 3) uint8 RGB and leaves ``depth`` and ``body``. Raises DistilvoError for a matrix that is none.
         """
         pose = _transform("camera-to-world", pose)
         self._inverse_depth.fill(0)
         self._index.fill(-1)
         count = 0
-        for mesh, body in moving:
+        ends = np.empty(len(moving), np.int32)
+        for number, (mesh, body) in enumerate(moving):
             count = self._project(self._prepared(mesh), _transform("body-to-world", body), pose, count)
+            ends[number] = count
         count = self._project(self._static, np.eye(4), pose, count)
         t, height, width = self._textures, *self.size
         rasterise(
             self._triangles, self._texture, self._cutout, count, t.opacity, t.offsets, t.sizes,
             self._inverse_depth, self._index,
         )  # fmt: skip
+        bodies_seen(self._index, ends, self.body)
         out = np.empty((height, width, 3), np.uint8)
         shadows, zenith, horizon, cloud = self._shadows, *self._sky
         resolve(

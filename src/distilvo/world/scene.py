@@ -63,17 +63,17 @@ class Scene:
             cutout=m.cutout[visible],
         )
 
-    def moving(self, index: int) -> Iterator[tuple[Mesh, NDArray[np.float64]]]:
-        """Meshes of the cars in sight in image ``index`` with their body-to-world (4, 4)."""
+    def moving(self, index: int) -> Iterator[tuple[int, Mesh, NDArray[np.float64]]]:
+        """Number, mesh and body-to-world (4, 4) of each car in sight in image ``index``; it keeps its number."""
         part = self.part_of(index)
-        for mover in self.movers:
+        for number, mover in enumerate(self.movers):
             body = mover.at(index)
             if body is None:
                 continue
             if part:
                 body = body.copy()
                 body[2, 3] += float(self._rise(part, body[None, :2, 3])[0])
-            yield mover.mesh, body
+            yield number, mover.mesh, body
 
     def _rise(self, part: int, xy: NDArray[np.float64]) -> NDArray[np.float64]:
         """How much higher than on the first lap the ground is, (N,) metres at (N, 2) points."""

@@ -12,8 +12,9 @@ from distilvo.world.adverse import AdverseConditions, sample_adverse
 from distilvo.world.layout import side_streets
 from distilvo.world.lighting import sample_light
 from distilvo.world.motion import START, LaneKeeping, camera_poses, ride, sample_mount, sample_stops, speed_limit
+from distilvo.world.optical_flow import View, optical_flow
 from distilvo.world.renderer import Renderer
-from distilvo.world.retrace import road_along, to_world
+from distilvo.world.retrace import CAMERA_HEIGHT, road_along, to_world
 from distilvo.world.road import SPACING, Hills, Road, RoadMap, sample_road
 from distilvo.world.scene import Scene
 from distilvo.world.scenery import build_scenery
@@ -35,6 +36,7 @@ class Street:
         intrinsics: (3, 3) float64, pixel centres at integers.
         poses: (N, 4, 4) float64 camera-to-world, axes as in KITTI (x right, y down, z forward); the first is identity.
         times: (N,) float64 seconds.
+        camera_height: metres of the camera above the road, on springs at rest.
         depth: (H, W) float32 metres along the optical axis in the image rendered last; 0 where the sky is.
     """
 
@@ -45,11 +47,12 @@ class Street:
         world_poses: NDArray[np.float64],
         times: NDArray[np.float64],
         scene: Scene,
+        camera_height: float,
         adverse: AdverseConditions | None = None,
     ) -> None:
         """``world_poses`` (N, 4, 4) are camera-to-world in the z-up frame of the ``scene``'s meshes."""
         rng = np.random.default_rng([seed, 3])
-        self.seed, self.size, self.times = seed, size, times
+        self.seed, self.size, self.times, self.camera_height = seed, size, times, camera_height
         self.intrinsics = sample_intrinsics(rng, size)
         self._scene, self._world_poses, self._adverse = scene, world_poses, adverse
         self.poses = np.linalg.inv(world_poses[0]) @ world_poses
@@ -57,6 +60,7 @@ class Street:
         self._light, self._sensor = sample_light(rng), sample_sensor(rng)
         self._textures = texture_set(int(rng.integers(TEXTURE_VARIANTS)))
         self._part = -1
+        self._views: dict[int, View] = {}  # of the two images rendered last
         self._load(0)
 
     def __len__(self) -> int:
@@ -73,12 +77,34 @@ class Street:
             raise DistilvoError(f"street {self.seed}: no frame {index}; it has frames 0..{len(self) - 1}")
         self._load(self._scene.part_of(index))
         pose = self._world_poses[index]
-        moving = [(mesh, body) for mesh, body in self._scene.moving(index) if _is_ahead(pose, body)]
-        image = self._renderer.render(pose, moving)
+        bodies = list(self._scene.moving(index))
+        ahead = [(number, mesh, body) for number, mesh, body in bodies if _is_ahead(pose, body)]
+        image = self._renderer.render(pose, [(mesh, body) for _, mesh, body in ahead])
+        numbers = np.array([*(number for number, _, _ in ahead), -1], np.int16)  # place -1 is the static world
+        self._keep(index, View(pose, self.depth.copy(), numbers[self._renderer.body], {n: b for n, _, b in bodies}))
         sensor = self._sensor
         if self._adverse is not None:
             image, sensor = self._adverse.on_view(image, self.depth, index), self._adverse.on_sensor(sensor, index)
         return sensor.apply(image, index, self._blur(sensor, index))
+
+    def flow(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """True flow (H, W, 2) float32, pixels, from image ``index`` to the next one, and where it is valid (H, W).
+
+        Takes the images from those rendered last, else renders them. See ``optical_flow`` for what is not valid.
+        Raises DistilvoError where there is no next image.
+        """
+        first, second = self._view(index), self._view(index + 1)
+        return optical_flow(first, second, self.intrinsics)
+
+    def _view(self, index: int) -> View:
+        if index not in self._views:
+            self.render(index)
+        return self._views[index]
+
+    def _keep(self, index: int, view: View) -> None:
+        """Of the views, the last two are kept: images that are written in order are rendered once."""
+        self._views.pop(index, None)
+        self._views = {**dict(list(self._views.items())[-1:]), index: view}
 
     def _load(self, part: int) -> None:
         """Make the renderer of one part of the scene, unless it is the current one; only one is kept."""
@@ -137,13 +163,14 @@ def make_street(
     ground = Hills(rng, street_type.hill_height, street_type.cruise_speed)
     keeping = LaneKeeping(rng, road, street_type.cruise_speed)
     filmed = replace(state, **{name: getattr(state, name)[:frames] for name in vars(state)})
-    poses = camera_poses(ground, road, keeping, filmed, sample_mount(rng))
+    mount = sample_mount(rng)
+    poses = camera_poses(ground, road, keeping, filmed, mount)
     streets, junctions = side_streets(rng, road, street_type)
     road_map = RoadMap([road, *streets], ground, junctions)
     conditions = sample_adverse(seed, frames) if adverse else None
     scene = _scene(rng, road_map, street_type, state.s, poses[:, :2, 3], rate_hz, conditions)
     times = np.arange(frames) / rate_hz
-    return Street(seed, size, world_poses=poses, times=times, scene=scene, adverse=conditions)
+    return Street(seed, size, poses, times, scene, mount.height, conditions)
 
 
 def make_street_along(
@@ -179,7 +206,7 @@ def make_street_along(
     road_map = RoadMap([road, *streets], laps[0].ground, junctions)
     rate_hz = 1.0 / float(np.median(np.diff(times)))
     scene = _scene(rng, road_map, street_type, s, world_poses[:, :2, 3], rate_hz).over_laps(laps, s)
-    return Street(seed, size, world_poses, times, scene)
+    return Street(seed, size, world_poses, times, scene, CAMERA_HEIGHT)
 
 
 def _scene(
