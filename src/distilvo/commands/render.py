@@ -29,6 +29,8 @@ class Render:
     """Drive along this pose file (KITTI: 12 numbers a row) instead of a street of the world's own making."""
     adverse: float = 0.0
     """Share of the streets, 0 to 1, in adverse conditions: dark, blurred, foggy or crowded."""
+    flow: bool = False
+    """Write true optical flow and depth too, in KITTI's formats (docs/world.md)."""
 
     def run(self) -> None:
         """Render, or go on where it was interrupted."""
@@ -41,6 +43,8 @@ class Render:
 
         poses = None if self.poses is None else str(self.poses)
         settings = {"frames": self.frames, "size": list(self.size), "poses": poses, "adverse": self.adverse}
+        if self.flow:  # not named otherwise: folders of older versions go on
+            settings["flow"] = True
         path = None if self.poses is None else read_kitti(self.poses)
         seeds = range(self.seed, self.seed + self.streets)
         check_extent(self.out, self.frames if path is None else len(path), self.size, seeds)
@@ -48,7 +52,7 @@ class Render:
             checked_name(self.poses.stem, "sequence")
         claim_folder(self.out, "render", settings)
         if self.poses is None or path is None:
-            folders = render_streets(self.out, seeds, self.frames, self.size, adverse=self.adverse)
+            folders = render_streets(self.out, seeds, self.frames, self.size, adverse=self.adverse, flow=self.flow)
         else:
-            folders = [render_along(path, self.seed, self.size, self.out, self.poses.stem)]
+            folders = [render_along(path, self.seed, self.size, self.out, self.poses.stem, flow=self.flow)]
         console.print(f"{len(folders)} sequences in {self.out / 'sequences'}")

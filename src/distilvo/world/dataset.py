@@ -30,6 +30,8 @@ def render_streets(
     workers: int | None = None,
     label: str = "render",
     adverse: float = 0.0,
+    *,
+    flow: bool = False,
 ) -> list[Path]:
     """Render one street for each seed into a KITTI odometry layout; whole ones are left as they are.
 
@@ -41,6 +43,7 @@ def render_streets(
         workers: processes; one for each core where not given.
         label: for the progress bar.
         adverse: share of the streets, 0 to 1, in adverse conditions; the seeds decide which ones.
+        flow: write true flow and depth too; see ``write_street``.
 
     Returns:
         The sequences' folders.
@@ -54,9 +57,9 @@ def render_streets(
     check_extent(root, frames, size, seeds)
     names = [street_name(seed) for seed in seeds]
     remove_drafts(root / "sequences")
-    missing = [seed for seed, name in zip(seeds, names, strict=True) if not is_whole(root, name, frames)]
+    missing = [seed for seed, name in zip(seeds, names, strict=True) if not is_whole(root, name, frames, flow=flow)]
     workers = min(workers or usable_cores(), max(1, len(missing)))
-    work = partial(_render, root=root, frames=frames, size=size, adverse=adverse)
+    work = partial(_render, root=root, frames=frames, size=size, adverse=adverse, flow=flow)
     with progress(label, len(seeds), len(seeds) - len(missing)) as bar:
 
         def done(_: object) -> None:
@@ -76,13 +79,15 @@ def render_streets(
     return [root / "sequences" / name for name in names]
 
 
-def render_along(poses: NDArray[np.float64], seed: int, size: tuple[int, int], root: Path, name: str) -> Path:
+def render_along(
+    poses: NDArray[np.float64], seed: int, size: tuple[int, int], root: Path, name: str, *, flow: bool = False
+) -> Path:
     """Render a street along camera-to-world poses (N, 4, 4) at 10 Hz; an existing one is left as it is."""
     check_extent(root, len(poses), size, (seed,))
     remove_drafts(root / "sequences")
-    if not is_whole(root, name, len(poses)):
+    if not is_whole(root, name, len(poses), flow=flow):
         with progress("render", len(poses)) as bar:
-            write_street(make_street_along(poses, seed, size), root, name, bar.advance)
+            write_street(make_street_along(poses, seed, size), root, name, bar.advance, flow=flow)
     return root / "sequences" / name
 
 
@@ -103,5 +108,6 @@ def street_name(seed: int) -> str:
     return f"{seed:02d}"
 
 
-def _render(seed: int, root: Path, frames: int, size: tuple[int, int], adverse: float) -> None:
-    write_street(make_street(seed, frames, size, adverse=is_adverse(seed, adverse)), root, street_name(seed))
+def _render(seed: int, root: Path, frames: int, size: tuple[int, int], adverse: float, flow: bool) -> None:
+    street = make_street(seed, frames, size, adverse=is_adverse(seed, adverse))
+    write_street(street, root, street_name(seed), flow=flow)
