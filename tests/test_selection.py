@@ -37,7 +37,7 @@ def write_video(file: Path, rate: float, frames: int) -> Path:
 class Stream:
     """Frames one after the other, at times that are known before, or as they come."""
 
-    name, camera, poses, reference, assumed_times = "stream", None, None, None, False
+    name, camera, poses, reference, camera_height, assumed_times = "stream", None, None, None, None, False
 
     def __init__(self, times: np.ndarray, live: bool = False) -> None:
         self._times, self._live, self._given = times, live, 0

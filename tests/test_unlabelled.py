@@ -28,7 +28,7 @@ FORM = Preprocessing((4, 6), 1)
 class Film:
     """Frames that show their number, 0.125 s apart; with poses the camera goes 1, 2, 3, ... m forward."""
 
-    camera = reference = None
+    camera = reference = camera_height = None
     assumed_times = False
 
     def __init__(self, name: str, frames: int, poses: bool) -> None:

@@ -16,14 +16,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from distilvo import parallel
-from distilvo.data.decoding import decode
+from distilvo.data.decoding import decode, decode_flow
+from distilvo.data.flow_cells import CELL, cells
 from distilvo.errors import DistilvoError
 from distilvo.files import atomic_path, exclusive, read_json, reserve, write_json
 from distilvo.geometry import se3
+from distilvo.geometry.camera import DEFAULT_CAMERA_HEIGHT
 from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.paths import check_regular
 from distilvo.progress import progress
-from distilvo.sequences import Sequence
+from distilvo.sequences import FlowSequence, Sequence
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ class FrameCache:
             for all pairs of a sequence without poses.
         times: (N,) float64, s, of each frame.
         drives: where each sequence lies.
+        camera_heights: (D,) float64, m above the road, of each drive; 1.65 where it is not known.
+        flow: (N, 2, H/4, W/4) float16, a read-only memory map: true flow from each frame to the next one, right and
+            down, in pixels of the frames (H, W), at the cells of ``flow_cells``; NaN where it is unknown, as at the
+            last frame of each drive. None where the cache has none.
+        inverse_depth: (N, H/4, W/4) float16, 1/m, likewise; 0 in the sky, NaN where the camera does not see the cell.
         key: hash of the content's origin and format.
     """
 
@@ -52,10 +59,13 @@ class FrameCache:
         for name in ("frames.npy", "motions.npy", "times.npy"):
             check_regular(folder / name, "a file of the cache")
         self.drives = [Drive(**drive) for drive in index["drives"]]
+        self.camera_heights: NDArray[np.float64] = np.array(index["camera_heights"], np.float64)
         self.key: str = index["key"]
         self.frames: NDArray[np.uint8] = np.load(folder / "frames.npy", mmap_mode="r", allow_pickle=False)
         self.motions: NDArray[np.float32] = np.load(folder / "motions.npy", allow_pickle=False)
         self.times: NDArray[np.float64] = np.load(folder / "times.npy", allow_pickle=False)
+        self.flow = _mapped(folder / "flow.npy") if index["flow"] else None
+        self.inverse_depth = _mapped(folder / "inverse_depth.npy") if index["flow"] else None
 
     @property
     def labelled(self) -> NDArray[np.bool_]:
@@ -111,6 +121,7 @@ def open_cache(
     label: str = "decode",
     *,
     need_poses: bool = True,
+    flow: bool = False,
 ) -> FrameCache:
     """Decode sequences into ``cache``, or take them from there; of several processes one decodes.
 
@@ -120,9 +131,10 @@ def open_cache(
         cache: folder of all caches.
         label: for the progress bar.
         need_poses: refuse a sequence without poses; else its motions are NaN.
+        flow: the cache holds true flow and inverse depth too.
 
     Raises:
-        DistilvoError: there are none, one has no poses where they are needed, or a frame cannot be read.
+        DistilvoError: there are none, some have no poses or no flow where they are needed, or a file cannot be read.
     """
     if not sequences:
         expected = "frames and poses" if need_poses else "frames"
@@ -130,15 +142,20 @@ def open_cache(
     for sequence in sequences:
         if need_poses and sequence.poses is None:
             raise _without_poses(sequence.name)
-    key = _key(sequences, preprocessing)
+    if flow and (lacking := [one.name for one in sequences if not isinstance(one, FlowSequence)]):
+        raise DistilvoError(
+            f"{label}: no true flow and depth of {', '.join(lacking)}; expected the folders flow and depth beside "
+            "image_2, as 'distilvo render --flow' writes them"
+        )
+    key = _key(sequences, preprocessing, flow)
     folder = cache / key
 
     def decode_once() -> None:
-        if _is_whole(folder, sequences, preprocessing):
+        if _is_whole(folder, sequences, preprocessing, flow):
             return
         with exclusive(cache / f".{key}.lock", f"{label}: another process decodes these frames; waiting for it"):
-            if not _is_whole(folder, sequences, preprocessing):
-                _fill(sequences, preprocessing, folder, key, label)
+            if not _is_whole(folder, sequences, preprocessing, flow):
+                _fill(sequences, preprocessing, folder, key, label, flow)
 
     parallel.on_main(decode_once, makes=folder / "index.json")
     return FrameCache(folder)
@@ -148,10 +165,10 @@ def _without_poses(name: str) -> DistilvoError:
     return DistilvoError(f"{name}: no ground-truth poses; training and evaluation need them (poses/NN.txt)")
 
 
-def _is_whole(folder: Path, sequences: Several[Sequence], preprocessing: Preprocessing) -> bool:
+def _is_whole(folder: Path, sequences: Several[Sequence], preprocessing: Preprocessing, flow: bool) -> bool:
     """Whether a folder of the cache is complete; it may not be after an interrupted copy or a power failure.
 
-    Of the frames only the shape is compared, of motions, times and drives every number.
+    Of frames, flow and depth only the shape is compared, of motions, times and drives every number.
     """
     if not folder.is_dir():
         return False
@@ -168,7 +185,16 @@ def _is_whole(folder: Path, sequences: Several[Sequence], preprocessing: Preproc
         and store.times.dtype == times.dtype
         and np.array_equal(store.motions, motions, equal_nan=True)
         and np.array_equal(store.times, times)
+        and np.array_equal(store.camera_heights, _camera_heights(sequences))
+        and _has_flow(store, preprocessing) == flow
     )
+
+
+def _has_flow(store: FrameCache, preprocessing: Preprocessing) -> bool:
+    """Whether a cache holds flow and depth of all its frames."""
+    count, grid = len(store.frames), cells(preprocessing.size)
+    maps = ((store.flow, (count, 2, *grid)), (store.inverse_depth, (count, *grid)))
+    return all(each is not None and each.dtype == np.float16 and each.shape == shape for each, shape in maps)
 
 
 def _without_frames(sequences: Several[Sequence]) -> tuple[NDArray[np.float32], NDArray[np.float64], list[Drive]]:
@@ -187,10 +213,18 @@ def _motions(sequence: Sequence) -> NDArray[np.float64]:
     return np.full((len(sequence) - 1, 6), np.nan) if sequence.poses is None else se3.motions(sequence.poses)
 
 
-def _key(sequences: Several[Sequence], preprocessing: Preprocessing) -> str:
-    digest = hashlib.sha256(json.dumps([preprocessing.size, preprocessing.channels]).encode())
-    for sequence in sequences:
-        digest.update(json.dumps([sequence.name, len(sequence), str(sequence.camera)]).encode())
+def _camera_heights(sequences: Several[Sequence]) -> list[float]:
+    known = [sequence.camera_height for sequence in sequences]
+    return [DEFAULT_CAMERA_HEIGHT if height is None else height for height in known]
+
+
+def _key(sequences: Several[Sequence], preprocessing: Preprocessing, flow: bool) -> str:
+    form = [preprocessing.size, preprocessing.channels, CELL if flow else None]
+    digest = hashlib.sha256(json.dumps(form).encode())
+    for sequence, height in zip(sequences, _camera_heights(sequences), strict=True):
+        digest.update(json.dumps([sequence.name, len(sequence), str(sequence.camera), height]).encode())
+        if flow and isinstance(sequence, FlowSequence):
+            digest.update(sequence.flow_fingerprint())
         for array in (sequence.poses, sequence.times):
             known = b"no poses" if array is None else np.ascontiguousarray(array, dtype=np.float64).tobytes()
             digest.update(known)
@@ -198,7 +232,9 @@ def _key(sequences: Several[Sequence], preprocessing: Preprocessing) -> str:
     return digest.hexdigest()[:16]
 
 
-def _fill(sequences: Several[Sequence], preprocessing: Preprocessing, folder: Path, key: str, label: str) -> None:
+def _fill(
+    sequences: Several[Sequence], preprocessing: Preprocessing, folder: Path, key: str, label: str, flow: bool
+) -> None:
     """Decode into a folder of the cache; each file appears when it is whole, and the index last."""
     motions, times, drives = _without_frames(sequences)
     with atomic_path(folder / "frames.npy") as temporary, progress(label, len(times)) as bar:
@@ -208,11 +244,43 @@ def _fill(sequences: Several[Sequence], preprocessing: Preprocessing, folder: Pa
         for sequence, drive in zip(sequences, drives, strict=True):
             decode(sequence, preprocessing, frames[drive.first : drive.first + drive.frames], bar)
         frames.flush()
+    if flow:
+        _fill_flow(sequences, preprocessing, folder, drives, label)
     _save(folder / "motions.npy", motions)
     _save(folder / "times.npy", times)
-    write_json(folder / "index.json", {"key": key, "drives": [asdict(drive) for drive in drives]})
+    places = [asdict(drive) for drive in drives]
+    index = {"key": key, "drives": places, "camera_heights": _camera_heights(sequences), "flow": flow}
+    write_json(folder / "index.json", index)
+
+
+def _fill_flow(
+    sequences: Several[Sequence], preprocessing: Preprocessing, folder: Path, drives: list[Drive], label: str
+) -> None:
+    count, grid = drives[-1].first + drives[-1].frames, cells(preprocessing.size)
+    with (
+        atomic_path(folder / "flow.npy") as flow_file,
+        atomic_path(folder / "inverse_depth.npy") as depth_file,
+        progress(f"{label} (flow)", count) as bar,
+    ):
+        flow, inverse_depth = (
+            np.lib.format.open_memmap(file, mode="w+", dtype=np.float16, shape=shape)
+            for file, shape in ((flow_file, (count, 2, *grid)), (depth_file, (count, *grid)))
+        )
+        reserve(flow_file)
+        reserve(depth_file)
+        for sequence, drive in zip(sequences, drives, strict=True):
+            if isinstance(sequence, FlowSequence):
+                part = slice(drive.first, drive.first + drive.frames)
+                decode_flow(sequence, preprocessing, flow[part], inverse_depth[part], bar)
+        flow.flush()
+        inverse_depth.flush()
 
 
 def _save(path: Path, values: NDArray[np.float32] | NDArray[np.float64]) -> None:
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.save(file, values)
+
+
+def _mapped(path: Path) -> NDArray[np.float16]:
+    check_regular(path, "a file of the cache")
+    return np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))

@@ -17,6 +17,9 @@ from distilvo.geometry.se3 import FURTHEST_M, Floats
 Frame = NDArray[np.uint8]
 """What a camera gives: (H, W) grey or (H, W, 3) RGB."""
 
+DEFAULT_CAMERA_HEIGHT = 1.65
+"""Metres above the road, KITTI's; for cameras whose height is not known."""
+
 Mapping = tuple[Floats, Floats]
 """Scale (2,) and offset (2,) with ``source = scale * target + offset``, x before y."""
 

@@ -144,6 +144,7 @@ def cut_films(cache: FrameCache, length: int) -> FrameCache:
         drives.append(Drive(drive.name, drive.first + kept, drive.frames - kept))
     other = copy.copy(cache)
     other.drives = drives
+    other.camera_heights = np.repeat(cache.camera_heights, 2)
     other.motions = np.full((len(cache.frames) - len(drives), 6), np.nan, np.float32)
     other.key = f"{cache.key}-cut-{length}"
     return other

@@ -50,6 +50,7 @@ class ImageSequence:
         order: how the files were ordered, where their names decided it.
 
     Attributes:
+        camera_height: metres above the road; given by the data set's reader.
         assumed_camera: whether the camera is one that a name suggests; another one may be given.
         bits: that count in images of 16 bits; found from some of them where it is None.
 
@@ -71,6 +72,7 @@ class ImageSequence:
     ) -> None:
         self.name, self.times, self.camera, self.poses, self.reference = name, times, camera, poses, reference
         self.assumed_times, self.order = assumed_times, order
+        self.camera_height: float | None = None
         self.assumed_camera = False
         self.bits: int | None = None
         self._files = list(files)

@@ -3,6 +3,8 @@
 root/sequences/00/image_2/000000.png ...   images: image_2, else image_3 (colour), image_0, image_1 (grey)
 root/sequences/00/calib.txt                P0 ... P3, 12 numbers each: the projection matrices
 root/sequences/00/times.txt                seconds, one a line (optional: 10 Hz)
+root/sequences/00/camera_height.txt        metres of the camera above the road (optional; KITTI has no such file)
+root/sequences/00/flow, root/sequences/00/depth    of image_2 (optional, see ``sequences.flow_files``)
 root/poses/00.txt                          ground truth (optional)
 
 Poses are those of the left grey camera, image_0, as the benchmark has them, whichever camera's images are read:
@@ -20,13 +22,17 @@ import numpy as np
 from distilvo.errors import DistilvoError
 from distilvo.geometry.camera import Camera, camera_from_projection
 from distilvo.geometry.se3 import Floats
+from distilvo.sequences.flow_files import FlowImages, has_flow
 from distilvo.sequences.frame_order import FrameOrder
 from distilvo.sequences.guess import KITTI_CAMERAS
 from distilvo.sequences.image_files import ImageSequence, image_size
 from distilvo.sequences.image_folder import ASSUMED_RATE_HZ, ordered_images
 from distilvo.sequences.image_rows import rows_of_images, times_of_images
-from distilvo.textfile import TextRow, numbers, read_rows
+from distilvo.textfile import TextRow, numbers, read_rows, table_of
 from distilvo.trajectory.formats import read_kitti
+
+_HEIGHTS = 0.1, 20.0
+"""Metres between which a camera on a vehicle is."""
 
 
 def open_kitti(path: str | Path) -> ImageSequence:
@@ -50,7 +56,8 @@ def open_kitti(path: str | Path) -> ImageSequence:
     assumed = not times_file.exists()
     if assumed:
         warnings.warn(f"{times_file}: not found, {ASSUMED_RATE_HZ:g} Hz assumed", stacklevel=2)
-    return ImageSequence(
+    with_flow = folder.name == KITTI_CAMERAS[0] and has_flow(folder)
+    opened = (FlowImages if with_flow else ImageSequence)(
         sequence.name,
         order.files,
         order.numbering.places / ASSUMED_RATE_HZ if assumed else times_of_images(times_file, order),
@@ -59,6 +66,8 @@ def open_kitti(path: str | Path) -> ImageSequence:
         assumed_times=assumed,
         order=order,
     )
+    opened.camera_height = _read_camera_height(sequence / "camera_height.txt")
+    return opened
 
 
 def images_of(sequence: Path) -> Path | None:
@@ -76,6 +85,17 @@ def _read_poses(file: Path, order: FrameOrder) -> Floats | None:
         return None
     poses = read_kitti(file)
     return poses[rows_of_images(order, len(poses), file, "poses")]
+
+
+def _read_camera_height(file: Path) -> float | None:
+    if not file.exists():
+        return None
+    expected = f"one number, metres of the camera above the road, {_HEIGHTS[0]:g} to {_HEIGHTS[1]:g}"
+    rows = read_rows(file, expected)
+    height = float(table_of(rows, 1, expected)[0, 0])
+    if len(rows) != 1 or not _HEIGHTS[0] <= height <= _HEIGHTS[1]:
+        raise DistilvoError(f"{file}: {len(rows)} rows, the first of them {height:g}; expected {expected}")
+    return height
 
 
 def _read_camera(file: Path, name: str, width: int, height: int) -> Camera:

@@ -49,6 +49,7 @@ class LiveCamera:
         self.camera: Camera | None = None
         self.poses: Floats | None = None
         self.reference: Floats | None = None
+        self.camera_height: float | None = None
         self.assumed_times = False
         self._index = int(match[1]) if match is not None else -1
         self._times = array("d")

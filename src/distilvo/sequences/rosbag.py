@@ -46,6 +46,7 @@ class BagSequence:
         self.name = self.path.stem
         self.poses: Floats | None = None
         self.reference: Floats | None = None
+        self.camera_height: float | None = None
         self.assumed_times = False
         self.bits: int | None = None
         self._times: Floats | None = None

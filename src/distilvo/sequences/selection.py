@@ -77,6 +77,7 @@ class Selected:
         self._source = source
         self.name, self.assumed_times = source.name, source.assumed_times and times is None
         self.camera: Camera | None = source.camera
+        self.camera_height = source.camera_height
         times = source.times if times is None else times
         take = choice.taker()
         self._chosen: Indices = np.flatnonzero([take(float(time)) for time in times])
@@ -124,6 +125,7 @@ class LiveSelected:
         self._source, self._choice = source, choice
         self.name, self.assumed_times = source.name, source.assumed_times
         self.camera: Camera | None = source.camera
+        self.camera_height = source.camera_height
         self.poses: Floats | None = None
         self.reference: Floats | None = None
         self._times: list[float] = []

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from distilvo.geometry.camera import Camera, Frame
 from distilvo.geometry.se3 import Floats
 
@@ -16,6 +19,7 @@ class Sequence(Protocol):
     camera     its intrinsics, or None where unknown
     poses      (N, 4, 4) float64 camera-to-world, metres, axes as in KITTI; None where there is no ground truth
     reference  (N, 3) float64 positions, metres, of a GPS on the car where there are no poses; else None
+    camera_height  metres above the road; None where it is not known
     assumed_times  whether ``times`` are counted at an assumed rate, since the source has none
     """
 
@@ -23,6 +27,7 @@ class Sequence(Protocol):
     camera: Camera | None
     poses: Floats | None
     reference: Floats | None
+    camera_height: float | None
     assumed_times: bool
 
     @property
@@ -45,4 +50,21 @@ class IndexedSequence(Sequence, Protocol):
 
     def frame(self, index: int) -> Frame:
         """Frame ``index``, as ``frames`` gives it."""
+        ...
+
+
+@runtime_checkable
+class FlowSequence(IndexedSequence, Protocol):
+    """A sequence whose true optical flow and depth are known."""
+
+    def flow(self, index: int) -> NDArray[np.float32]:
+        """Flow (H, W, 2) in pixels, right and down, from frame ``index`` to the next one; NaN where it is unknown."""
+        ...
+
+    def depth(self, index: int) -> NDArray[np.float32]:
+        """Depth (H, W) of frame ``index``, metres along the optical axis; 0 where it is unknown: the sky."""
+        ...
+
+    def flow_fingerprint(self) -> bytes:
+        """Hash of some flow and depth; other content gives another hash."""
         ...

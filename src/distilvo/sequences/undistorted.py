@@ -37,7 +37,7 @@ class Undistorted:
     def __init__(self, sequence: Sequence, camera: Camera, undistort: Undistortion) -> None:
         self.name, self.poses, self.reference = sequence.name, sequence.poses, sequence.reference
         self.camera: Camera | None = camera
-        self.assumed_times = sequence.assumed_times
+        self.camera_height, self.assumed_times = sequence.camera_height, sequence.assumed_times
         self._sequence, self._undistort = sequence, undistort
 
     @property

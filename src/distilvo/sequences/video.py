@@ -40,6 +40,7 @@ class VideoSequence:
         self.camera: Camera | None = None
         self.poses: Floats | None = None
         self.reference: Floats | None = None
+        self.camera_height: float | None = None
         self._times: Floats | None = None
         self._warned = False
         with self._opened() as capture:
