@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilvo.errors import DistilvoError
-from distilvo.sequences.image_files import ImageSequence, read_image
+from distilvo.sequences.image_files import ImageSequence, read_bytes, read_image
 
 FLOW, DEPTH = "flow", "depth"
 
@@ -59,25 +59,18 @@ class FlowImages(ImageSequence):
         chosen += [(DEPTH, k) for k in (0, len(self) // 2, len(self) - 1)]
         digest = hashlib.sha256()
         for kind, index in chosen:
-            digest.update(self._content(self._beside(kind, index)))
+            digest.update(read_bytes(self._beside(kind, index)))
         return digest.digest()
 
     def _beside(self, kind: str, index: int) -> Path:
         image = self._files[index]
-        return image.parent.parent / kind / f"{image.stem}.png"
-
-    def _content(self, path: Path) -> bytes:
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            raise DistilvoError(
-                f"{path}: cannot be read ({error.strerror}); expected a file for each image; render --flow anew"
-            ) from None
+        path = image.parent.parent / kind / f"{image.stem}.png"
+        if not path.is_file():
+            raise DistilvoError(f"{path}: no such file; expected the {kind} of each image; render --flow anew")
+        return path
 
     def _read(self, kind: str, index: int, shape: tuple[int, ...], meaning: str) -> NDArray[Any]:
         path = self._beside(kind, index)
-        if not path.is_file():
-            raise DistilvoError(f"{path}: no such file; expected the {kind} of each image; render --flow anew")
         image = read_image(path)
         if image.shape != shape or image.dtype != np.uint16:
             found = "x".join(map(str, image.shape))

@@ -123,7 +123,7 @@ class ImageSequence:
         """Hash of the first, the middle and the last file, and of the distortion that is taken out."""
         chosen = (self._files[0], self._files[len(self) // 2], self._files[-1])
         distortion = b"" if self._undistort is None else self._undistort.fingerprint()
-        return hashlib.sha256(b"".join(_read(file) for file in chosen) + distortion).digest()
+        return hashlib.sha256(b"".join(read_bytes(file) for file in chosen) + distortion).digest()
 
 
 def images_there(files: Several[Path], where: str) -> Indices:
@@ -157,7 +157,7 @@ def image_size(path: Path) -> tuple[int, int]:
 
 def read_image(path: Path) -> NDArray[Any]:
     """An image as (H, W, 3) RGB, or (H, W) where it is grey, uint8 or uint16. DistilvoError if it is not whole."""
-    return decode(_read(path), str(path), "copy or unpack it again")
+    return decode(read_bytes(path), str(path), "copy or unpack it again")
 
 
 def decode(data: bytes, where: str, advice: str) -> NDArray[Any]:
@@ -184,7 +184,8 @@ def decode(data: bytes, where: str, advice: str) -> NDArray[Any]:
     return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def _read(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """The content of an image's file. Raises DistilvoError where it cannot be read."""
     check_regular(path, "an image")
     try:
         return path.read_bytes()
