@@ -20,7 +20,7 @@ from distilvo.world.renderer import Renderer
 from distilvo.world.street import Street, make_street, make_street_along
 from distilvo.world.street_writer import is_whole, write_street
 from distilvo.world.textures import texture_set
-from test_world_renderer import CAMERA, LIGHT, NORTH, SIZE, at, wall
+from test_world_renderer import CAMERA, LIGHT, NORTH, SIZE, at, ground, wall
 
 SMALL, MEDIUM = (48, 160), (96, 320)
 U, V = np.meshgrid(np.arange(SIZE[1]), np.arange(SIZE[0]))
@@ -111,9 +111,31 @@ def test_out_of_the_image_behind_the_camera_and_gone() -> None:
     assert not valid[box].any()
     _, _, valid = flow_of(BACKDROP, (NORTH, {0: at(0, 10, 0)}), (NORTH, {}))
     assert not valid[box].any() and valid[~box].all()
-    # another body in the same place is not the same body
-    _, _, valid = flow_of(BACKDROP, (NORTH, {0: at(0, 10, 0)}), (NORTH, {1: at(0, 10, 0), 0: at(0, 30, 0)}))
-    assert not valid[box].any()
+
+
+@pytest.mark.parametrize(
+    ("shift", "leaving"), [((-2.5, 0.0), U - 25 < 0), ((0.0, 2.0), V - 20 < 0), ((0.0, -2.0), V + 20 > 47)]
+)
+def test_out_of_each_side_of_the_image(shift: tuple[float, float], leaving: NDArray[np.bool_]) -> None:
+    first, _, valid = flow_of(BACKDROP, (NORTH, {0: at(0, 10, 0)}), (NORTH, {0: at(shift[0], 10, shift[1])}))
+    box = first.body == 0
+    assert (box & leaving).any() and not valid[box & leaving].any() and valid[box & ~leaving].any()
+
+
+def test_another_body_that_is_about_as_far_away_hides() -> None:
+    first, _, valid = flow_of(BACKDROP, (NORTH, {0: at(0, 10, 0)}), (NORTH, {0: at(0, 10, 0), 1: at(0, 9.8, 0)}))
+    assert not valid[first.body == 0].any()
+    first, _, valid = flow_of(BACKDROP, (NORTH, {0: at(0, 10, 0)}), (NORTH, {1: at(5, 10, 0), 0: at(0, 10, 0)}))
+    assert valid[first.body == 0].all()  # known by its number, not by its place in the list
+
+
+def test_ground_at_a_grazing_angle_is_seen() -> None:
+    """5 rows below the horizon the next row is 5 m away from 30 m: only between the rows is a point as far away."""
+    first, flow, valid = flow_of(ground(-1.5), (NORTH, {}), (at(0, 1, 0) @ NORTH, {}))
+    assert valid[26:34, 10:54].all()
+    z = 150 / (V - CY + 1e-9)
+    np.testing.assert_allclose(flow[28:34, 10:54, 1], (150 / (z - 1) - (V - CY))[28:34, 10:54], rtol=1e-3)
+    assert first.depth[28, 31] == pytest.approx(30, rel=1e-4)
 
 
 def test_the_sky_has_no_flow() -> None:
@@ -165,6 +187,22 @@ def test_cars_of_a_street_do_not_flow_as_the_world_does() -> None:
     cars = valid & (street._views[10].body >= 0) & rigid.any(axis=-1)
     assert cars.sum() > 20
     assert np.median(np.abs(flow - rigid)[cars].max(axis=-1)) > 0.3
+
+
+def test_pixels_of_a_car_flow_with_its_body() -> None:
+    """Mover number 1 alone is in sight."""
+    street, index = make_street(0, 60, MEDIUM), 10
+    flow, valid = street.flow(index)
+    car = valid & (street._view(index).body == 1)
+    v, u = np.nonzero(car)
+    assert len(u) > 500
+    here = np.linalg.inv(street.intrinsics) @ np.stack([u, v, np.ones_like(u)]) * street._view(index).depth[car]
+    bodies = [street._scene.movers[1].at(k) for k in (index, index + 1)]
+    assert bodies[0] is not None and bodies[1] is not None
+    world = street._world_poses[index] @ np.vstack([here, np.ones(len(u))])
+    there = np.linalg.inv(street._world_poses[index + 1]) @ (bodies[1] @ np.linalg.solve(bodies[0], world))
+    pixel = street.intrinsics @ there[:3] / there[2]
+    np.testing.assert_allclose(flow[car], (pixel[:2] - [u, v]).T, atol=1e-3)
 
 
 def test_flow_is_the_same_in_any_order_and_ends_before_the_last_image() -> None:
