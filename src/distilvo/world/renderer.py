@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilvo.errors import DistilvoError
-from distilvo.world.kernels import MATERIAL, TRIANGLE, bodies_seen, project, rasterise
+from distilvo.world.body_index import bodies_seen
+from distilvo.world.kernels import MATERIAL, TRIANGLE, project, rasterise
 from distilvo.world.lighting import Light
 from distilvo.world.mesh import TEXTURES, Mesh
 from distilvo.world.shading import resolve
