@@ -300,7 +300,7 @@ def test_reference(folder: Path) -> None:
 class Stream:
     """Frames that can only be had one after the other."""
 
-    name, camera, poses, reference = "stream", None, None, None
+    name, camera, poses, reference, camera_height = "stream", None, None, None, None
     assumed_times = False
 
     def __init__(self, frames: list[Frame | DistilvoError]) -> None:

@@ -194,7 +194,7 @@ def test_track_holds_no_frames(model: Path) -> None:
     held = []
 
     class Long:
-        name, camera, poses, reference, assumed_times = "long", None, None, None, False
+        name, camera, poses, reference, camera_height, assumed_times = "long", None, None, None, None, False
         times = np.arange(40) / 10
 
         def __len__(self) -> int:

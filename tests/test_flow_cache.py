@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -246,6 +247,19 @@ def test_camera_heights_of_drives(tmp_path: Path) -> None:
     after = open_cache(open_dataset(tmp_path), FORM, tmp_path / "cache")
     assert after.camera_heights.tolist() == [1.65, 0.9] and after.key != before.key
     np.testing.assert_array_equal(after.motions, before.motions)
+
+
+def test_older_cache_stays_good(tmp_path: Path) -> None:
+    make_kitti(tmp_path, "00", frames=3, size=SIZE)
+    before = open_cache(open_dataset(tmp_path), FORM, tmp_path / "cache")
+    folder = tmp_path / "cache" / before.key
+    index = json.loads((folder / "index.json").read_text())
+    older = {"key": index["key"], "drives": index["drives"]}
+    (folder / "index.json").write_text(json.dumps(older))
+    made = (folder / "frames.npy").stat().st_mtime_ns
+    after = open_cache(open_dataset(tmp_path), FORM, tmp_path / "cache")
+    assert (folder / "frames.npy").stat().st_mtime_ns == made
+    assert after.camera_heights.tolist() == [1.65] and after.flow is None
 
 
 def test_drives_end_without_flow(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ class Stream:
 class Files(Stream):
     """The same as files; notes which are read."""
 
-    poses = reference = None
+    poses = reference = camera_height = None
     assumed_times = False
 
     def __init__(self, count: int) -> None:

@@ -59,13 +59,14 @@ class FrameCache:
         for name in ("frames.npy", "motions.npy", "times.npy"):
             check_regular(folder / name, "a file of the cache")
         self.drives = [Drive(**drive) for drive in index["drives"]]
-        self.camera_heights: NDArray[np.float64] = np.array(index["camera_heights"], np.float64)
+        heights = index.get("camera_heights", [DEFAULT_CAMERA_HEIGHT] * len(self.drives))  # older caches have none
+        self.camera_heights: NDArray[np.float64] = np.array(heights, np.float64)
         self.key: str = index["key"]
         self.frames: NDArray[np.uint8] = np.load(folder / "frames.npy", mmap_mode="r", allow_pickle=False)
         self.motions: NDArray[np.float32] = np.load(folder / "motions.npy", allow_pickle=False)
         self.times: NDArray[np.float64] = np.load(folder / "times.npy", allow_pickle=False)
-        self.flow = _mapped(folder / "flow.npy") if index["flow"] else None
-        self.inverse_depth = _mapped(folder / "inverse_depth.npy") if index["flow"] else None
+        self.flow = _mapped(folder / "flow.npy") if index.get("flow") else None
+        self.inverse_depth = _mapped(folder / "inverse_depth.npy") if index.get("flow") else None
 
     @property
     def labelled(self) -> NDArray[np.bool_]:
@@ -219,10 +220,12 @@ def _camera_heights(sequences: Several[Sequence]) -> list[float]:
 
 
 def _key(sequences: Several[Sequence], preprocessing: Preprocessing, flow: bool) -> str:
-    form = [preprocessing.size, preprocessing.channels, CELL if flow else None]
+    """Hash of a cache's content; without flow and known camera heights as ever, so that older caches stay good."""
+    form = [preprocessing.size, preprocessing.channels, *([CELL] if flow else [])]
     digest = hashlib.sha256(json.dumps(form).encode())
-    for sequence, height in zip(sequences, _camera_heights(sequences), strict=True):
-        digest.update(json.dumps([sequence.name, len(sequence), str(sequence.camera), height]).encode())
+    for sequence in sequences:
+        height = [] if sequence.camera_height is None else [sequence.camera_height]
+        digest.update(json.dumps([sequence.name, len(sequence), str(sequence.camera), *height]).encode())
         if flow and isinstance(sequence, FlowSequence):
             digest.update(sequence.flow_fingerprint())
         for array in (sequence.poses, sequence.times):
