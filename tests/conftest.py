@@ -20,8 +20,8 @@ settings.register_profile("distilvo", deadline=None)  # the first example pays f
 settings.load_profile("distilvo")
 
 BASE = {
-    "alignment", "association", "camera", "convert", "examples", "house", "layouts", "metrics", "names", "processes",
-    "runtime", "se3", "terminal", "textfile", "tiers", "trajectories",
+    "alignment", "association", "camera", "convert", "examples", "house", "layouts", "metrics", "names",
+    "pose_covariance", "processes", "runtime", "se3", "terminal", "textfile", "tiers", "trajectories",
 }  # fmt: skip
 """Tests of what is installed without extras."""
 EXTRAS = {

@@ -33,10 +33,10 @@ from distilvo.commands.bench import Bench
 from distilvo.errors import DistilvoError
 from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.geometry.se3 import rotation_angle
+from distilvo.models.kinds import count_parameters
 from distilvo.models.model_folder import save_model
 from distilvo.models.network import PoseNetwork
 from distilvo.models.onnx_export import export_onnx
-from distilvo.models.student import count_parameters
 from distilvo.models.teacher import SHIPPED_TEACHER
 from test_training import TINY
 

@@ -53,7 +53,7 @@ def gather(models: tuple[Path, ...], against: str | None, baselines: bool, scrat
     Args:
         models: model folders and ONNX files.
         against: the reference: a model, or a teacher by name; the first model where not given.
-        baselines: add a classical tracker and DeepVO.
+        baselines: add two classical trackers and DeepVO.
         scratch: folder for exported files.
 
     Raises:
@@ -69,7 +69,7 @@ def gather(models: tuple[Path, ...], against: str | None, baselines: bool, scrat
     groups += [_open(model, scratch) for model in models]
     keys = ([] if len(groups) == len(models) else [str(against)]) + [str(model) for model in models]
     groups = _apart(groups, keys)
-    return groups + ([[_klt()], [_deepvo()]] if baselines else [])
+    return groups + ([[_klt()], [_road_plane()], [_deepvo()]] if baselines else [])
 
 
 def _open(model: Path, scratch: Path) -> list[Contestant]:
@@ -143,16 +143,32 @@ def _folder(model: Path, scratch: Path) -> list[Contestant]:
 
 
 def _klt() -> Contestant:
+    return _classical(
+        "KLT + essential matrix (OpenCV)",
+        "klt",
+        "from the decoded image, unscaled; it does not measure the length of a step",
+    )
+
+
+def _road_plane() -> Contestant:
+    return _classical(
+        "KLT + road plane (OpenCV)",
+        "road-plane",
+        "from the decoded image, unscaled; the length of a step from the height of the camera above the road",
+    )
+
+
+def _classical(name: str, kind: str, note: str) -> Contestant:
     return Contestant(
-        name="KLT + essential matrix (OpenCV)",
+        name=name,
         runtime="OpenCV",
-        kind="klt",
+        kind=kind,
         path=Path(),
         parameters=0,
         macs=None,
         file_bytes=0,
         precision="",
-        note="from the decoded image, unscaled; it does not measure the length of a step",
+        note=note,
     )
 
 

@@ -8,7 +8,7 @@ from distilvo.bench.engines import Engine, OnnxEngine, TorchEngine
 
 
 def open_engine(kind: str, path: Path) -> Engine:
-    """An engine by its kind: ``onnx`` (file), ``torch`` (model folder), ``klt`` or ``deepvo`` (no path)."""
+    """An engine by its kind: ``onnx`` (file), ``torch`` (folder); ``klt``, ``road-plane``, ``deepvo`` (no path)."""
     if kind == "onnx":
         return OnnxEngine(path)
     if kind == "torch":
@@ -17,6 +17,10 @@ def open_engine(kind: str, path: Path) -> Engine:
         from distilvo.bench.klt import KltEngine
 
         return KltEngine()
+    if kind == "road-plane":
+        from distilvo.bench.road_plane import RoadPlaneEngine
+
+        return RoadPlaneEngine()
     from distilvo.bench.deepvo import DeepVOEngine
 
     return DeepVOEngine()

@@ -22,7 +22,7 @@ FrameToPose = Callable[["Frame"], object]
 
 
 class StepNetwork(Protocol):
-    """A torch network that runs frame by frame, as ``models.network.PoseNetwork`` does."""
+    """A torch network that runs frame by frame, as ``models.network.MotionNetwork`` does."""
 
     @property
     def preprocessing(self) -> Preprocessing:

@@ -22,7 +22,7 @@ class Bench:
     against: str | None = None
     """What speed is compared with: a model folder, an ONNX file, or a teacher, paper or demo; else the first model."""
     baselines: bool = False
-    """Measure a classical tracker and DeepVO beside them: the latter takes 5 GB of memory."""
+    """Measure two classical trackers and DeepVO beside them: the last one takes 5 GB of memory."""
     rounds: int = 100
     """Steps of each model, interleaved with those of the others."""
     json: bool = False
