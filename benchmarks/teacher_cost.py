@@ -31,7 +31,7 @@ from distilvo.models.model_folder import load_model
 from distilvo.models.network import PoseNetwork
 from distilvo.models.student import shaped_architecture
 from distilvo.models.teacher import SHIPPED_TEACHER, teacher
-from distilvo.pipeline.frame_trust import last_fc, teacher_outputs
+from distilvo.pipeline.frame_trust import teacher_outputs
 from distilvo.sequences import open_dataset
 from distilvo.settings import Method, Recipe, Shape
 from distilvo.world.dataset import render_streets
@@ -78,7 +78,7 @@ def _ways(folder: Path, bf16: bool, name: str, form: Shape) -> dict[str, Callabl
     clips = Clips(cache, recipe)
     with_teacher, without_teacher = Batches(clips, outputs), Batches(clips)
     shape = shaped_architecture(form, RATE, big.architecture)
-    guided, hint = last_fc(shape), last_fc(big.architecture)
+    guided, hint = shape.last_layer, big.architecture.last_layer
 
     def student() -> PoseNetwork:
         network = PoseNetwork(shape)

@@ -22,7 +22,7 @@ from distilvo.distill.trust import Trust
 from distilvo.files import read_json
 from distilvo.models.model_folder import load_model
 from distilvo.pipeline.frame_teacher import run_teacher
-from distilvo.pipeline.frame_trust import ROTATION, TRANSLATION, last_fc
+from distilvo.pipeline.frame_trust import ROTATION, TRANSLATION
 from distilvo.pipeline.recipes import FoldTeachers, cross_fit
 from distilvo.sequences import open_dataset
 from distilvo.settings import Recipe, Trusting
@@ -44,7 +44,7 @@ def main() -> None:
     plan = read_json(out / "distilvo.json")["settings"]["plan"]
     mirror = plan["recipe"]["mirror"]
     fold_teachers = FoldTeachers(FOLDS, Recipe(**plan["fold_teacher"]), load_model(out / "teacher_begin")[0])
-    hint = last_fc(teacher.architecture)
+    hint = teacher.architecture.last_layer
     own = run_teacher(teacher, hint, train, folder, mirror).motions[: len(train.motions)]
     crossed = cross_fit(teacher, train, fold_teachers, folder, mirror)[: len(train.motions)]
     held_out = run_teacher(teacher, hint, test, folder).motions

@@ -29,7 +29,7 @@ from distilvo.models.model_folder import load_model
 from distilvo.models.network import Architecture, PoseNetwork
 from distilvo.models.student import student_architecture
 from distilvo.models.teacher import SHIPPED_TEACHER
-from distilvo.pipeline.frame_trust import last_fc, teacher_outputs
+from distilvo.pipeline.frame_trust import teacher_outputs
 from distilvo.sequences import open_dataset
 from distilvo.settings import Method, Recipe
 from distilvo.world.dataset import render_streets
@@ -91,7 +91,7 @@ def waiting(shape: Architecture, cache: FrameCache, batches: Iterator[Batch]) ->
     torch.manual_seed(0)
     network = PoseNetwork(shape)
     network.set_motion_scale(*motion_scale(cache))
-    hint = HintLoss(last_fc(shape), True, shape.fc[-1], torch.randn(64, 128))
+    hint = HintLoss(shape.last_layer, True, shape.fc[-1], torch.randn(64, 128))
     task = Distillation(network, [hint], ImitationLoss("attentive", network.scale, 0.5))
     optimiser = torch.optim.Adam(task.parameters(), 1e-4)
     task.train()

@@ -182,6 +182,7 @@ def test_a_command_fits_the_student_and_tells(
     command.run()
     assert {path.name: path.read_bytes() for path in student.iterdir()} == before
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["camera_heights_m"] == {film.stem: 1.65}
     assert summary["after"]["translation_m"] < summary["before"]["translation_m"]
     printed = " ".join(capsys.readouterr().out.split())
     assert "no labels: this says how near the student is to its teacher, not how near to the truth" in printed.lower()

@@ -19,6 +19,7 @@ from distilvo.check.rotation import image_rotation
 from distilvo.commands import main
 from distilvo.errors import DistilvoError
 from distilvo.geometry.camera import Camera, Frame
+from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.geometry.se3 import relative, rotation_angle, trajectory
 from distilvo.sequences import open_sequence
 from distilvo.sequences.image_files import ImageSequence
@@ -70,6 +71,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cv2.imwrite(str(folder / "image_0" / f"{k:06d}.png"), draw(pose, texture))
     write_calibration(folder, 1.0)
     write_times(folder, np.arange(FRAMES) * 0.1)
+    (folder / "camera_height.txt").write_text("1.5\n")
     write_kitti(root / "poses" / "00.txt", poses)
     return root
 
@@ -257,7 +259,11 @@ def test_no_poses_and_no_times(folder: Path) -> None:
 def test_folder_without_intrinsics(folder: Path) -> None:
     result = check_source(folder / "image_0", "folder")
     assert result.usable and result.field_of_view_deg is None
-    assert [line.split(":")[0] for line in lines(result, "note")] == ["note    poses", "note    camera"]
+    assert [line.split(":")[0] for line in lines(result, "note")] == [
+        "note    poses",
+        "note    camera",
+        "note    height",
+    ]
     assert "assumed" in next(line for line in lines(result, "ok") if "rate" in line)
     given = check_source(folder / "image_0", "folder", intrinsics=(CAMERA.fx, CAMERA.fy, CAMERA.cx, CAMERA.cy))
     assert given.field_of_view_deg == pytest.approx((81.70, 29.24), abs=0.01)
@@ -269,8 +275,30 @@ def test_camera_that_sees_nothing_of_the_view(folder: Path) -> None:
 
 
 def test_images_coarser_than_the_model(folder: Path) -> None:
-    assert not lines(check_source(folder, size=(96, 320)), "note")
-    assert "0.50 pixels for each of the model's 640x192" in lines(check_source(folder, size=(192, 640)), "note")[0]
+    assert not lines(check_source(folder, preprocessing=Preprocessing((96, 320), 1)), "note")
+    fine = check_source(folder, preprocessing=Preprocessing((192, 640), 1))
+    assert "0.50 pixels for each of the model's 640x192" in lines(fine, "note")[0]
+
+
+def test_view_of_a_model_whose_optical_axis_is_in_the_middle(folder: Path) -> None:
+    """Its image reaches further to the left, and less far to the right, than KITTI's."""
+    shift = 319 / 2 - CAMERA.cx
+    seen = check_source(folder, preprocessing=Preprocessing((96, 320), 1, centred=True))
+    assert seen.unseen == pytest.approx(shift / 320, abs=2e-3) and shift > 3
+    assert "the models' is 82 x 29" in next(str(one) for one in seen.findings if one.about == "camera")
+
+
+def test_height_of_the_camera(folder: Path) -> None:
+    height = folder / "camera_height.txt"
+    assert check_source(folder).camera_height_m == 1.5
+    assert "height: the camera is 1.5 m above the road" in "".join(lines(check_source(folder), "ok"))
+    assert check_source(folder, camera_height=0.9).camera_height_m == 0.9
+    height.unlink()
+    unknown = check_source(folder)
+    (note,) = lines(unknown, "note")
+    assert "camera height not known: 1.65 m taken (--camera-height)" in note and unknown.camera_height_m is None
+    assert unknown.usable and json.loads(json.dumps(unknown.to_dict()))["camera_height_m"] is None
+    assert "--camera-height 25: expected" in lines(check_source(folder, camera_height=25), "problem")[0]
 
 
 def test_poses_without_intrinsics(folder: Path) -> None:

@@ -29,7 +29,6 @@ from distilvo.pipeline.recipes import (
     cross_fit,
     distill_student,
     inherit,
-    last_fc,
     teacher_outputs,
     train_supervised,
 )
@@ -112,7 +111,7 @@ def test_each_sample_gets_its_own_row_of_the_teacher(store: FrameCache) -> None:
 def test_stages_train_and_freeze_what_they_should(store: FrameCache, tmp_path: Path) -> None:
     teacher = make(store).eval()
     architecture = student_architecture(60, TINY)
-    guided = last_fc(architecture)
+    guided = architecture.last_layer
     given, _ = teacher_outputs(teacher, store, PAPER, tmp_path)
     batches = Batches(Clips(store, RECIPE), given)
     student = PoseNetwork(architecture)

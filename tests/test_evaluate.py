@@ -177,3 +177,27 @@ def test_what_is_wrong_never_claims_out(wrong: str, tmp_path: Path, capsys: pyte
     }[wrong]
     assert message in refused(capsys, *arguments, "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_lengths_of_models_grow_with_the_height_that_is_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_kitti(tmp_path / "data", "00")
+    ways = []
+    for flags, height in ([], 1.65), (["--camera-height", 3.3], 3.3):
+        out = tmp_path / f"out{height}"
+        run("evaluate", SHIPPED_TEACHER, "--data", tmp_path / "data", "--out", out, *flags)
+        note = "camera height not known: 1.65 m taken" in " ".join(capsys.readouterr().err.split())
+        assert note == (not flags) and read_json(out / "summary.json")["camera_heights_m"] == {"00": height}
+        path = out / "trajectories" / "teacher-demo" / "00.kitti"
+        ways.append(np.linalg.norm(np.diff(read_kitti(path)[:, :3, 3], axis=0), axis=1))
+    assert ways[1] == pytest.approx(2 * ways[0], rel=1e-4) and ways[0].min() > 0
+    assert "--camera-height 30: expected metres" in refused(
+        capsys, SHIPPED_TEACHER, "--data", tmp_path / "data", "--camera-height", 30
+    )
+
+
+def test_a_height_is_nothing_for_trajectory_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_kitti(tmp_path / "a.kitti", drive(9))
+    files = tmp_path / "a.kitti", "--truth", tmp_path / "a.kitti"
+    assert "--camera-height is for models" in refused(capsys, *files, "--camera-height", 2)

@@ -52,6 +52,42 @@ def test_webcam(film: Path) -> None:
     assert rows.shape[1] == 4 and not rows[0, 1:].any() and np.isfinite(rows).all()
 
 
+@pytest.fixture
+def moving(tmp_path: Path) -> Path:
+    """Twenty frames at 10 frames a second, of a texture that moves to the side."""
+    texture = np.random.default_rng(0).integers(0, 256, (12, 40, 3), dtype=np.uint8)
+    texture = cv2.resize(texture, (400, 96), interpolation=cv2.INTER_CUBIC)
+    writer = cv2.VideoWriter(str(tmp_path / "moving.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (200, 96))
+    for k in range(20):
+        writer.write(np.ascontiguousarray(texture[:, 2 * k : 2 * k + 200]))
+    writer.release()
+    return tmp_path / "moving.avi"
+
+
+def test_speed_filter(moving: Path, tmp_path: Path) -> None:
+    """The camera says 10 m/s, give or take 0.5; wheels 11 m/s, give or take as much: the filter is in between."""
+    pytest.importorskip("onnx")
+    from constant_model import write_onnx
+
+    model = write_onnx(tmp_path / "m.onnx", value=[0, 0, 1, 0, 0, 0], deviation=[0.01, 0.01, 0.05, 0.01, 0.01, 0.01])
+    alone = poses(run("speed_filter.py", model, moving))
+    assert alone.shape == (19, 5) and alone[:, 1] == pytest.approx(10) and alone[:, 2] == pytest.approx(0.5)
+    assert alone[:, 3] == pytest.approx(10, abs=0.01) and alone[0, 4] == pytest.approx(0.5, abs=0.01)
+    # In the end v = (v + 0.2^2) r / (v + 0.2^2 + r) with r = 0.5^2, which gives 0.286^2.
+    assert alone[-1, 4] == pytest.approx(0.286, abs=0.003) and (np.diff(alone[:, 4]) <= 0).all()
+    wheels = tmp_path / "wheels.csv"
+    wheels.write_text("".join(f"{0.1 * k - 0.01:.2f},11,0.5\n" for k in range(1, 20)))
+    fused = poses(run("speed_filter.py", model, moving, wheels))
+    assert fused[0, 3] == pytest.approx(10.5, abs=0.01) and 10.4 < fused[-1, 3] < 10.51
+    assert (fused[:, 4] < alone[:, 4]).all()
+
+
+def test_speed_filter_needs_deviations(moving: Path) -> None:
+    command = [sys.executable, str(ROOT / "examples" / "speed_filter.py"), str(MODEL), str(moving)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "tiny.onnx: states no deviations" in done.stderr
+
+
 def test_any_regressor() -> None:
     """Without a label for most samples the teacher helps, and more where its error is predicted."""
     pytest.importorskip("torch")

@@ -20,17 +20,17 @@ from conftest import make_kitti
 from distilvo.errors import DistilvoError
 from distilvo.geometry import se3
 from distilvo.geometry.camera import Camera
+from distilvo.models.kinds import count_parameters
 from distilvo.models.network import PoseNetwork, State
 from distilvo.models.onnx_export import export_onnx
 from distilvo.models.step_model import StepModel
-from distilvo.models.student import count_parameters
 from distilvo.pipeline.tracking import Tracked, track, write_track
 from distilvo.runtime import Tracker
 from distilvo.sequences import Sequence, open_sequence
 from distilvo.trajectory.formats import read_kitti, read_tum
 from test_training import TINY
 
-ALWAYS = {"frames", "frames_per_second", "statuses", "segments"}
+ALWAYS = {"frames", "frames_per_second", "statuses", "segments", "camera_height_m", "end_deviation_m"}
 CONFIG = {"architecture": TINY.to_dict()}
 
 
@@ -55,7 +55,7 @@ def test_one_file_holds_all(model: Path) -> None:
     assert b'File "' not in model.read_bytes()  # stack traces of the exporter
     loaded = onnx.load(model)
     metadata = {p.key: p.value for p in loaded.metadata_props}
-    assert json.loads(metadata["distilvo"]) == json.loads(json.dumps(CONFIG))
+    assert json.loads(metadata["distilvo"]) == json.loads(json.dumps({**CONFIG, "centred": False}))
     assert (metadata["parameters"], metadata["precision"]) == (str(count_parameters(TINY)), "fp32")
     assert [value.name for value in loaded.graph.input] == ["frame", "state_0", "state_1", "state_2"]
     assert [value.name for value in loaded.graph.output] == ["motion", "next_0", "next_1", "next_2"]

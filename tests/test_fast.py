@@ -10,8 +10,9 @@ from torch.nn.functional import avg_pool2d, conv2d, pixel_unshuffle
 
 from distilvo.errors import DistilvoError
 from distilvo.models.fast_student import FAMILY, fast_architecture, space_to_depth_kernel
+from distilvo.models.kinds import count_parameters
 from distilvo.models.network import PoseNetwork
-from distilvo.models.student import count_parameters, shaped_architecture, student
+from distilvo.models.student import shaped_architecture, student
 from distilvo.models.teacher import DEMO, PAPER
 
 

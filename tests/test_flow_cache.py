@@ -18,7 +18,7 @@ from distilvo.geometry.camera import canonical_intrinsics
 from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.sequences import FlowSequence, open_dataset, open_sequence
 
-SIZE, NETWORK = (16, 32), (8, 16)
+SIZE, NETWORK = (32, 64), (16, 32)
 FORM = Preprocessing(NETWORK, 1)
 
 
@@ -70,14 +70,14 @@ def opened(sequence: Path) -> FlowSequence:
 def test_flow_and_depth_of_a_sequence(sequence: Path) -> None:
     flow, depth = flat(-1.5, 300.25, 3.5)
     known = np.ones(SIZE)
-    known[2, 3], depth[4, 5] = 0, 0
+    known[2, 3], depth[4, 5], depth[6, 7] = 0, 0, 65535 / 256
     add_flow(sequence, flow, depth, known)
     source = opened(sequence)
     read = source.flow(0)
     assert read.shape == (*SIZE, 2) and read.dtype == source.depth(0).dtype == np.float32
     assert np.argwhere(np.isnan(read)).tolist() == [[2, 3, 0], [2, 3, 1]]
-    assert read[0, 0].tolist() == [-1.5, 300.25] and source.depth(2)[0].tolist() == [3.5] * 32
-    assert source.depth(1)[4, 5] == 0
+    assert read[0, 0].tolist() == [-1.5, 300.25] and source.depth(2)[0].tolist() == [3.5] * 64
+    assert source.depth(1)[4, 5] == 0 and np.argwhere(np.isnan(source.depth(1))).tolist() == [[6, 7]]
     assert np.isnan(source.flow(2)).all()
 
 
@@ -105,10 +105,10 @@ def drawn(shape: tuple[int, ...], kind: type = np.uint16) -> bytes:
         ("flow/000001.png", drawn((*SIZE, 3))[:60], "the image ends too early"),
         ("flow/000001.png", b"", "the image ends too early"),
         ("depth/000002.png", b"no image", "cannot be decoded"),
-        ("depth/000000.png", drawn(SIZE, np.uint8), "an image of 16x32, uint8; expected 16x32, uint16"),
-        ("depth/000001.png", drawn((8, 32)), "an image of 8x32, uint16; expected 16x32, uint16"),
-        ("flow/000000.png", drawn(SIZE), "an image of 16x32, uint16; expected 16x32x3, uint16"),
-        ("flow/000001.png", drawn((*SIZE, 3), np.uint8), "an image of 16x32x3, uint8; expected 16x32x3, uint16"),
+        ("depth/000000.png", drawn(SIZE, np.uint8), "an image of 32x64, uint8; expected 32x64, uint16"),
+        ("depth/000001.png", drawn((8, 32)), "an image of 8x32, uint16; expected 32x64, uint16"),
+        ("flow/000000.png", drawn(SIZE), "an image of 32x64, uint16; expected 32x64x3, uint16"),
+        ("flow/000001.png", drawn((*SIZE, 3), np.uint8), "an image of 32x64x3, uint8; expected 32x64x3, uint16"),
     ],
 )
 def test_damaged_files_are_one_line(name: str, content: bytes | None, message: str, sequence: Path) -> None:
@@ -140,34 +140,33 @@ def test_impossible_camera_height_is_one_line(text: str, sequence: Path) -> None
 
 
 def test_cells_by_hand(sequence: Path) -> None:
-    """Cell (r, c) has its centre at 4c + 1.5 in the network's image: 8c + 3.5 in the source, between pixels."""
+    """Cell (r, c) has its centre at 8c + 3.5 in the network's image: 16c + 7.5 in the source, between pixels."""
     flow, depth = flat()
-    flow[..., 0] = 0.125 * np.arange(32)
-    depth[:, 16:] = 0  # the sky
+    flow[..., 0] = 0.125 * np.arange(64)
+    depth[:, 32:] = 0  # the sky
     known = np.ones(SIZE)
-    known[8:, :8] = 0
+    known[16:, :16] = 0
     add_flow(sequence, flow, depth, known)
     store = cached(sequence)
     assert store.flow is not None and store.inverse_depth is not None
     assert store.flow.shape == (3, 2, 2, 4) and store.inverse_depth.shape == (3, 2, 4)
     assert store.flow.dtype == store.inverse_depth.dtype == np.float16
     assert isinstance(store.flow, np.memmap) and isinstance(store.inverse_depth, np.memmap)
-    # 0.125 * 3.5 and 0.125 * 11.5 source pixels, half as many of the network's. In the sky inverse depth is 0, and the
-    # files say what flow is: a cell takes it from one pixel, 0.125 * 19, 0.125 * 27 (or of the one beside it)
+    # 0.125 * 7.5 and 0.125 * 23.5 source pixels, half as many of the network's; in the sky inverse depth is 0
     for frame in (0, 1):
         np.testing.assert_array_equal(store.inverse_depth[frame], [[0.25, 0.25, 0, 0]] * 2)
-        np.testing.assert_array_equal(store.flow[frame, :, 0, :2], [[0.21875, 0.71875], [-2, -2]])
-        assert np.isnan(store.flow[frame, :, 1, 0]).all() and store.flow[frame, 0, 1, 1] == 0.71875
+        np.testing.assert_array_equal(store.flow[frame, :, 0, :2], [[0.46875, 1.46875], [-2, -2]])
+        assert np.isnan(store.flow[frame, :, 1, 0]).all() and store.flow[frame, 0, 1, 1] == 1.46875
     assert np.isnan(store.flow[2]).all()
     np.testing.assert_array_equal(store.inverse_depth[2], [[0.25, 0.25, 0, 0]] * 2)
 
 
 @pytest.mark.parametrize(("shift", "near"), [(0.25, False), (-0.25, True)])
 def test_no_mean_of_two_surfaces(shift: float, near: bool, sequence: Path) -> None:
-    """An edge between pixels 3 and 4; the first cell's centre is at 3.5 + shift."""
+    """An edge between pixels 7 and 8; the first cell's centre is at 7.5 + shift."""
     calibrate(sequence, 2.0, shift)
     flow, depth = flat(2.0, 0.0, 8.0)
-    flow[:, :4, 0], depth[:, :4] = 8.0, 4.0
+    flow[:, :8, 0], depth[:, :8] = 8.0, 4.0
     add_flow(sequence, flow, depth)
     store = cached(sequence)
     assert store.inverse_depth is not None and store.flow is not None
@@ -178,19 +177,19 @@ def test_no_mean_of_two_surfaces(shift: float, near: bool, sequence: Path) -> No
 def test_no_mean_of_two_bodies_that_are_as_far_away(sequence: Path) -> None:
     calibrate(sequence, 2.0, 0.25)
     flow, depth = flat(2.0, 0.0, 4.0)
-    flow[:, :4, 0] = 8.0
+    flow[:, :8, 0] = 8.0
     add_flow(sequence, flow, depth)
     store = cached(sequence)
     assert store.flow is not None and store.flow[0, 0].tolist() == [[1.0] * 4] * 2
 
 
 def test_what_the_camera_does_not_see_is_not_known(sequence: Path) -> None:
-    """A camera that is zoomed in: the source of 32 columns is the middle eight or so of the network's 16."""
-    calibrate(sequence, 4.0, -16.0)
+    """A camera that is zoomed in: the source of 64 columns is the middle 16 or so of the network's 32."""
+    calibrate(sequence, 4.0, -32.0)
     add_flow(sequence, *flat())
     store = cached(sequence)
     assert store.inverse_depth is not None and store.flow is not None
-    # Centres at 4 * (4c + 1.5) + 1.5 - 16 = -8.5, 7.5, 23.5, 39.5 across and 7.5, 23.5 down; it ends at 31.5 and 15.5
+    # Centres at 4 * (8c + 3.5) + 1.5 - 32 = -16.5, 15.5, 47.5, 79.5 across and 15.5, 47.5 down; it ends at 63.5, 31.5
     assert np.isnan(store.inverse_depth[0]).tolist() == [[True, False, False, True], [True] * 4]
     np.testing.assert_array_equal(np.isnan(store.flow[0, 0]), np.isnan(store.inverse_depth[0]))
     assert store.flow[0, :, 0, 1].tolist() == [2.0, -1.0]
@@ -246,7 +245,11 @@ def test_camera_heights_of_drives(tmp_path: Path) -> None:
     (tmp_path / "sequences" / "01" / "camera_height.txt").write_text("0.9\n")
     after = open_cache(open_dataset(tmp_path), FORM, tmp_path / "cache")
     assert after.camera_heights.tolist() == [1.65, 0.9] and after.key != before.key
-    np.testing.assert_array_equal(after.motions, before.motions)
+    np.testing.assert_array_equal(after.motions[:2], before.motions[:2])
+    # from 0.9 m the same images show motions of 1.65 / 0.9 as many metres, and turned as far
+    np.testing.assert_allclose(after.motions[2:], before.motions[2:] * ([1.65 / 0.9] * 3 + [1] * 3), rtol=1e-6)
+    np.testing.assert_allclose(after.in_metres(1, after.drive_motions(1)), before.drive_motions(1), rtol=1e-6)
+    np.testing.assert_array_equal(after.in_metres(0, after.drive_motions(0)), before.drive_motions(0))
 
 
 def test_older_cache_stays_good(tmp_path: Path) -> None:
@@ -283,18 +286,19 @@ def test_flow_inverse_depth_and_motions_of_rendered_streets_agree(tmp_path: Path
     assert store.flow is not None and store.inverse_depth is not None
     k = canonical_intrinsics(size)
     assert max(abs(one.camera.fx / k[0, 0] * size[1] / 320 - 1) for one in sequences if one.camera) > 0.05
-    v, u = 4 * np.mgrid[: size[0] // 4, : size[1] // 4] + 1.5
+    v, u = 8 * np.mgrid[: size[0] // 8, : size[1] // 8] + 3.5
     rays = np.linalg.inv(k) @ np.stack([u, v, np.ones_like(u)]).reshape(3, -1)
     for number, drive in enumerate(store.drives):
         errors = []
         assert store.camera_heights[number] == pytest.approx(sequences[number].camera_height)
+        metres = store.in_metres(number, store.drive_motions(number)).astype(np.float64)
         for pair in range(drive.frames - 1):
             frame = drive.first + pair
-            back = np.linalg.inv(se3.matrices_from_motions(store.motions[frame - number].astype(np.float64)))
+            back = np.linalg.inv(se3.matrices_from_motions(metres[pair]))
             points = back[:3, :3] @ rays + back[:3, 3:] * store.inverse_depth[frame].astype(np.float64).ravel()
             rigid = (k @ points)[:2] / points[2] - [u.ravel(), v.ravel()]
             off = np.hypot(*(store.flow[frame].astype(np.float64).reshape(2, -1) - rigid))
             errors.append(off[np.isfinite(off)])
         off = np.concatenate(errors)
-        assert len(off) > 0.4 * u.size * len(errors)
+        assert len(off) > 0.2 * u.size * len(errors)  # one has a bonnet and a narrow view
         assert np.median(off) < 0.03 and np.quantile(off, 0.8) < 0.1 and np.nanmax(np.abs(store.flow)) > 5

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto
 from safetensors.torch import save_file
 
+from constant_model import write_onnx
 from distilvo.commands.evaluate import Evaluate
 from distilvo.errors import DistilvoError
 from distilvo.models.model_folder import copy_model, load_model, read_config
@@ -23,33 +23,6 @@ from distilvo.models.step_model import StepModel
 from distilvo.models.teacher import DEMO, PAPER, SHIPPED_TEACHER
 from distilvo.pipeline.model_scores import open_models
 from distilvo.runtime import Tracker
-
-FRAME, STATES = (1, 1, 16, 48), ((1, 4, 8, 24), (1, 1, 4), (1, 1, 4))
-MOTION = (1, 6)
-
-
-def write_onnx(
-    path: Path,
-    frame: Any = FRAME,
-    states: Any = STATES,
-    motion: Any = MOTION,
-    kind: int = TensorProto.FLOAT,
-    names: str = "state_{}",
-    config: str = "{}",
-) -> Path:
-    """A step model that always gives the same motion, and its states as they are."""
-    inputs = [helper.make_tensor_value_info("frame", kind, frame)]
-    inputs += [helper.make_tensor_value_info(names.format(k), kind, shape) for k, shape in enumerate(states)]
-    outputs = [helper.make_tensor_value_info("motion", TensorProto.FLOAT, motion)]
-    outputs += [helper.make_tensor_value_info(f"next_{k}", kind, shape) for k, shape in enumerate(states)]
-    constant = numpy_helper.from_array(np.full(motion, 0.5, np.float32))
-    nodes = [helper.make_node("Constant", [], ["motion"], value=constant)]
-    nodes += [helper.make_node("Identity", [names.format(k)], [f"next_{k}"]) for k in range(len(states))]
-    graph = helper.make_graph(nodes, "step", inputs, outputs)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-    helper.set_model_props(model, {"distilvo": config})
-    onnx.save(model, path)
-    return path
 
 
 def test_a_sound_file_is_taken(tmp_path: Path) -> None:
@@ -80,6 +53,14 @@ def test_a_sound_file_is_taken(tmp_path: Path) -> None:
         ({"config": "[]"}, "its configuration is no object"),
         ({"config": "[" * 100_000}, "recursion"),
         ({"config": "9" * 5000}, "4300 digits"),
+        ({"config": '{"centred": 1}'}, "centred is '1', expected true or false"),
+        ({"config": '{"centred": "yes"}'}, "centred is 'yes'"),
+        ({"config": '{"rate_hz": "10"}'}, "rate_hz is '10', expected frames per second"),
+        ({"config": '{"rate_hz": true}'}, "rate_hz is 'True'"),
+        ({"config": '{"rate_hz": NaN}'}, "rate_hz is 'nan'"),
+        ({"config": '{"rate_hz": 1e9}'}, "rate_hz is '1000000000.0'"),
+        ({"deviation": 0.1, "deviation_shape": (1, 5)}, r"outputs have the shapes \[\(1, 6\), \(1, 5\)"),
+        ({"deviation": 0.1, "deviation_shape": (6,)}, "outputs have the shapes"),
     ],
 )
 def test_onnx_files_of_other_shapes_are_one_line(changes: dict[str, Any], message: str, tmp_path: Path) -> None:

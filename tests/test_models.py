@@ -17,17 +17,10 @@ from distilvo.commands.demo_steps import run_demo
 from distilvo.errors import DistilvoError
 from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.models.correlation import Correlation
+from distilvo.models.kinds import architecture_from, count_parameters, distillation_rate
 from distilvo.models.model_folder import load_model, save_model
 from distilvo.models.network import Architecture, PoseNetwork
-from distilvo.models.student import (
-    check_rate,
-    count_parameters,
-    distillation_rate,
-    shaped_architecture,
-    slim_architecture,
-    student,
-    student_architecture,
-)
+from distilvo.models.student import check_rate, shaped_architecture, slim_architecture, student, student_architecture
 from distilvo.models.teacher import DEMO, PAPER, teacher, teacher_architecture
 from distilvo.settings import DemoSettings
 
@@ -50,7 +43,7 @@ def test_paper_teacher_has_the_papers_size() -> None:
 def test_preprocessing_follows_from_the_architecture() -> None:
     assert PAPER.preprocessing == Preprocessing((192, 640), 3)
     assert DEMO.preprocessing == Preprocessing((48, 160), 1)
-    assert Architecture.from_dict(DEMO.to_dict()) == DEMO  # nothing of it is saved
+    assert architecture_from(DEMO.to_dict()) == DEMO  # nothing of it is saved
 
 
 def test_paper_teacher_trains_a_step() -> None:

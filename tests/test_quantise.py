@@ -20,11 +20,11 @@ from distilvo.commands.export import Export, export_model
 from distilvo.data import motion_scale
 from distilvo.errors import DistilvoError
 from distilvo.models import quantisation
+from distilvo.models.kinds import count_parameters
 from distilvo.models.model_folder import save_model
 from distilvo.models.network import PoseNetwork
 from distilvo.models.onnx_export import onnx_motions
 from distilvo.models.step_model import StepModel
-from distilvo.models.student import count_parameters
 from distilvo.runtime import Tracker
 from distilvo.sequences import open_sequence
 from test_training import TINY

@@ -59,7 +59,7 @@ def test_the_runtime_shows_a_model_exactly_what_training_shows_it(
     seen = []
     with Tracker(MODEL, camera) as tracker, mock.patch.object(StepModel, "step", lambda _, f: seen.append(f) or MOTION):
         tracker.step(frame, 0.0)
-        expected = Preprocessing(tracker.size, 1).apply(frame, camera)
+        expected = Preprocessing(tracker.preprocessing.size, 1).apply(frame, camera)
     assert seen[0].dtype == np.uint8 and np.array_equal(seen[0], expected)
 
 

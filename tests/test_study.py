@@ -73,7 +73,9 @@ def test_presets_are_what_the_paper_asks_for() -> None:
     blends = {builtin.rows[name].method.blend for name in builtin.tables["blends"]}
     assert len(blends) == len(builtin.tables["blends"]) == 8
     assert [builtin.rows[name].rate for name in builtin.tables["rates"]] == [65, 73, 80, 86, 92.95, 95, 97]
-    assert builtin.rows["aht-ail"].method == PAPER and builtin.rows["best"].method == Method(trust="quantile")
+    assert builtin.rows["aht-ail"].method == PAPER and builtin.rows["best"].method == Method(
+        trust="quantile", hint_form="mean"
+    )
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ class Film:
     """What is used of a sequence."""
 
     name = "00"
+    camera_height: float | None = None
 
     def __init__(self, frames: int, poses: np.ndarray | None = None, *, timed: bool = True) -> None:
         self.times, self.poses, self.assumed_times = 100 + 0.1 * np.arange(frames), poses, not timed
@@ -44,6 +45,14 @@ def test_a_file_of_every_frame_gives_every_motion(tmp_path: Path) -> None:
         given_motions = motions(sequence, read_trajectory(tmp_path / name))
         assert given_motions.dtype == np.float32 and given_motions.shape == (5, 6)
         np.testing.assert_allclose(given_motions, se3.motions(poses), atol=1e-6)
+
+
+def test_motions_are_as_from_the_default_height() -> None:
+    """0.825 m above the road the same images show half as many metres as from 1.65 m."""
+    poses, sequence = path(6), Film(6)
+    sequence.camera_height = 0.825
+    expected = se3.motions(poses) * [2, 2, 2, 1, 1, 1]
+    np.testing.assert_allclose(motions(sequence, Trajectory(poses)), expected, atol=1e-6)
 
 
 def test_a_motion_by_hand() -> None:

@@ -198,7 +198,7 @@ def test_no_window_can_be_opened(
     stand_in.write_text("#!/bin/sh\necho 'Error: winit: mod.rs:765: DISPLAY is not set.' >&2\nexit 1\n")
     stand_in.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(stand_in))
-    command = ("track", drive, "--model", MODEL, "--out", tmp_path / "out", "--view")
+    command = ("track", drive, "--model", MODEL, "--out", tmp_path / "out", "--view", "--camera-height", 1.65)
     monkeypatch.setattr(sys, "argv", ["distilvo", *map(str, command)])
     with pytest.raises(SystemExit) as ended:
         main.main()

@@ -18,8 +18,9 @@ Blend = Literal[
     "ground-truth", "teacher-only", "minimum", "additional", "upper-bound", "laplace", "gaussian", "attentive"
 ]
 Hint = Literal["none", "plain", "attentive"]
-HintForm = Literal["mean", "sum"]
-"""Of a hint's distance: mean over the layer's width, of standardised hints; or the paper's sum."""
+HintForm = Literal["mean", "sum", "maps"]
+"""Of a hint's distance: mean over the layer's width, of standardised hints; the paper's sum; or of two layers that hold
+the same maps, such as optical flow, the mean absolute difference."""
 Schedule = Literal["two-stage", "joint"]
 Trusting = Literal["learned", "consistency", "quantile", "rank", "ratio", "paper", "none"]
 FilmTrusting = Literal["consistency", "none"]
@@ -79,6 +80,47 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class FlowRecipe:
+    """How a network that sees flow first is trained on streets with true flow.
+
+    Attributes:
+        steps: optimiser steps.
+        batch_size: frame pairs in a batch, those of all processes together.
+        learning_rate: of Adam, at its highest.
+        precision: ``no`` for 32-bit floats, ``bf16`` for mixed precision.
+        seed: of weights and order of pairs.
+        two_apart: share of pairs that are two frames apart.
+        reversed: share of pairs that run backwards in time.
+        exposure_gain: pairs get another brightness, by a log-normal factor of this standard deviation; and another
+            gamma, by one 1.2 times as wide; the second frame's brightness differs by one 0.16 times as wide.
+        exposure_offset: and are shifted by a normal number of grey levels of this standard deviation.
+        noise: and get noise of up to so many grey levels.
+    """
+
+    steps: int = 20000
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    precision: Precision = "bf16"
+    seed: int = 0
+    two_apart: float = 0.2
+    reversed: float = 0.2
+    exposure_gain: float = 0.25
+    exposure_offset: float = 20.0
+    noise: float = 4.0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size"):
+            _expect(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        for name in ("two_apart", "reversed"):
+            _expect(0 <= getattr(self, name) <= 1, name, getattr(self, name), "0 to 1")
+        for name in ("exposure_gain", "exposure_offset", "noise"):
+            _expect(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "0 or more")
+        _expect(0 < self.learning_rate < math.inf, "learning_rate", self.learning_rate, "a positive number")
+        _expect(self.precision in get_args(Precision), "precision", self.precision, " or ".join(get_args(Precision)))
+        _expect(0 <= self.seed < 2**63, "seed", self.seed, "0 or more, and less than 2^63")
+
+
+@dataclass(frozen=True)
 class Method:
     """How a student is distilled; the defaults did best in ``distilvo study``, ``PAPER`` is the paper's method.
 
@@ -95,7 +137,9 @@ class Method:
         freeze: leave what the hints trained as it is when the output is trained after them (two-stage).
         hint_weight: weight of the hints, where both are trained at once.
         hint_form: of a hint's distance: the mean over the width of standardised hints, through a learned projection of
-            the guided layer; or the paper's sum, with a projection only where the sizes differ.
+            the guided layer; the paper's sum, with a projection only where the sizes differ; or, where both layers hold
+            the same maps, the mean absolute difference (maps). Where not given: maps for networks that see flow first,
+            mean for others.
         hint_layer: the teacher's, by module path; its last FC layer in front of the branches where not given.
         guided_layer: the student's, by module path; its last FC layer in front of the branches where not given.
         inherit: start the layers that the student shares with its teacher from its weights (not in the paper).
@@ -109,7 +153,7 @@ class Method:
     alpha: float = 0.5
     freeze: bool = True
     hint_weight: float = 0.1
-    hint_form: HintForm = "mean"
+    hint_form: HintForm | None = None
     hint_layer: str | None = None
     guided_layer: str | None = None
     inherit: bool = True
@@ -118,7 +162,7 @@ class Method:
         kinds = (("blend", Blend), ("hint", Hint), ("schedule", Schedule), ("hint_form", HintForm))
         for name, kind in (*kinds, ("trust", Trusting)):
             value = getattr(self, name)
-            absent = name == "trust" and value is None
+            absent = name in ("trust", "hint_form") and value is None
             _expect(absent or value in get_args(kind), name, value, "one of " + ", ".join(get_args(kind)))
         _expect(0 <= self.alpha <= 1, "alpha", self.alpha, "0 to 1")
         _expect(self.hint_weight > 0, "hint_weight", self.hint_weight, "more than 0")
@@ -184,6 +228,7 @@ class SourceOptions:
         topic: topic of a bag with the images; needed where there are several.
         intrinsics: fx fy cx cy of the camera, pixels, where the source has none of its own.
         camera: calibration of the camera as OpenCV, Kalibr or ROS writes it (YAML), instead of --intrinsics.
+        camera_height: metres of the camera above the road, instead of the source's own; all lengths grow with it.
         times: file of the frames' times, seconds, one number a row; by the numbers in the images' names.
         start: leave out what comes before so many seconds after the first frame.
         end: leave out what comes after so many seconds.
@@ -196,6 +241,7 @@ class SourceOptions:
     topic: str | None = None
     intrinsics: tuple[float, float, float, float] | None = None
     camera: Path | None = None
+    camera_height: float | None = None
     times: Path | None = None
     start: float | None = None
     end: float | None = None

@@ -16,7 +16,7 @@ class CheckFinding:
     """One line about a source.
 
     level    ok, note or problem; a source with a problem is not usable
-    about    the part of the source: frames, size, times, rate, gaps, poses, GPS, camera
+    about    the part of the source: frames, size, times, rate, gaps, poses, GPS, camera, height
     message  what was found
     advice   what to try; may be empty
     """
@@ -43,6 +43,7 @@ class CheckResult:
     poses              comparison of the poses with the images; None without poses
     field_of_view_deg  horizontal and vertical
     unseen             share of the models' view that the camera does not see, 0 to 1
+    camera_height_m    of the camera above the road
     """
 
     name: str
@@ -63,6 +64,7 @@ class CheckResult:
     poses: PoseCheck | None = None
     field_of_view_deg: tuple[float, float] | None = None
     unseen: float | None = None
+    camera_height_m: float | None = None
     findings: list[CheckFinding] = field(default_factory=list)
 
     @property

@@ -8,9 +8,10 @@ import numpy as np
 
 from distilvo.check.check_result import CheckResult, Level
 from distilvo.check.pose_check import PoseCheck, compare
-from distilvo.geometry.camera import Camera, canonical_intrinsics, field_of_view_mismatch
+from distilvo.geometry.camera import Camera, field_of_view_mismatch
+from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.geometry.se3 import Floats
-from distilvo.pipeline.tracking import MOST_UNSEEN
+from distilvo.pipeline.tracking import MOST_UNSEEN, height_not_known
 from distilvo.sequences import Sequence
 
 _GAP = 1.5  # times the median time between two frames
@@ -134,27 +135,36 @@ def check_reference(reference: Floats | None, result: CheckResult) -> None:
     result.add("ok", "GPS", f"{length:.0f} m along, within {extent}; positions alone")
 
 
-def check_camera(camera: Camera | None, size: tuple[int, int] | None, result: CheckResult) -> None:
-    """Check what the camera sees of the models' view; with ``size`` (H, W) of a model's image, the resolution too."""
+def check_height(height: float | None, result: CheckResult) -> None:
+    """Say how high above the road the camera is, m, or that nothing tells it."""
+    result.camera_height_m = height
+    if height is None:
+        result.add("note", "height", height_not_known())
+    else:
+        result.add("ok", "height", f"the camera is {height:g} m above the road")
+
+
+def check_camera(camera: Camera | None, preprocessing: Preprocessing | None, result: CheckResult) -> None:
+    """Check what the camera sees of the models' view; or of that of one model, and then the resolution too."""
     if camera is None:
         message = "intrinsics are not known: the middle of each frame is taken as it is"
         result.add("note", "camera", message, "give --camera FILE or --intrinsics FX FY CX CY")
         return
     wide = _angle(camera.fx, camera.cx, camera.width)
     high = _angle(camera.fy, camera.cy, camera.height)
-    shape = size or _KITTI_SIZE
-    target = canonical_intrinsics(shape)
+    view = preprocessing or Preprocessing(_KITTI_SIZE, 1)
+    shape, target = view.size, view.intrinsics
     unseen = field_of_view_mismatch(camera, target, shape)
     result.field_of_view_deg, result.unseen = (wide, high), unseen
-    view = f"{wide:.0f} x {high:.0f} degrees; the models' is {_angle(target[0, 0], target[0, 2], shape[1]):.0f} x "
-    view += f"{_angle(target[1, 1], target[1, 2], shape[0]):.0f}"
+    angles = f"{wide:.0f} x {high:.0f} degrees; the models' is {_angle(target[0, 0], target[0, 2], shape[1]):.0f} x "
+    angles += f"{_angle(target[1, 1], target[1, 2], shape[0]):.0f}"
     if unseen <= MOST_UNSEEN:
-        result.add("ok", "camera", f"{view}, all of it seen")
+        result.add("ok", "camera", f"{angles}, all of it seen")
     else:
         level: Level = "problem" if unseen >= _UNUSABLE_UNSEEN else "note"
         advice = "check the intrinsics; else expect a loss of accuracy, or train on such views"
-        result.add(level, "camera", f"{view}, of which {unseen:.0%} is not seen and repeats the edge", advice)
-    if size is not None and (scale := min(camera.fx / target[0, 0], camera.fy / target[1, 1])) < _COARSE:
+        result.add(level, "camera", f"{angles}, of which {unseen:.0%} is not seen and repeats the edge", advice)
+    if preprocessing is not None and (scale := min(camera.fx / target[0, 0], camera.fy / target[1, 1])) < _COARSE:
         message = f"{scale:.2f} pixels for each of the model's {shape[1]}x{shape[0]}: it sees a blurred image"
         result.add("note", "size", message, "take images of a higher resolution, or a smaller model")
 

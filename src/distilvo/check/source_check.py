@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from distilvo.check.check_result import CheckFinding, CheckResult
-from distilvo.check.facts import check_camera, check_poses, check_reference, check_times
+from distilvo.check.facts import check_camera, check_height, check_poses, check_reference, check_times
 from distilvo.check.pose_check import sample_pairs
 from distilvo.check.rotation import image_rotation
 from distilvo.errors import DistilvoError
 from distilvo.geometry.camera import Frame
+from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.geometry.se3 import Floats
 from distilvo.progress import progress
 from distilvo.sequences import IndexedSequence, Sequence, open_sequence
@@ -36,7 +37,7 @@ def check_source(
     path: str | Path,
     kind: SourceKind | None = None,
     *,
-    size: tuple[int, int] | None = None,
+    preprocessing: Preprocessing | None = None,
     **options: Any,
 ) -> CheckResult:
     """Open a source and check it. A source that cannot be opened gives a result with one problem, not an error.
@@ -44,7 +45,7 @@ def check_source(
     Args:
         path: the source, see docs/sources.md.
         kind: of the source; guessed from the path if None.
-        size: (H, W) of a model's image; without it the field of view alone is compared.
+        preprocessing: of a model; without it the field of view alone is compared, with KITTI's.
         options: the others of ``settings.SourceOptions``, as ``open_sequence`` takes them.
     """
     with warnings.catch_warnings(record=True) as caught:
@@ -52,7 +53,7 @@ def check_source(
         try:
             kind = kind or guess(path)
             sequence = open_sequence(path, kind, **options)
-            result = check(sequence, kind, size)
+            result = check(sequence, kind, preprocessing)
         except DistilvoError as error:
             result = CheckResult(shown(path), kind)
             result.add("problem", "source", str(error))
@@ -60,11 +61,13 @@ def check_source(
     return result
 
 
-def check(sequence: Sequence, kind: SourceKind | None = None, size: tuple[int, int] | None = None) -> CheckResult:
+def check(
+    sequence: Sequence, kind: SourceKind | None = None, preprocessing: Preprocessing | None = None
+) -> CheckResult:
     """Check every frame of an open sequence once, then its times, poses, reference and camera.
 
     Of ``kind`` "camera", which never ends, the first 100 frames are read.
-    ``size`` (H, W) is that of a model's image; without it the field of view alone is compared.
+    ``preprocessing`` is that of a model; without it the field of view alone is compared, with KITTI's.
     """
     result = CheckResult(sequence.name, kind)
     pairs, rotations = _read_frames(sequence, result)
@@ -77,7 +80,8 @@ def check(sequence: Sequence, kind: SourceKind | None = None, size: tuple[int, i
     check_times(np.asarray(sequence.times, dtype=np.float64), result, sequence.assumed_times)
     check_poses(sequence, pairs, rotations, result)
     check_reference(sequence.reference, result)
-    check_camera(sequence.camera, size, result)
+    check_camera(sequence.camera, preprocessing, result)
+    check_height(sequence.camera_height, result)
     return result
 
 

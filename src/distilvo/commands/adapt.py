@@ -16,7 +16,7 @@ from distilvo.settings import FilmTrusting, Recipe, SourceOptions
 
 if TYPE_CHECKING:
     from distilvo.data import FrameCache
-    from distilvo.models.network import PoseNetwork
+    from distilvo.models.motion_network import MotionNetwork
     from distilvo.pipeline.adaptation import Adapted, Film
     from distilvo.sequences import Sequence
 
@@ -68,7 +68,7 @@ class Adapt:
         parallel.on_main(lambda: save_model(made.student, self.out, kept))
         parallel.on_main(lambda: _report(self.out, made, film, settings))
 
-    def _settings(self, start: PoseNetwork, teacher: PoseNetwork) -> dict[str, Any]:
+    def _settings(self, start: MotionNetwork, teacher: MotionNetwork) -> dict[str, Any]:
         """What the run is made from; the weights too: a model may be trained anew under the same name."""
         from distilvo.distill.teacher_pass import outputs_key
 
@@ -83,7 +83,7 @@ class Adapt:
 
 
 def _films(
-    sequences: list[Sequence], start: PoseNetwork, teacher: PoseNetwork, cache: Path, length: int
+    sequences: list[Sequence], start: MotionNetwork, teacher: MotionNetwork, cache: Path, length: int
 ) -> tuple[Film, FrameCache]:
     """The film as the student sees it, and as the teacher does: the same where they see images of one kind."""
     from distilvo.data import open_cache
@@ -103,7 +103,9 @@ def _report(out: Path, made: Adapted, film: Film, settings: dict[str, Any]) -> N
     from distilvo.report import write_report
     from distilvo.report.adaptation_report import adaptation_page, headline, warnings_of
 
-    write_json(out / "summary.json", {"before": asdict(made.before), "after": asdict(made.after)})
+    heights = {part.name: float(film.cache.camera_heights[2 * number]) for number, part in enumerate(film.parts)}
+    summary = {"before": asdict(made.before), "after": asdict(made.after), "camera_heights_m": heights}
+    write_json(out / "summary.json", summary)
     write_report(out, adaptation_page(f"distilvo adapt {out.name}", made, film, settings))
     for line in (f"{out}: {headline(made)} report.html", *warnings_of(made)):
         console.print(line)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
 from distilvo.errors import DistilvoError
 from distilvo.progress import console, silence
 from distilvo.settings import SourceOptions
+
+if TYPE_CHECKING:
+    from distilvo.geometry.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Check:
     """Sequence of a data set, folder or 'pattern' of images, video, bag, camera:0 or rtsp://...: docs/sources.md."""
     options: Annotated[SourceOptions, arg(name="")] = field(default_factory=SourceOptions)
     model: Path | None = None
-    """Model folder or ONNX file: the size of its images is compared, too."""
+    """Model folder or ONNX file, or student or teacher of the package: its view and resolution are compared with."""
     json: bool = False
     """Print one JSON object instead of the lines."""
 
@@ -33,8 +36,8 @@ class Check:
 
         if self.json:
             silence()
-        size = None if self.model is None else _model_size(self.model)
-        result = check_source(self.source, size=size, **vars(self.options))
+        seen = None if self.model is None else _preprocessing(self.model)
+        result = check_source(self.source, preprocessing=seen, **vars(self.options))
         if self.json:
             print(json.dumps(result.to_dict(), indent=2, allow_nan=False))
         else:
@@ -45,13 +48,14 @@ class Check:
             raise DistilvoError(f"{shown(self.source)}: {count}; mend what stands above, then check again")
 
 
-def _model_size(model: Path) -> tuple[int, int]:
-    """Height and width of the images that a model folder's, or an ONNX file's, network sees."""
-    if model.suffix == ".onnx":
+def _preprocessing(model: Path) -> Preprocessing:
+    """How frames become the images that a model folder's, or an ONNX file's, network sees."""
+    from distilvo.runtime.packaged_models import model_path
+
+    if (model := model_path(model)).suffix == ".onnx":
         from distilvo.runtime import Tracker
 
-        return Tracker(model).size
+        return Tracker(model).preprocessing
     from distilvo.models.model_folder import read_config
 
-    height, width = read_config(model)[1].size
-    return height, width
+    return read_config(model)[1].preprocessing

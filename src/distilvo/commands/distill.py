@@ -17,7 +17,7 @@ from distilvo.settings import PAPER, Method, Recipe, Shape, SourceOptions, Traje
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from distilvo.models.network import PoseNetwork
+    from distilvo.models.motion_network import MotionNetwork
     from distilvo.sequences import Sequence
 
 
@@ -103,7 +103,7 @@ class Distill:
             )
         return [*labelled, *open_unlabelled(self.unlabelled, self.source, [sequence.name for sequence in labelled])]
 
-    def _network(self) -> PoseNetwork | None:
+    def _network(self) -> MotionNetwork | None:
         """The teacher, unless trajectories are."""
         from distilvo.models.model_folder import load_model
         from distilvo.models.teacher import SHIPPED_TEACHER

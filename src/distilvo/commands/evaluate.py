@@ -41,6 +41,8 @@ class Evaluate:
     """Folder for metrics and trajectories."""
     sequences: tuple[str, ...] = ()
     """Names of the sequences; all where not given."""
+    camera_height: float | None = None
+    """Metres of the camera above the road, instead of the sequences' own; all lengths of a model grow with it."""
     truth: tuple[Path, ...] = ()
     """Ground truth for trajectory files: files, or a folder of them, where it is not --data."""
     estimate: tuple[Path, ...] = ()
@@ -60,6 +62,10 @@ class Evaluate:
         if not folders and not files:
             raise DistilvoError("evaluate: nothing to score; expected one or more model folders or trajectory files")
         if not folders:
+            if self.camera_height is not None:
+                raise DistilvoError(
+                    "evaluate: --camera-height is for models; a trajectory file has its lengths already"
+                )
             scores = self._score_files(files)
             self._claim(folders, files)
             self._publish(scores)
@@ -79,6 +85,7 @@ class Evaluate:
 
     def _evaluate_models(self, folders: tuple[Path, ...], files: tuple[Path, ...], data: Path) -> None:
         from distilvo.bench.latency import TIMER, latencies_ms
+        from distilvo.geometry.camera import DEFAULT_CAMERA_HEIGHT
         from distilvo.pipeline.evaluation import write_trajectories
         from distilvo.pipeline.model_scores import assumed_times, open_drives, open_models, score_models
         from distilvo.report.model_report import model_row
@@ -87,7 +94,7 @@ class Evaluate:
         models = open_models(folders)
         places = {name: re.sub(r"[/\\:]|^\.+$", "_", name.strip("/")) for name in models}
         check_distinct(places.values(), "models")
-        drives = open_drives(data, self.sequences, self.scoring)
+        drives = open_drives(data, self.sequences, self.scoring, self.camera_height)
         scored_files = self._score_files(files, taken=("mean_motion", *models)) if files else []
         self._claim(folders, files)
         with_size = not files and not self.json and self.scoring == Scoring()
@@ -110,7 +117,9 @@ class Evaluate:
             for name, evaluation in scored.evaluations.items()
         ]
         notes = [TIMER, "The mean motion is that of these sequences."]
-        self._publish_models(rows, notes)
+        self._publish_models(
+            rows, notes, {drive.name: drive.camera_height or DEFAULT_CAMERA_HEIGHT for drive in drives}
+        )
         self._report(scores, files, [model_table(rows)], notes)
 
     def _sorted(self) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
@@ -145,6 +154,8 @@ class Evaluate:
         if files:
             lists = {"files": files, "truth": self.truth, "sequences": self.sequences}
             settings |= {name: [str(value) for value in values] for name, values in lists.items()}
+        if self.camera_height is not None:
+            settings["camera_height"] = self.camera_height
         if self.scoring != Scoring():
             settings["scoring"] = asdict(self.scoring)
         claim_folder(self.out, "evaluate", settings)
@@ -170,15 +181,17 @@ class Evaluate:
                 if note := row.note():
                     console.print(f"{row.name}, {row.sequence}: {note}", markup=False, highlight=False, soft_wrap=True)
 
-    def _publish_models(self, rows: list[ModelRow], notes: list[str]) -> None:
-        """Print the table of models with their size and latency, and write it."""
+    def _publish_models(self, rows: list[ModelRow], notes: list[str], heights: dict[str, float]) -> None:
+        """Print the table of models with their size and latency, and write it with the camera's height, m, by drive."""
         from distilvo.report.model_table import markdown_table, results_table
 
         console.print(results_table(rows))
         console.print(" ".join(notes))
         if self.out is not None:
             write_text(self.out / "table.md", markdown_table(rows))
-            write_json(self.out / "summary.json", {"models": [row.to_dict() for row in rows]})
+            write_json(
+                self.out / "summary.json", {"models": [row.to_dict() for row in rows], "camera_heights_m": heights}
+            )
 
     def _report(
         self,

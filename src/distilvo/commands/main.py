@@ -28,6 +28,7 @@ from distilvo.commands.render import Render
 from distilvo.commands.study import Study
 from distilvo.commands.track import Track
 from distilvo.commands.train import Train
+from distilvo.commands.train_flow import TrainFlow
 from distilvo.errors import DistilvoError, printable
 from distilvo.settings import MOST_PIXELS
 
@@ -35,6 +36,7 @@ VERBS: dict[str, Any] = {
     "demo": Demo,
     "render": Render,
     "train": Train,
+    "train-flow": TrainFlow,
     "distill": Distill,
     "adapt": Adapt,
     "study": Study,
@@ -57,7 +59,7 @@ ENVIRONMENT = {
     "RUST_LOG": "off",
     "OPENCV_IO_MAX_IMAGE_PIXELS": str(MOST_PIXELS),
 }
-SEVERAL_PROCESSES = (Train, Distill, Adapt)
+SEVERAL_PROCESSES = (Train, TrainFlow, Distill, Adapt)
 
 
 def main() -> None:

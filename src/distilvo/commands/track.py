@@ -32,8 +32,8 @@ class Track:
 
     source: Positional[str]
     """Sequence of a data set, folder or 'pattern' of images, video, bag, camera:0 or rtsp://...: docs/sources.md."""
-    model: Path
-    """Model folder or ONNX file."""
+    model: Path | None = None
+    """Model folder or ONNX file, or student, student-int8 or teacher of the package; the student where not given."""
     out: Path = Path("runs/track")
     """Folder for trajectory.tum, trajectory.kitti and summary.json."""
     options: Annotated[SourceOptions, arg(name="")] = field(default_factory=SourceOptions)
@@ -47,19 +47,23 @@ class Track:
 
     def run(self) -> None:
         """Track the source, and write trajectory and report."""
-        from distilvo.pipeline.tracking import track, write_track
+        from distilvo.pipeline.model_rate import at_models_rate
+        from distilvo.pipeline.tracking import track, tracker_of, write_track
         from distilvo.report.drive_report import Album, drive_report
         from distilvo.report.report_files import write_report
-        from distilvo.runtime import Tracker
         from distilvo.sequences import open_sequence
 
         watching = _watching(self.view, self.record)
         sequence = open_sequence(self.source, **vars(self.options))
-        settings = self._settings()
         album = Album()
         with tempfile.TemporaryDirectory() as scratch:
-            tracker = Tracker(_onnx(self.model, Path(scratch)), sequence.camera, gaps=self.gaps)
+            tracker = tracker_of(sequence, _onnx(self.model, Path(scratch)), self.gaps)
+            settings = self._settings() | {"camera_height": tracker.camera_height}
             claim_folder(self.out, "track", settings)
+            if self.options.fps is None and self.options.stride == 1:
+                sequence, line = at_models_rate(sequence, tracker.rate_hz)
+                if line:
+                    console.print(line, markup=False, highlight=False, soft_wrap=True)
             with watching(sequence) as watch:
                 watchers = (album.watch,) if watch is None else (album.watch, watch)
                 tracked = track(sequence, tracker, watchers=watchers)
@@ -72,16 +76,20 @@ class Track:
 
     def _settings(self) -> dict[str, Any]:
         """What the run is made from: source (without a password) and model."""
+        from distilvo.runtime.packaged_models import DEFAULT
         from distilvo.sequences.address import shown
 
         options = {name: str(value) for name, value in vars(self.options).items() if value is not None}
-        return {"source": shown(self.source), "model": str(self.model), "gaps": self.gaps, **options}
+        return {"source": shown(self.source), "model": str(self.model or DEFAULT), "gaps": self.gaps, **options}
 
 
 def _tell(tracked: Tracked, more: str) -> None:
     timed = f"decoding, preprocessing, one model thread{more}"
     console.print(f"{len(tracked.poses)} frames, {tracked.frames_per_second:.0f} frames/s ({timed})")
     _tell_doubts(tracked)
+    known = tracked.end_deviation_m
+    end = "" if known is None else f"; by the model the end is known to {known:.2f} m (standard deviation)"
+    console.print(f"Camera {tracked.camera_height:g} m above the road{end}")
     if (e := tracked.errors) is not None:
         rpe = f"RMS-RPE {e.rms_rpe_t_m:.3f} m, {e.rms_rpe_r_deg:.3f} deg"
         console.print(f"{rpe}; ATE {e.ate_m:.2f} m, {_sim3(e.ate_scale)}")
@@ -109,8 +117,12 @@ def _tell_doubts(tracked: Tracked) -> None:
     console.print(f"{doubted} of {len(tracked.statuses)} frames cannot be trusted: {runs}{parts} (frames.csv)")
 
 
-def _name(model: Path) -> str:
+def _name(model: Path | None) -> str:
     """What a model is called: an ONNX file like its folder, where it has the name that export gives."""
+    if model is None:
+        from distilvo.runtime.packaged_models import DEFAULT
+
+        return DEFAULT
     if model.suffix != ".onnx":
         return model.resolve().name
     return model.resolve().parent.name if model.name == "model.onnx" else model.stem
@@ -130,8 +142,11 @@ def _watching(view: bool, record: Path | None) -> Watching:
     return partial(recorded, path=record)
 
 
-def _onnx(model: Path, scratch: Path) -> Path:
+def _onnx(model: Path | None, scratch: Path) -> Path:
     """The ONNX file of a model, exported to ``scratch`` where a folder has none: only then is torch needed."""
+    from distilvo.runtime.packaged_models import model_path
+
+    model = model_path(model)
     if model.suffix == ".onnx":
         return model
     if not model.is_dir() or not (model / "config.json").is_file():

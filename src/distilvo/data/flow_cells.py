@@ -1,4 +1,4 @@
-"""True flow and inverse depth of the network's image, one value for each cell of 4x4 pixels.
+"""True flow and inverse depth of the network's image, one value for each cell of 8x8 pixels.
 
 A cell's value is that at its centre. Where the four pixels of the source around it show one surface it is interpolated
 between them: inverse depth is linear on a plane, and so is the flow of a small piece. At an edge, where they do not, it
@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from distilvo.geometry.camera import Camera, canonical_intrinsics, source_of
+from distilvo.geometry.camera import Camera, source_of
 from distilvo.geometry.preprocessing import Preprocessing
 
-CELL = 4
+CELL = 8
 """Pixels along a side."""
 
 _SAME_SURFACE = 1.1
@@ -35,7 +35,7 @@ class FlowCells:
 
     def __init__(self, frame: tuple[int, int], camera: Camera | None, preprocessing: Preprocessing) -> None:
         size = preprocessing.size
-        self._scale, offset = source_of(frame, camera, size, canonical_intrinsics(size))
+        self._scale, offset = source_of(frame, camera, size, preprocessing.intrinsics)
         centres = [CELL * np.arange(count) + (CELL - 1) / 2 for count in cells(size)]
         rows, columns = (self._scale[k] * centres[1 - k] + offset[k] for k in (1, 0))
         self._rows, self._row_weights, row_seen = _neighbours(rows, frame[0])
@@ -47,17 +47,16 @@ class FlowCells:
     def sample(
         self, flow: NDArray[np.float32], depth: NDArray[np.float32]
     ) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
-        """Flow (2, H/4, W/4) in pixels of the network's image and inverse depth (H/4, W/4) in 1/m.
+        """Flow (2, H/8, W/8) in pixels of the network's image and inverse depth (H/8, W/8) in 1/m.
 
-        The inverse depth is 0 in the sky; both are NaN where the frame does not reach, the flow also where it is
-        unknown.
+        The inverse depth is 0 in the sky; both are NaN where they are unknown or the frame does not reach.
 
         Args:
             flow: (h, w, 2) in pixels of the frame, NaN where unknown.
-            depth: (h, w) metres, 0 in the sky.
+            depth: (h, w) metres, 0 in the sky, NaN where unknown.
         """
         distance = self._gather(depth)
-        near = np.divide(1, distance, out=np.zeros_like(distance), where=distance > 0)
+        near = np.divide(1, distance, out=np.zeros_like(distance), where=distance != 0)
         one_surface = (near.min(axis=0) > 0) & (near.max(axis=0) <= _SAME_SURFACE * near.min(axis=0))
         inverse_depth = self._value(near, one_surface)
         inverse_depth[self._unseen] = np.nan
@@ -72,7 +71,7 @@ class FlowCells:
         return sampled.astype(np.float16), inverse_depth.astype(np.float16)
 
     def _gather(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The four pixels around each cell's centre, (4, H/4, W/4)."""
+        """The four pixels around each cell's centre, (4, H/8, W/8)."""
         return np.stack([image[y][:, x] for y in self._rows for x in self._columns])
 
     def _value(self, corners: NDArray[np.float32], smooth: NDArray[np.bool_]) -> NDArray[np.float64]:

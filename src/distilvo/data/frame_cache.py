@@ -21,7 +21,7 @@ from distilvo.data.flow_cells import CELL, cells
 from distilvo.errors import DistilvoError
 from distilvo.files import atomic_path, exclusive, read_json, reserve, write_json
 from distilvo.geometry import se3
-from distilvo.geometry.camera import DEFAULT_CAMERA_HEIGHT
+from distilvo.geometry.camera import DEFAULT_CAMERA_HEIGHT, at_default_height
 from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.paths import check_regular
 from distilvo.progress import progress
@@ -43,14 +43,16 @@ class FrameCache:
     Attributes:
         frames: (N, C, H, W) uint8, a read-only memory map.
         motions: (P, 6) float32 [m, rad], P = N - drives; those of drive ``d`` begin at ``drives[d].first - d``. NaN
-            for all pairs of a sequence without poses.
+            for all pairs of a sequence without poses. Metres are those of a camera at the default height: of one that
+            is twice as high the same images show twice the motion, so networks learn it in units of the height.
         times: (N,) float64, s, of each frame.
         drives: where each sequence lies.
         camera_heights: (D,) float64, m above the road, of each drive; 1.65 where it is not known.
-        flow: (N, 2, H/4, W/4) float16, a read-only memory map: true flow from each frame to the next one, right and
+        flow: (N, 2, H/8, W/8) float16, a read-only memory map: true flow from each frame to the next one, right and
             down, in pixels of the frames (H, W), at the cells of ``flow_cells``; NaN where it is unknown, as at the
             last frame of each drive. None where the cache has none.
-        inverse_depth: (N, H/4, W/4) float16, 1/m, likewise; 0 in the sky, NaN where the camera does not see the cell.
+        inverse_depth: (N, H/8, W/8) float16, 1/m, likewise; 0 in the sky, NaN where it is unknown, as where the camera
+            does not see the cell.
         key: hash of the content's origin and format.
     """
 
@@ -98,7 +100,7 @@ class FrameCache:
         return torch.from_numpy(np.array(self.frames[drive.first : drive.first + drive.frames]))
 
     def drive_motions(self, index: int) -> NDArray[np.float32]:
-        """The true motions of one drive, (n - 1, 6) [m, rad].
+        """The true motions of one drive, (n - 1, 6) [m, rad], metres as from the default height.
 
         Raises:
             DistilvoError: they are not known, the sequence has no poses.
@@ -108,6 +110,11 @@ class FrameCache:
         if not np.isfinite(motions).all():
             raise _without_poses(self.drives[index].name)
         return motions
+
+    def in_metres(self, index: int, motions: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Motions (..., 6) of one drive, as from the default height, in true metres."""
+        factor = self.camera_heights[index] / DEFAULT_CAMERA_HEIGHT
+        return motions * np.array([factor] * 3 + [1.0] * 3, np.float32)
 
     def drive_times(self, index: int) -> NDArray[np.float64]:
         """When the frames of one drive were taken, (n,), s."""
@@ -210,8 +217,10 @@ def _without_frames(sequences: Several[Sequence]) -> tuple[NDArray[np.float32], 
 
 
 def _motions(sequence: Sequence) -> NDArray[np.float64]:
-    """The true motions (n - 1, 6); NaN where there are no poses."""
-    return np.full((len(sequence) - 1, 6), np.nan) if sequence.poses is None else se3.motions(sequence.poses)
+    """The true motions (n - 1, 6) as from the default height; NaN where there are no poses."""
+    if sequence.poses is None:
+        return np.full((len(sequence) - 1, 6), np.nan)
+    return at_default_height(se3.motions(sequence.poses), sequence.camera_height)
 
 
 def _camera_heights(sequences: Several[Sequence]) -> list[float]:
@@ -221,7 +230,8 @@ def _camera_heights(sequences: Several[Sequence]) -> list[float]:
 
 def _key(sequences: Several[Sequence], preprocessing: Preprocessing, flow: bool) -> str:
     """Hash of a cache's content; without flow and known camera heights as ever, so that older caches stay good."""
-    form = [preprocessing.size, preprocessing.channels, *([CELL] if flow else [])]
+    form = [preprocessing.size, preprocessing.channels, *(["centred"] if preprocessing.centred else [])]
+    form += [CELL] if flow else []
     digest = hashlib.sha256(json.dumps(form).encode())
     for sequence in sequences:
         height = [] if sequence.camera_height is None else [sequence.camera_height]

@@ -19,14 +19,17 @@ def plain_hint(student: Tensor, teacher: Tensor, form: HintForm = "mean") -> Ten
     Args:
         student: Psi_S, the guided layer's output, (..., K).
         teacher: Psi_T, the hint, (..., K); NaN where the teacher gave none: no loss.
-        form: ``mean`` over the K values, so that a wide layer weighs as much as a narrow one; ``sum`` as in the paper.
+        form: ``mean`` over the K values, so that a wide layer weighs as much as a narrow one; ``sum`` as in the paper;
+            ``maps``: mean of the absolute differences instead of the squares.
 
     Raises:
         DistilvoError: the shapes differ.
     """
     check_same(student=student, teacher=teacher)
-    squares = torch.where(teacher.isnan(), 0, teacher - student).square()
-    return squares.mean(-1) if form == "mean" else squares.sum(-1)
+    difference = torch.where(teacher.isnan(), 0, teacher - student)
+    if form == "maps":
+        return difference.abs().mean(-1)
+    return difference.square().mean(-1) if form == "mean" else difference.square().sum(-1)
 
 
 def attentive_hint(student: Tensor, teacher: Tensor, trust: Tensor, form: HintForm = "mean") -> Tensor:

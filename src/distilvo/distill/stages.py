@@ -111,7 +111,7 @@ class _Parts:
         losses = []
         for number, (path, hints) in enumerate(zip(self.guided, given.hints, strict=True)):
             size = self._size(path, self.example.hints[number].shape[:-1])
-            losses.append(HintLoss(path, method.hint == "attentive", size, hints, method.hint_form, number))
+            losses.append(HintLoss(path, method.hint == "attentive", size, hints, method.hint_form or "mean", number))
         return losses
 
     def _imitation(self) -> ImitationLoss:

@@ -73,7 +73,7 @@ class HintLoss(nn.Module):
     """Distance of a guided layer from the teacher's hint, plain (HT) or attentive (AHT).
 
     In the form ``mean`` hints are standardised, and a learned linear projection of the guided layer meets them; in the
-    paper's form ``sum`` they are as they are, and projected only where the two differ in size.
+    paper's form ``sum`` they are as they are, and projected only where the two differ in size; as ``maps`` never.
     """
 
     def __init__(
@@ -88,11 +88,17 @@ class HintLoss(nn.Module):
             hints: of the whole training set, (N, K): for their mean and spread.
             form: of the distance.
             number: which of a batch's hints this is.
+
+        Raises DistilvoError where the layers hold maps of different sizes.
         """
         super().__init__()
         self.guided, self.attentive, self.form, self.number = guided, attentive, form, number
         width = hints.shape[-1]
-        self.projection = nn.Identity() if form == "sum" and size == width else nn.Linear(size, width)
+        if form == "maps" and size != width:
+            raise DistilvoError(
+                f"hints: '{guided}' has {size} values, the teacher's {width}; expected maps of one size"
+            )
+        self.projection = nn.Identity() if form != "mean" and size == width else nn.Linear(size, width)
         mean, spread = torch.zeros(width), torch.ones(width)
         if form == "mean":
             rows = hints[~hints.isnan().any(-1)]

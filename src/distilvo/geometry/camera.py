@@ -7,6 +7,7 @@ numbers, see :class:`Camera`. ``geometry.preprocessing`` resamples frames by the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ Frame = NDArray[np.uint8]
 
 DEFAULT_CAMERA_HEIGHT = 1.65
 """Metres above the road, KITTI's; for cameras whose height is not known."""
+
+CAMERA_HEIGHTS = 0.1, 20.0
+"""Metres between which a camera on a vehicle is."""
 
 Mapping = tuple[Floats, Floats]
 """Scale (2,) and offset (2,) with ``source = scale * target + offset``, x before y."""
@@ -55,6 +59,27 @@ class Camera:
 
 # The camera of KITTI sequence 00, to whose intrinsics all others are brought.
 _KITTI_00 = Camera(fx=718.856, fy=718.856, cx=607.1928, cy=185.2157, width=1241, height=376)
+
+
+def at_default_height(motions: NDArray[Any], height: float | None) -> NDArray[Any]:
+    """Motions (..., 6) [m, rad] of a camera ``height`` m above the road, as from the default height."""
+    factor = DEFAULT_CAMERA_HEIGHT / (height or DEFAULT_CAMERA_HEIGHT)
+    return motions * np.array([factor] * 3 + [1.0] * 3, motions.dtype)
+
+
+def from_default_height(motions: NDArray[Any], height: float) -> NDArray[Any]:
+    """Motions (..., 6) [m, rad] as from the default height, or their deviations, of a camera ``height`` m up."""
+    factor = height / DEFAULT_CAMERA_HEIGHT
+    return motions * np.array([factor] * 3 + [1.0] * 3, motions.dtype)
+
+
+def check_camera_height(height: float, name: str) -> None:
+    """Raise DistilvoError, with the name of what holds it, unless a camera can be so many metres above the road."""
+    if not CAMERA_HEIGHTS[0] <= height <= CAMERA_HEIGHTS[1]:
+        least, most = CAMERA_HEIGHTS
+        raise DistilvoError(
+            f"{name} {height:g}: expected metres of the camera above the road, {least:g} to {most:g}; measure it"
+        )
 
 
 def canonical_intrinsics(size: tuple[int, int]) -> Floats:

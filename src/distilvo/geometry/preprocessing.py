@@ -18,10 +18,32 @@ from distilvo.geometry.se3 import Floats
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Size (H, W) and channels (1 or 3) of a network's image; its intrinsics are KITTI 00's, scaled to the size."""
+    """Size (H, W) and channels (1 or 3) of a network's image; its intrinsics are KITTI 00's, scaled to the size.
+
+    ``centred``: its optical axis is in the middle column instead, so that a mirrored image has the same intrinsics.
+    """
 
     size: tuple[int, int]
     channels: int
+    centred: bool = False
+
+    @property
+    def intrinsics(self) -> Floats:
+        """Of the network's image, (3, 3)."""
+        matrix = canonical_intrinsics(self.size)
+        if self.centred:
+            matrix[0, 2] = (self.size[1] - 1) / 2
+        return matrix
+
+    def rays(self, cell: int) -> Floats:
+        """Places (2, H / cell, W / cell) of the middles of cells of so many pixels, right and down, in focal lengths.
+
+        From the optical axis.
+        """
+        rows, columns = (cell * np.arange(side // cell) + (cell - 1) / 2 for side in self.size)
+        matrix = self.intrinsics
+        u, v = (columns - matrix[0, 2]) / matrix[0, 0], (rows - matrix[1, 2]) / matrix[1, 1]
+        return np.stack(np.meshgrid(u, v))
 
     def apply(self, frame: Frame, camera: Camera | None) -> Frame:
         """(h, w[, 3]) of any camera -> (C, H, W) uint8; see :func:`rectify`."""
@@ -29,7 +51,7 @@ class Preprocessing:
             frame = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
         elif self.channels == 3 and frame.ndim == 2:
             frame = cv2.cvtColor(frame, cv2.COLOR_GRAY2RGB)
-        image = rectify(frame, camera, self.size, canonical_intrinsics(self.size))
+        image = rectify(frame, camera, self.size, self.intrinsics)
         return image[None] if image.ndim == 2 else np.ascontiguousarray(image.transpose(2, 0, 1))
 
 

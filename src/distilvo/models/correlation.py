@@ -1,4 +1,4 @@
-"""The correlation layer of FlowNetC (Dosovitskiy et al., ICCV 2015, Section 3)."""
+"""The correlation layer of FlowNetC (Dosovitskiy et al., ICCV 2015, Section 3), and features moved by a flow."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import grid_sample, pad
 
 
 class Correlation(nn.Module):
@@ -41,3 +41,16 @@ def _diagonals(products: Tensor, count: int) -> Tensor:
     """
     width, longer = products.shape[-2:]
     return pad(products.flatten(-2), (0, width)).unflatten(-1, (width, longer + 1))[..., :count]
+
+
+def moved_by(features: Tensor, flow: Tensor) -> Tensor:
+    """Features (N, C, H, W) at each place plus the flow (N, 2, H, W) there, in places of the map; float32.
+
+    Bilinear; beyond the border as at the border.
+    """
+    height, width = features.shape[2:]
+    y, x = (torch.arange(count, device=flow.device, dtype=flow.dtype) for count in (height, width))
+    across = (x + flow[:, 0]) * (2 / (width - 1)) - 1
+    down = (y[:, None] + flow[:, 1]) * (2 / (height - 1)) - 1
+    grid = torch.stack([across, down], -1)
+    return grid_sample(features.float(), grid, mode="bilinear", padding_mode="border", align_corners=True)

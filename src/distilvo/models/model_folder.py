@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +13,23 @@ from torch import Tensor
 
 from distilvo.errors import DistilvoError
 from distilvo.files import atomic_path, read_json, write_json, write_tensors
-from distilvo.models.network import Architecture, PoseNetwork
-from distilvo.paths import check_regular, check_utf8, checked_name, near
+from distilvo.models.architecture_check import check_architecture
+from distilvo.models.kinds import AnyArchitecture, architecture_from, network_of
+from distilvo.models.motion_network import MotionNetwork
+from distilvo.models.network import Architecture
+from distilvo.paths import check_regular, check_utf8, near
 
 POSE_CONVENTION = (
     "motion [tx, ty, tz (m), rx, ry, rz (rad)] = inv(T_k) @ T_k+1 of camera-to-world poses; camera x right, y down, "
     "z forward; R = Ry(ry) @ Rx(rx) @ Rz(rz)"
 )
 
-FORMAT = 2
-"""Format of model folders. In format 1, which config.json does not name, the correlation was a mean over channels."""
-
-_LARGEST = 10_000  # number of pixels on a side, or of channels or units in a layer
-_LARGEST_MAP = 2**26  # numbers, 256 MB: a small file can claim any size
-_MOST_LAYERS = 100
+FORMAT = 3
+"""Format of model folders. In format 1, which config.json does not name, the correlation was a mean over channels; in
+format 2 no network saw flow first, and motions were metres of cameras of any height."""
 
 
-def save_model(network: PoseNetwork, folder: Path, about: dict[str, Any]) -> Path:
+def save_model(network: MotionNetwork, folder: Path, about: dict[str, Any]) -> Path:
     """Write weights and configuration; the configuration last, so that a folder that has it is whole.
 
     Args:
@@ -58,7 +57,7 @@ def copy_model(folder: Path, to: Path) -> None:
             shutil.copyfile(folder / name, temporary)
 
 
-def load_model(folder: Path) -> tuple[PoseNetwork, dict[str, Any]]:
+def load_model(folder: Path) -> tuple[MotionNetwork, dict[str, Any]]:
     """Read a model folder.
 
     Returns:
@@ -76,8 +75,8 @@ def load_model(folder: Path) -> tuple[PoseNetwork, dict[str, Any]]:
     try:
         tensors = load_file(path)
         with torch.device("meta"):
-            PoseNetwork(architecture).load_state_dict(tensors, assign=True)  # a check that takes no memory
-        network = PoseNetwork(architecture)
+            network_of(architecture).load_state_dict(tensors, assign=True)  # a check that takes no memory
+        network = network_of(architecture)
         if config.get("format", 1) < 2:
             _divide_correlation(architecture, tensors)
         network.load_state_dict(tensors)
@@ -90,7 +89,7 @@ def load_model(folder: Path) -> tuple[PoseNetwork, dict[str, Any]]:
     return network.eval(), config
 
 
-def read_config(folder: Path) -> tuple[dict[str, Any], Architecture]:
+def read_config(folder: Path) -> tuple[dict[str, Any], AnyArchitecture]:
     """Read a model folder's configuration alone.
 
     Raises:
@@ -108,8 +107,8 @@ def read_config(folder: Path) -> tuple[dict[str, Any], Architecture]:
             f"{folder / 'config.json'}: format {config['format']}; this version reads 1 to {FORMAT}; update distilvo"
         )
     try:
-        architecture = Architecture.from_dict(config["architecture"])
-        _check(architecture)
+        architecture = architecture_from(config["architecture"])
+        check_architecture(architecture)
         return config, architecture
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, DistilvoError) as error:
         reason = str(error).partition("\n")[0]
@@ -118,42 +117,9 @@ def read_config(folder: Path) -> tuple[dict[str, Any], Architecture]:
         ) from None
 
 
-def _check(architecture: Architecture) -> None:
-    """Raise TypeError or ValueError where a file's values are not of the kind that an architecture has."""
-    a = architecture
-    if not (len(a.size) == len(a.grid) == len(a.reach) == 2 and all(len(layer) == 3 for layer in a.convolutions)):
-        raise ValueError("expected size, grid and reach of 2 numbers, and 3 for each convolution")
-    if any(len(layers) > _MOST_LAYERS for layers in (a.convolutions, a.lstm, a.fc)):
-        raise ValueError(f"expected at most {_MOST_LAYERS} layers of each kind")
-    numbers = [*a.size, *a.grid, *a.fc, *a.lstm, *chain(*a.convolutions), a.channels, a.branch, a.patch]
-    if any(type(number) is not int or not 1 <= number <= _LARGEST for number in numbers) or not a.fc:
-        raise ValueError(f"expected sizes that are whole numbers from 1 to {_LARGEST}")
-    if type(a.shared) is not int or not 0 <= a.shared <= len(a.convolutions):
-        raise ValueError(f"shared is {a.shared}, expected 0 to {len(a.convolutions)}")
-    if any(type(number) is not int or not 0 <= number <= max(a.size) for number in a.reach):
-        raise ValueError(f"reach is {a.reach}, expected pixels of the feature map")
-    if not 0 <= a.dropout < 1 or type(a.batch_norm) is not bool or type(a.name) is not str:
-        raise ValueError("expected a name, a dropout from 0 to less than 1, and batch_norm true or false")
-    checked_name(a.name, "architecture")
-    if (largest := _largest_map(a)) > _LARGEST_MAP:
-        raise ValueError(f"a feature map has {largest} numbers, expected at most {_LARGEST_MAP}")
-    with torch.device("meta"):  # takes no memory: one digit too many could need more than there is
-        PoseNetwork(a)
-
-
-def _largest_map(a: Architecture) -> int:
-    """Numbers of the largest feature map of a frame pair, the frame itself included."""
-    rows, columns = (-(-pixels // a.patch) for pixels in a.size)
-    numbers = [a.channels * a.size[0] * a.size[1]]
-    for index, (channels, _, stride) in enumerate(a.convolutions, start=1):
-        rows, columns = -(-rows // stride), -(-columns // stride)
-        numbers.append((channels + a.displacements * (index == a.shared)) * rows * columns)
-    return max(numbers)
-
-
-def _divide_correlation(architecture: Architecture, tensors: dict[str, Tensor]) -> None:
+def _divide_correlation(architecture: AnyArchitecture, tensors: dict[str, Tensor]) -> None:
     """Convert weights of format 1: the correlation is now sqrt(C) times as large, and the weights on it smaller."""
-    if not architecture.shared:
+    if not isinstance(architecture, Architecture) or not architecture.shared:
         return
     places = architecture.displacements
     if architecture.shared == len(architecture.convolutions):  # no convolution follows

@@ -14,9 +14,8 @@ from torch import Tensor, nn
 
 from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.models.correlation import Correlation
-
-State = tuple[Tensor, ...]
-"""The state between two frames: features of the last frame, then (hidden, cell) of each LSTM layer."""
+from distilvo.models.motion_network import MotionNetwork, State
+from distilvo.models.space_to_depth import SpaceToDepth
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,11 @@ class Architecture:
         return Preprocessing(self.size, self.channels)
 
     @property
+    def last_layer(self) -> str:
+        """The last FC layer in front of the branches."""
+        return f"fc.{len(self.fc) - 1}"
+
+    @property
     def displacements(self) -> int:
         """Channels of the correlation."""
         return (2 * self.reach[0] + 1) * (2 * self.reach[1] + 1)
@@ -75,17 +79,8 @@ class Architecture:
         """As JSON can hold it."""
         return asdict(self)
 
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Architecture:
-        """Undo ``to_dict``; JSON has lists instead of tuples."""
 
-        def freeze(value: Any) -> Any:
-            return tuple(freeze(v) for v in value) if isinstance(value, list) else value
-
-        return cls(**{key: freeze(value) for key, value in values.items()})
-
-
-class PoseNetwork(nn.Module):
+class PoseNetwork(MotionNetwork):
     """Regresses the camera's motion between consecutive frames.
 
     Frames hold 0..255 (any dtype), motions are ``[tx, ty, tz (m), rx, ry, rz (rad)]`` as
@@ -93,13 +88,12 @@ class PoseNetwork(nn.Module):
     ``set_motion_scale``.
     """
 
-    mean: Tensor
-    scale: Tensor
+    architecture: Architecture
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
-        self.space_to_depth = _SpaceToDepth(architecture.patch)
+        self.space_to_depth = SpaceToDepth(architecture.patch)
         self.convolutions = nn.ModuleList(_convolutions(architecture))
         self.correlation = Correlation(architecture.reach) if architecture.shared else None
         self.pool = _GridPool(architecture)
@@ -114,18 +108,6 @@ class PoseNetwork(nn.Module):
             width = units
         self.dropout = nn.Dropout(architecture.dropout)
         self.translation, self.rotation = (_branch(width, architecture.branch) for _ in range(2))
-        self.register_buffer("mean", torch.zeros(6))
-        self.register_buffer("scale", torch.ones(6))
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """Size and channels of the frames."""
-        return self.architecture.preprocessing
-
-    def set_motion_scale(self, mean: Tensor, scale: Tensor) -> None:
-        """Set the output's origin and unit, (6,) each; see ``distilvo.data.motion_scale``."""
-        self.mean.copy_(mean)
-        self.scale.copy_(scale)
 
     @torch.no_grad()
     def rescale(self, mean: Tensor, scale: Tensor) -> None:
@@ -157,6 +139,8 @@ class PoseNetwork(nn.Module):
 
     def step(self, frame: Tensor, state: State) -> tuple[Tensor, State]:
         """The motion of one frame of a live stream; each frame is encoded once.
+
+        The state holds the features of the last frame, then (hidden, cell) of each LSTM layer.
 
         Args:
             frame: (B, C, H, W), values 0..255.
@@ -238,25 +222,6 @@ def _convolutions(architecture: Architecture) -> list[nn.Module]:
 
 def _branch(inputs: int, width: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, width), nn.LeakyReLU(0.1), nn.Linear(width, 3))
-
-
-class _SpaceToDepth(nn.Module):
-    """Space-to-depth: blocks of ``patch`` pixels squared become channels, in the order of ``nn.PixelUnshuffle``.
-
-    First rows, then columns: that module exports one transpose of all axes, which is far slower in ONNX Runtime.
-    """
-
-    def __init__(self, patch: int) -> None:
-        super().__init__()
-        self.patch = patch
-
-    def forward(self, frames: Tensor) -> Tensor:
-        if self.patch == 1:
-            return frames
-        size = tuple(pixels // self.patch for pixels in frames.shape[2:])
-        rows = frames.unflatten(2, (size[0], self.patch)).transpose(2, 3)  # N, C, patch, H', W
-        blocks = rows.flatten(3).unflatten(3, (size[0] * size[1], self.patch))  # N, C, patch, H' W', patch
-        return blocks.transpose(3, 4).reshape(len(frames), -1, *size)
 
 
 class _GridPool(nn.Module):

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from distilvo.errors import DistilvoError
 from distilvo.files import atomic_path
-from distilvo.models.network import PoseNetwork
+from distilvo.models.flow_network import TRAINED_RATE_HZ, FlowNetwork
+from distilvo.models.motion_network import MotionNetwork
 from distilvo.models.step_model import StepModel
 
 TOLERANCE = 1e-4
@@ -30,21 +31,27 @@ frozen time axis and a state that two streams share."""
 
 
 class _Step(nn.Module):
-    def __init__(self, network: PoseNetwork) -> None:
+    def __init__(self, network: MotionNetwork) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, frame: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        if isinstance(self.network, FlowNetwork):
+            motion, deviation, state = self.network.uncertain_step(frame, state)
+            return motion, deviation, *state
         motion, state = self.network.step(frame, state)
         return motion, *state
 
 
-def export_onnx(network: PoseNetwork, config: dict[str, Any], path: Path, frames: Tensor) -> float:
+def export_onnx(network: MotionNetwork, config: dict[str, Any], path: Path, frames: Tensor) -> float:
     """Write the step model ``(frame, state...) -> (motion, next state...)`` and check it on one drive and on clips.
 
-    Inputs are ``frame`` (1, C, H, W) float32 0..255 and ``state_0 ...``; outputs ``motion`` (1, 6) [m, rad] and
-    ``next_0 ...``. The metadata hold the configuration (``distilvo``, JSON), the number of trained parameters
-    (``parameters``) and the precision of the weights (``precision``), so that a robot needs this one file only.
+    Inputs are ``frame`` (1, C, H, W) float32 0..255 and ``state_0 ...``; outputs ``motion`` (1, 6) [m, rad], of a
+    network that sees flow first ``deviation`` (1, 6), the standard deviation of its error, and ``next_0 ...``. The
+    metadata hold the configuration (``distilvo``, JSON), the number of trained parameters (``parameters``) and the
+    precision of the weights (``precision``), so that a robot needs this one file only. The configuration says of the
+    images whether their optical axis is ``centred``, and of a network that sees flow first the frames per second that
+    it was trained on (``rate_hz``).
 
     Args:
         network: what to export.
@@ -82,7 +89,7 @@ def _motions(model: StepModel, frames: Tensor) -> NDArray[np.float32]:
 
 
 @torch.no_grad()
-def _difference(network: PoseNetwork, path: Path, frames: Tensor) -> Tensor:
+def _difference(network: MotionNetwork, path: Path, frames: Tensor) -> Tensor:
     """Absolute differences (..., 6) of motions between file and network, over the drive and over ``CLIPS``."""
     model = StepModel(path)
     differences = [torch.from_numpy(_motions(model, frames)) - network.predict(frames)]
@@ -94,11 +101,11 @@ def _difference(network: PoseNetwork, path: Path, frames: Tensor) -> Tensor:
     return torch.cat(differences).abs()
 
 
-def _write(network: PoseNetwork, config: dict[str, Any], path: Path) -> None:
+def _write(network: MotionNetwork, config: dict[str, Any], path: Path) -> None:
     frame = torch.zeros(1, network.architecture.channels, *network.architecture.size)
     with torch.no_grad():
         state = network.start(frame)
-    states = range(len(state))
+    states, more = range(len(state)), ["deviation"] if isinstance(network, FlowNetwork) else []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns about its own internals
         torch.onnx.export(
@@ -106,7 +113,7 @@ def _write(network: PoseNetwork, config: dict[str, Any], path: Path) -> None:
             (frame, *state),
             path,
             input_names=["frame", *(f"state_{k}" for k in states)],
-            output_names=["motion", *(f"next_{k}" for k in states)],
+            output_names=["motion", *more, *(f"next_{k}" for k in states)],
             dynamo=True,
             external_data=False,
             verbose=False,
@@ -116,7 +123,11 @@ def _write(network: PoseNetwork, config: dict[str, Any], path: Path) -> None:
     for part in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
         part.ClearField("metadata_props")  # stack traces of the exporter, with paths of this machine
     parameters = sum(p.numel() for p in network.parameters())
-    metadata = {"distilvo": json.dumps(config), "parameters": str(parameters), "precision": "fp32"}
+    stated = {**config, "centred": network.preprocessing.centred}
+    if isinstance(network, FlowNetwork):
+        stated.setdefault("rate_hz", TRAINED_RATE_HZ)
+    metadata = {"distilvo": json.dumps(stated), "parameters": str(parameters), "precision": "fp32"}
+    metadata["features"] = str(network.features)
     onnx.helper.set_model_props(model, metadata)
     onnx.checker.check_model(model)
     onnx.save(model, path)

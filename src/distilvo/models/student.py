@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import torch
-
 from distilvo.errors import DistilvoError
 from distilvo.models.fast_student import fast_architecture
+from distilvo.models.flow_family import flow_student
+from distilvo.models.flow_network import FlowArchitecture
+from distilvo.models.kinds import AnyArchitecture, count_parameters, distillation_rate
 from distilvo.models.network import Architecture, PoseNetwork
 from distilvo.models.teacher import teacher_architecture
 from distilvo.settings import Shape
@@ -50,29 +51,22 @@ def check_rate(rate: float, name: str = "distillation rate") -> float:
     return rate
 
 
-def shaped_architecture(shape: Shape, rate: float, teacher: Architecture) -> Architecture:
+def shaped_architecture(shape: Shape, rate: float, teacher: AnyArchitecture) -> AnyArchitecture:
     """The student of a shape; students made for speed have one size each, whatever ``rate`` is.
 
+    The students of a teacher that sees flow first see flow first, too, and all of them are made for speed.
+
     Raises:
-        DistilvoError: the rate is no percentage, no student of this teacher is that small, or space-to-depth does not
-            fit the size of its frames.
+        DistilvoError: the rate is no percentage, no student of this teacher is that small, space-to-depth does not fit
+            the size of its frames, or there is no student of this shape of a teacher that sees flow first.
     """
+    if isinstance(teacher, FlowArchitecture):
+        return flow_student(shape, teacher.size)
     if shape == "cut":
         return student_architecture(rate, teacher)
     if shape == "slim":
         return slim_architecture(rate, teacher)
     return fast_architecture(shape, teacher.size, teacher.channels)
-
-
-def distillation_rate(student: Architecture, teacher: Architecture) -> float:
-    """How many per cent fewer parameters the student has than its teacher."""
-    return 100 * (1 - count_parameters(student) / count_parameters(teacher))
-
-
-def count_parameters(architecture: Architecture) -> int:
-    """Number of trained parameters of a network; no memory is taken for them."""
-    with torch.device("meta"):
-        return sum(p.numel() for p in PoseNetwork(architecture).parameters())
 
 
 def student_architecture(rate: float, teacher: Architecture) -> Architecture:

@@ -24,7 +24,7 @@ from distilvo.distill.checkpoint import Curve
 from distilvo.distill.trust import Trust
 from distilvo.errors import DistilvoError
 from distilvo.geometry import se3
-from distilvo.models.network import PoseNetwork
+from distilvo.models.motion_network import MotionNetwork
 from distilvo.pipeline.evaluation import network_motions
 from distilvo.pipeline.frame_teacher import drive_of_pair
 from distilvo.pipeline.frame_trust import ROTATION, TRANSLATION, teacher_outputs
@@ -113,7 +113,7 @@ class Adapted:
         before, after: distance from the teacher on the frame pairs that are held back and not left out.
     """
 
-    student: PoseNetwork
+    student: MotionNetwork
     trust: Trust
     curves: dict[str, Curve]
     before: Distance
@@ -184,8 +184,8 @@ def look_through(cache: FrameCache, length: int) -> Film:
 
 
 def adapt(
-    start: PoseNetwork,
-    teacher: PoseNetwork,
+    start: MotionNetwork,
+    teacher: MotionNetwork,
     film: Film,
     seen_by_teacher: FrameCache,
     recipe: Recipe,
@@ -250,7 +250,7 @@ def by_part(phi: Tensor) -> Tensor:
     return phi[:, [TRANSLATION[0], ROTATION[0]]]
 
 
-def _distance(network: PoseNetwork, teacher: Tensor, phi: Tensor, film: Film) -> Distance:
+def _distance(network: MotionNetwork, teacher: Tensor, phi: Tensor, film: Film) -> Distance:
     """On the frame pairs that are held back and not left out."""
     predict = network_motions(network)
     held = [predict(film.cache, index) for index in range(1, len(film.cache.drives), 2)]

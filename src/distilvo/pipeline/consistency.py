@@ -25,7 +25,7 @@ from distilvo import parallel
 from distilvo.data import MIRROR, FrameCache
 from distilvo.geometry import se3
 from distilvo.geometry.se3 import Floats
-from distilvo.models.network import PoseNetwork
+from distilvo.models.motion_network import MotionNetwork
 from distilvo.progress import progress
 
 
@@ -45,7 +45,7 @@ class Inconsistency:
     mirrored: Tensor
 
 
-def inconsistency(teacher: PoseNetwork, cache: FrameCache, unit: Tensor, label: str = "consistency") -> Inconsistency:
+def inconsistency(teacher: MotionNetwork, cache: FrameCache, unit: Tensor, label: str = "consistency") -> Inconsistency:
     """Run a teacher four times over each drive of a cache: as it is, backward, over every second frame, and mirrored.
 
     Args:
@@ -71,14 +71,14 @@ def inconsistency(teacher: PoseNetwork, cache: FrameCache, unit: Tensor, label: 
     return Inconsistency(*torch.from_numpy(np.concatenate(parts, axis=1)).float())
 
 
-def _transforms(teacher: PoseNetwork, frames: Tensor, signs: Tensor | float = 1.0) -> Floats:
+def _transforms(teacher: MotionNetwork, frames: Tensor, signs: Tensor | float = 1.0) -> Floats:
     """Motions of a drive (n, C, H, W), their components times ``signs`` (6,), as rigid transforms (n - 1, 4, 4)."""
     if len(frames) < 2:
         return np.empty((0, 4, 4))
     return se3.matrices_from_motions((teacher.predict(frames).cpu() * signs).numpy())
 
 
-def _every_second(teacher: PoseNetwork, frames: Tensor) -> Floats:
+def _every_second(teacher: MotionNetwork, frames: Tensor) -> Floats:
     """Motions from each frame k to k + 2, (n - 2, 4, 4): those of the even frames and of the odd ones."""
     steps = np.empty((max(0, len(frames) - 2), 4, 4))
     for phase in (0, 1):

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from distilvo import parallel
 from distilvo.data import FrameCache
 from distilvo.geometry import se3
-from distilvo.models.network import PoseNetwork
+from distilvo.models.motion_network import MotionNetwork
 from distilvo.progress import progress
 from distilvo.trajectory.formats import write_kitti, write_tum
 from distilvo.trajectory.metrics import Deviations, Errors, deviations
 
 Predict = Callable[[FrameCache, int], NDArray[np.float32]]
-"""The motions (n - 1, 6) [m, rad] of one drive of a cache."""
+"""The motions (n - 1, 6) [m, rad] of one drive of a cache, metres as from the default camera height."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Evaluation:
         return Errors.of(self.pooled)
 
 
-def network_motions(network: PoseNetwork) -> Predict:
+def network_motions(network: MotionNetwork) -> Predict:
     """A network as a ``Predict``; it runs on the GPU where there is one."""
 
     def predict(cache: FrameCache, index: int) -> NDArray[np.float32]:
@@ -69,7 +69,7 @@ def constant_motion(motion: NDArray[np.float32]) -> Predict:
 
 def truth(cache: FrameCache, index: int) -> NDArray[np.float64]:
     """The true poses of one drive, (N, 4, 4), beginning at the identity."""
-    return se3.trajectory(cache.drive_motions(index))
+    return se3.trajectory(cache.in_metres(index, cache.drive_motions(index)))
 
 
 def evaluate(predict: Predict, cache: FrameCache, label: str = "evaluate") -> Evaluation:
@@ -77,7 +77,7 @@ def evaluate(predict: Predict, cache: FrameCache, label: str = "evaluate") -> Ev
     estimates, times, measured = {}, {}, {}
     with progress(label, len(cache.drives)) as bar:
         for index, drive in enumerate(cache.drives):
-            estimates[drive.name] = se3.trajectory(predict(cache, index))
+            estimates[drive.name] = se3.trajectory(cache.in_metres(index, predict(cache, index)))
             measured[drive.name] = deviations(estimates[drive.name], truth(cache, index))
             times[drive.name] = cache.drive_times(index)
             bar.advance()

@@ -16,6 +16,7 @@ from distilvo.trajectory.alignment import align_with_scale, poses_of_positions
 from distilvo.trajectory.metrics import Deviations, Errors, deviations
 
 _LISTED = 8  # runs of frames
+_DEVIATIONS = [f"deviation_{part}" for part in ("tx_m", "ty_m", "tz_m", "rx_rad", "ry_rad", "rz_rad")]
 
 
 def counts(statuses: Sequence[Status]) -> dict[str, int]:
@@ -34,12 +35,21 @@ def doubted_runs(statuses: Sequence[Status]) -> str:
 
 
 def write_statuses(
-    path: Path, times: NDArray[np.float64], statuses: Sequence[Status], segments: NDArray[np.int64]
+    path: Path,
+    times: NDArray[np.float64],
+    statuses: Sequence[Status],
+    segments: NDArray[np.int64],
+    deviations: NDArray[np.float32] | None = None,
 ) -> None:
-    """Write a CSV file with frame, time in s, status and segment of each frame."""
-    rows = zip(times, statuses, segments, strict=True)
-    lines = [f"{frame},{time:.9f},{status},{segment}" for frame, (time, status, segment) in enumerate(rows)]
-    write_text(path, "\n".join(["frame,time_s,status,segment", *lines]) + "\n")
+    """Write a CSV file with frame, time in s, status and segment of each frame, and (N, 6) deviations of its motion."""
+    stated: NDArray[np.float32] = np.empty((len(times), 0), np.float32) if deviations is None else deviations
+    rows = zip(times, statuses, segments, stated, strict=True)
+    lines = [
+        ",".join([str(frame), f"{time:.9f}", status, str(segment), *(f"{value:.6g}" for value in deviation)])
+        for frame, (time, status, segment, deviation) in enumerate(rows)
+    ]
+    names = ["frame", "time_s", "status", "segment", *(_DEVIATIONS if stated.size else [])]
+    write_text(path, "\n".join([",".join(names), *lines]) + "\n")
 
 
 def segment_slices(segments: NDArray[np.int64]) -> list[slice]:

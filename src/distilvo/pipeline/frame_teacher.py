@@ -13,7 +13,7 @@ from distilvo.data import MIRROR, FrameCache
 from distilvo.distill.hints import Tap
 from distilvo.distill.shapes import per_sample
 from distilvo.distill.teacher_pass import Tables, check_outputs, outputs_key, teacher_pass
-from distilvo.models.network import PoseNetwork
+from distilvo.models.motion_network import MotionNetwork
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,9 @@ class FrameOutputs:
     truth: Tensor
 
 
-def run_teacher(teacher: PoseNetwork, hint: str, cache: FrameCache, folder: Path, mirror: bool = False) -> FrameOutputs:
+def run_teacher(
+    teacher: MotionNetwork, hint: str, cache: FrameCache, folder: Path, mirror: bool = False
+) -> FrameOutputs:
     """Run the teacher on every frame pair of a cache, or read what it gave before.
 
     Args:

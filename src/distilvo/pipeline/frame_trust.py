@@ -18,7 +18,7 @@ from distilvo.distill.trust import Trust, sample_errors, squared_errors
 from distilvo.distill.trust_choice import measure_trust
 from distilvo.distill.trust_file import kept_trust
 from distilvo.errors import DistilvoError
-from distilvo.models.network import Architecture, PoseNetwork
+from distilvo.models.motion_network import MotionNetwork
 from distilvo.pipeline.consistency import inconsistency
 from distilvo.pipeline.frame_statistics import pair_statistics
 from distilvo.pipeline.frame_teacher import drive_of_pair, run_teacher, with_mirrored
@@ -28,13 +28,8 @@ TRANSLATION, ROTATION = (0, 1, 2), (3, 4, 5)
 """Components of a motion that can be trusted each by its own error."""
 
 
-def last_fc(architecture: Architecture) -> str:
-    """Path of the last FC layer in front of the branches: the teacher's hint, the student's guided layer."""
-    return f"fc.{len(architecture.fc) - 1}"
-
-
 def teacher_outputs(
-    teacher: PoseNetwork | Tensor,
+    teacher: MotionNetwork | Tensor,
     cache: FrameCache,
     method: Method,
     folder: Path,
@@ -62,7 +57,7 @@ def teacher_outputs(
         hints: tuple[Tensor, ...] = ()
         motions, unit = with_mirrored(teacher, mirror), unit_of(cache, teacher)[1]
     else:
-        given = run_teacher(teacher, method.hint_layer or last_fc(teacher.architecture), cache, folder, mirror)
+        given = run_teacher(teacher, method.hint_layer or teacher.architecture.last_layer, cache, folder, mirror)
         motions, hints, unit = given.motions, (given.hints,), teacher.scale
     if phi is not None:
         trust = Trust(phi, sample_errors(squared_errors(motions, truth, unit)), (), "given")
@@ -77,7 +72,7 @@ def unit_of(cache: FrameCache, motions: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _trust(
-    teacher: PoseNetwork | Tensor,
+    teacher: MotionNetwork | Tensor,
     cache: FrameCache,
     method: Method,
     motions: Tensor,
@@ -98,7 +93,7 @@ def _trust(
         )
 
     # Outside of what one process makes alone: a teacher is run by all of them together.
-    contradictions = _kept_signs(teacher, cache, unit, folder) if isinstance(teacher, PoseNetwork) else []
+    contradictions = _kept_signs(teacher, cache, unit, folder) if isinstance(teacher, MotionNetwork) else []
 
     def make() -> Trust:
         if kind == "consistency":
@@ -111,13 +106,13 @@ def _trust(
         groups = drive_of_pair(cache, mirror)
         return measure_trust(kind, motions, truth, unit, hints=hints, more=more, groups=groups, parts=parts)
 
-    network = teacher if isinstance(teacher, PoseNetwork) else torch.nn.Identity()
+    network = teacher if isinstance(teacher, MotionNetwork) else torch.nn.Identity()
     given = hashlib.sha256(tensor_bytes(motions)).hexdigest()
     key = outputs_key(network, cache.key, given, kind, method.separate, mirror, method.hint_layer)
     return kept_trust(folder / f"trust-{key}.safetensors", make)
 
 
-def _kept_signs(teacher: PoseNetwork, cache: FrameCache, unit: Tensor, folder: Path) -> list[Tensor]:
+def _kept_signs(teacher: MotionNetwork, cache: FrameCache, unit: Tensor, folder: Path) -> list[Tensor]:
     """How far a teacher contradicts itself on each pair, three times (P, 2): from a file where it is there."""
     path = folder / f"consistency-{outputs_key(teacher, cache.key, unit.tolist())}.safetensors"
 

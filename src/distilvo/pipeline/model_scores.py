@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from distilvo.data import FrameCache, motion_scale, open_cache
 from distilvo.errors import DistilvoError
+from distilvo.geometry.camera import check_camera_height
 from distilvo.models.model_folder import load_model
-from distilvo.models.network import PoseNetwork
+from distilvo.models.motion_network import MotionNetwork
 from distilvo.models.onnx_export import export_onnx
 from distilvo.pipeline.evaluation import Evaluation, constant_motion, evaluate, network_motions, truth
+from distilvo.pipeline.tracking import height_not_known
 from distilvo.sequences import Sequence, choose
 from distilvo.settings import Scoring
 from distilvo.trajectory.formats import Trajectory
 from distilvo.trajectory.scores import Score, score
 
-Models = dict[str, tuple[PoseNetwork, dict[str, Any]]]
+Models = dict[str, tuple[MotionNetwork, dict[str, Any]]]
 """Networks and their configurations, by the name that tables have."""
 
 BASELINE = "mean_motion"
 """The row that a model must beat."""
+
+_NAMED = 5  # sequences in one note
 
 
 @dataclass(frozen=True)
@@ -57,11 +62,14 @@ def open_models(folders: tuple[Path, ...]) -> Models:
     return dict(zip(names, (load_model(folder) for folder in folders), strict=True))
 
 
-def open_drives(data: Path, names: tuple[str, ...], how: Scoring) -> list[Sequence]:
-    """The named sequences of a data set, or all of them.
+def open_drives(data: Path, names: tuple[str, ...], how: Scoring, camera_height: float | None = None) -> list[Sequence]:
+    """The named sequences of a data set, or all of them; ``camera_height``, m, holds instead of their own.
 
-    Raises DistilvoError where one has no ground truth, or no measured times although errors are taken over seconds.
+    Raises DistilvoError where one has no ground truth, or no measured times although errors are taken over seconds, or
+    no vehicle has a camera at that height; warns where no height is known.
     """
+    if camera_height is not None:
+        check_camera_height(camera_height, "--camera-height")
     sequences = choose(data, names)
     if missing := [one.name for one in sequences if one.poses is None]:
         raise DistilvoError(
@@ -72,6 +80,10 @@ def open_drives(data: Path, names: tuple[str, ...], how: Scoring) -> list[Sequen
         raise DistilvoError(
             f"{data}: no measured times for {', '.join(sorted(untimed))}; add times.txt, or take another --unit than s"
         )
+    for one in sequences:
+        one.camera_height = one.camera_height if camera_height is None else camera_height
+    if unknown := [one.name for one in sequences if one.camera_height is None]:
+        warnings.warn(f"{data}: {', '.join(unknown[:_NAMED])}: {height_not_known()}", stacklevel=2)
     return sequences
 
 

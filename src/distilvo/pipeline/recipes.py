@@ -19,9 +19,12 @@ from distilvo.distill.trainer import TrainingSettings, train
 from distilvo.distill.trust import Trust
 from distilvo.errors import DistilvoError
 from distilvo.models.fast_student import space_to_depth_kernel
-from distilvo.models.network import Architecture, PoseNetwork
+from distilvo.models.flow_network import FlowArchitecture, FlowNetwork
+from distilvo.models.kinds import AnyArchitecture, network_of
+from distilvo.models.motion_network import MotionNetwork
+from distilvo.models.network import PoseNetwork
 from distilvo.pipeline.frame_teacher import drive_of_pair, run_teacher
-from distilvo.pipeline.frame_trust import last_fc, teacher_outputs, unit_of
+from distilvo.pipeline.frame_trust import teacher_outputs, unit_of
 from distilvo.settings import Method, Recipe
 
 
@@ -37,29 +40,29 @@ class FoldTeachers:
 
     folds: int
     recipe: Recipe
-    init: PoseNetwork | None = None
+    init: MotionNetwork | None = None
 
 
 @dataclass(frozen=True)
 class Distilled:
     """A distilled student, what its teacher gave it, the trust in that, and the training curves by stage."""
 
-    student: PoseNetwork
+    student: MotionNetwork
     teacher: TeacherOutputs
     trust: Trust
     curves: dict[str, Curve]
 
 
 def train_supervised(
-    architecture: Architecture,
+    architecture: AnyArchitecture,
     cache: FrameCache,
     recipe: Recipe,
     folder: Path,
     *,
     label: str = "network",
-    init: PoseNetwork | None = None,
+    init: MotionNetwork | None = None,
     drives: Collection[int] | None = None,
-) -> tuple[PoseNetwork, Curve]:
+) -> tuple[MotionNetwork, Curve]:
     """Train a network on ground truth alone, from random weights or from those of ``init``.
 
     Goes on from the checkpoint in ``folder``. ``drives`` are the indices of those to train on, all with poses where not
@@ -79,8 +82,8 @@ def train_supervised(
 
 
 def distill_student(
-    teacher: PoseNetwork | Tensor,
-    architecture: Architecture,
+    teacher: MotionNetwork | Tensor,
+    architecture: AnyArchitecture,
     cache: FrameCache,
     recipe: Recipe,
     folder: Path,
@@ -90,7 +93,7 @@ def distill_student(
     label: str = "student",
     fold_teachers: FoldTeachers | None = None,
     phi: Tensor | None = None,
-    init: PoseNetwork | None = None,
+    init: MotionNetwork | None = None,
     drives: Collection[int] | None = None,
 ) -> Distilled:
     """Distill a student; all stages together take as many steps as ``train_supervised`` with the same recipe.
@@ -112,6 +115,8 @@ def distill_student(
     method = method or Method()
     if isinstance(teacher, Tensor):
         method = replace(method, hint="none", inherit=False)
+    if method.hint_form is None and isinstance(teacher, FlowNetwork) and isinstance(architecture, FlowArchitecture):
+        method = replace(method, hint_form="maps")
     outputs = outputs or folder
     judged = None if fold_teachers is None else cross_fit(teacher, cache, fold_teachers, outputs, recipe.mirror)
     known, trust = teacher_outputs(teacher, cache, method, outputs, mirror=recipe.mirror, judged=judged, phi=phi)
@@ -120,9 +125,9 @@ def distill_student(
     student = _new(architecture, unit, recipe)
     if init is not None:
         student.load_state_dict(init.state_dict())
-    elif method.inherit and isinstance(teacher, PoseNetwork):
+    elif method.inherit and isinstance(teacher, MotionNetwork):
         inherit(student, teacher, unit)
-    guided = [method.guided_layer or last_fc(architecture)]
+    guided = [method.guided_layer or architecture.last_layer]
     curves = {}
     steps = recipe.epochs * len(batches)
     for stage in stages(student, method, batches, steps, student.scale, guided=guided):
@@ -134,7 +139,7 @@ def distill_student(
 
 
 def cross_fit(
-    teacher: PoseNetwork | Tensor, cache: FrameCache, how: FoldTeachers, folder: Path, mirror: bool = False
+    teacher: MotionNetwork | Tensor, cache: FrameCache, how: FoldTeachers, folder: Path, mirror: bool = False
 ) -> Tensor:
     """Motions (P or 2 P, 6) of teachers that were not trained on the drives that they are run on.
 
@@ -150,18 +155,18 @@ def cross_fit(
         others = [index for index in range(len(cache.drives)) if index % how.folds != fold]
         own, label = folder / f"fold-{fold}-of-{how.folds}", f"teacher {fold + 1} of {how.folds}"
         network, _ = train_supervised(architecture, cache, how.recipe, own, label=label, init=how.init, drives=others)
-        motions.append(run_teacher(network, last_fc(architecture), cache, folder, mirror).motions)
+        motions.append(run_teacher(network, architecture.last_layer, cache, folder, mirror).motions)
     fold_of = drive_of_pair(cache, mirror) % how.folds
     return torch.stack(motions)[fold_of, torch.arange(len(fold_of))]
 
 
-def inherit(student: PoseNetwork, teacher: PoseNetwork, unit: tuple[Tensor, Tensor]) -> list[str]:
+def inherit(student: MotionNetwork, teacher: MotionNetwork, unit: tuple[Tensor, Tensor]) -> list[str]:
     """Start the student's layers that have the teacher's name and shape from the teacher's weights; gives their names.
 
     For a student that turns space to depth the teacher's first layer is rewritten. ``unit``: as of ``motion_scale``.
     """
     own, theirs = student.state_dict(), teacher.state_dict()
-    if student.architecture.patch > 1 and teacher.architecture.patch == 1:
+    if isinstance(teacher, PoseNetwork) and student.architecture.patch > 1 and teacher.architecture.patch == 1:
         first = "convolutions.0.0.weight"
         stride = teacher.architecture.convolutions[0][2]
         theirs[first] = space_to_depth_kernel(theirs[first], stride, student.architecture.patch)
@@ -183,8 +188,8 @@ def _settings(recipe: Recipe, steps: int) -> TrainingSettings:
     )
 
 
-def _new(architecture: Architecture, unit: tuple[Tensor, Tensor], recipe: Recipe) -> PoseNetwork:
+def _new(architecture: AnyArchitecture, unit: tuple[Tensor, Tensor], recipe: Recipe) -> MotionNetwork:
     torch.manual_seed(recipe.seed)
-    network = PoseNetwork(architecture)
+    network = network_of(architecture)
     network.set_motion_scale(*unit)
     return network

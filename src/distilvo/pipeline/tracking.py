@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from distilvo.errors import DistilvoError
 from distilvo.files import write_json
-from distilvo.geometry.camera import Camera, Frame, canonical_intrinsics, field_of_view_mismatch
+from distilvo.geometry.camera import DEFAULT_CAMERA_HEIGHT, Camera, Frame, field_of_view_mismatch
+from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.pipeline.frame_statuses import counts, gps_rms, segment_errors, write_statuses
 from distilvo.progress import progress
 from distilvo.runtime import Pose, Status, Tracker
 from distilvo.sequences import Sequence
 from distilvo.sequences.brightness import GreyLevels
+from distilvo.settings import Gaps
 from distilvo.trajectory.formats import write_kitti, write_tum
 from distilvo.trajectory.metrics import Errors
 
@@ -44,6 +46,9 @@ class Tracked:
         gps_rms_m: RMS distance from the positions of a GPS after a Sim(3) alignment, where there are such and no poses.
         gps_scale: by what that alignment scaled the trajectory; None for several segments.
         assumed_times: whether ``times`` are counted at an assumed rate.
+        camera_height: metres above the road that lengths were taken for.
+        deviations: (N, 6) [m, rad] standard deviation of each motion's error; None where the model states none.
+        covariances: (N, 6, 6) of each pose since the first one of its segment, see ``runtime.Pose``; None likewise.
     """
 
     times: NDArray[np.float64]
@@ -55,11 +60,20 @@ class Tracked:
     segments: NDArray[np.int64]
     gps_scale: float | None = None
     assumed_times: bool = False
+    camera_height: float = DEFAULT_CAMERA_HEIGHT
+    deviations: NDArray[np.float32] | None = None
+    covariances: NDArray[np.float64] | None = None
+
+    @property
+    def end_deviation_m(self) -> float | None:
+        """Standard deviation of the last position, m, all directions together; None where the model states none."""
+        return None if self.covariances is None else float(np.sqrt(np.trace(self.covariances[-1, :3, :3])))
 
     def summary(self) -> dict[str, Any]:
         """As ``summary.json`` has it."""
         measures: dict[str, Any] = {"frames": len(self.poses), "frames_per_second": self.frames_per_second}
         measures |= {"statuses": counts(self.statuses), "segments": int(self.segments[-1]) + 1}
+        measures |= {"camera_height_m": self.camera_height, "end_deviation_m": self.end_deviation_m}
         if self.errors is not None:
             names = ("rms_rpe_t_m", "rms_rpe_r_deg", "ate_m", "ate_scale")
             measures |= {name: getattr(self.errors, name) for name in names}
@@ -68,13 +82,31 @@ class Tracked:
         return measures
 
 
+def tracker_of(sequence: Sequence, model: Path, gaps: Gaps = "velocity") -> Tracker:
+    """A tracker of the sequence's camera and its height; warns where the height is not known.
+
+    Raises:
+        DistilvoError: the ONNX file cannot be read.
+    """
+    height = sequence.camera_height
+    if height is None:
+        warnings.warn(f"{sequence.name}: {height_not_known()}", stacklevel=2)
+        height = DEFAULT_CAMERA_HEIGHT
+    return Tracker(model, sequence.camera, gaps=gaps, camera_height=height)
+
+
+def height_not_known() -> str:
+    """What a person should know where nothing tells the camera's height."""
+    return f"camera height not known: {DEFAULT_CAMERA_HEIGHT:g} m taken (--camera-height); lengths grow with it"
+
+
 def track(sequence: Sequence, tracker: Tracker, label: str = "track", watchers: tuple[Watch, ...] = ()) -> Tracked:
-    """Run a new tracker, of the sequence's camera, over a sequence; each of ``watchers`` is called for each frame.
+    """Run a new tracker of the sequence's camera over the sequence; each of ``watchers`` is called for each frame.
 
     Raises:
         DistilvoError: frames cannot be read, the model fails, or there are fewer than two frames.
     """
-    _warn_of_view(sequence.name, sequence.camera, tracker.size)
+    _warn_of_view(sequence.name, sequence.camera, tracker.preprocessing)
     times: list[float] = []
     estimates: list[Pose] = []
     levels = GreyLevels()
@@ -99,14 +131,21 @@ def track(sequence: Sequence, tracker: Tracker, label: str = "track", watchers: 
     if sequence.poses is None and sequence.reference is not None:
         gps, scale = gps_rms(poses, sequence.reference, segments)
     rate = len(poses) / seconds
-    return Tracked(np.array(times), poses, rate, measured, gps, statuses, segments, scale, sequence.assumed_times)
+    deviations = [pose.motion_deviation for pose in estimates if pose.motion_deviation is not None]
+    covariances = [pose.covariance for pose in estimates if pose.covariance is not None]
+    return Tracked(
+        np.array(times), poses, rate, measured, gps, statuses, segments, scale, sequence.assumed_times,
+        camera_height=tracker.camera_height,
+        deviations=np.stack(deviations) if deviations else None,
+        covariances=np.stack(covariances) if covariances else None,
+    )  # fmt: skip
 
 
 def write_track(tracked: Tracked, folder: Path) -> None:
     """Write ``trajectory.tum``, ``trajectory.kitti``, ``frames.csv`` and, last, ``summary.json``."""
     write_tum(folder / "trajectory.tum", tracked.poses, tracked.times, assumed=tracked.assumed_times)
     write_kitti(folder / "trajectory.kitti", tracked.poses)
-    write_statuses(folder / "frames.csv", tracked.times, tracked.statuses, tracked.segments)
+    write_statuses(folder / "frames.csv", tracked.times, tracked.statuses, tracked.segments, tracked.deviations)
     write_json(folder / "summary.json", tracked.summary())
 
 
@@ -118,7 +157,7 @@ def _poses(sequence: Sequence, tracker: Tracker, label: str) -> Iterator[tuple[i
             bar.advance()
 
 
-def _warn_of_view(name: str, camera: Camera | None, size: tuple[int, int]) -> None:
+def _warn_of_view(name: str, camera: Camera | None, preprocessing: Preprocessing) -> None:
     if camera is None:
         warnings.warn(
             f"{name}: the camera's intrinsics are not known, so the scale and the rotations may be off by the "
@@ -126,7 +165,7 @@ def _warn_of_view(name: str, camera: Camera | None, size: tuple[int, int]) -> No
             stacklevel=3,
         )
         return
-    unseen = field_of_view_mismatch(camera, canonical_intrinsics(size), size)
+    unseen = field_of_view_mismatch(camera, preprocessing.intrinsics, preprocessing.size)
     if unseen > MOST_UNSEEN:
         warnings.warn(
             f"{name}: the camera does not see {unseen:.0%} of the view that the model was trained on; "

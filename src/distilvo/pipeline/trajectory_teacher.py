@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from distilvo.errors import DistilvoError
 from distilvo.geometry import se3
+from distilvo.geometry.camera import at_default_height
 from distilvo.geometry.se3 import Floats
 from distilvo.paths import near
 from distilvo.sequences import Sequence
@@ -73,7 +74,7 @@ def trajectory_motions(
         true = se3.motions(sequence.poses)[known]
         motions[:, :3] *= _factor(motions[:, :3], true[:, :3], _source(trajectory), sequence.name)
     everywhere = np.full((len(sequence) - 1, 6), np.nan, np.float32)
-    everywhere[known] = motions
+    everywhere[known] = at_default_height(motions, sequence.camera_height)
     return everywhere
 
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from distilvo.geometry import se3
 from distilvo.geometry.camera import Frame
 from distilvo.geometry.se3 import Floats
 from distilvo.pipeline.frame_statuses import counts, doubted_runs, segment_slices
 from distilvo.pipeline.tracking import Tracked
-from distilvo.report.results import DriveResult, Estimate, Image, ReportTable, RunResults, TableCell
+from distilvo.report.results import DriveResult, Estimate, Image, Pace, ReportTable, RunResults, TableCell
 from distilvo.report.score_report import score_report
 from distilvo.report.thumbnails import narrowed
 from distilvo.runtime import Pose
@@ -23,6 +24,8 @@ from distilvo.trajectory.scores import score
 from distilvo.trajectory.segments import Indices
 
 _MOST_KEPT = 40
+_KM_H = 3.6
+"""Of one metre per second."""
 
 
 class Album:
@@ -58,13 +61,14 @@ def drive_report(
     if sequence.poses is not None:
         return _scored(sequence, sequence.poses, model, tracked, images=images, settings=settings)
     tables = [_status_table(model, tracked)]
-    estimates = {model: Estimate(tracked.poses)}
+    estimates, pace = {model: Estimate(tracked.poses)}, pace_of(tracked)
     if sequence.reference is None or tracked.gps_rms_m is None:
-        drive = DriveResult(name, None, estimates, images, tracked.times, doubted=_doubted(tracked))
+        drive = DriveResult(name, None, estimates, images, tracked.times, doubted=_doubted(tracked), pace=pace)
         notes = ["There is no ground truth: how far this is from it nobody can say."]
         return RunResults(title, tables=tables, drives=[drive], settings=settings, notes=notes)
     positions = poses_of_positions(sequence.reference)
-    drive = DriveResult(name, positions, estimates, images, tracked.times, "GPS", doubted=_doubted(tracked))
+    doubted = _doubted(tracked)
+    drive = DriveResult(name, positions, estimates, images, tracked.times, "GPS", doubted=doubted, pace=pace)
     row = [TableCell(model), TableCell(f"{tracked.gps_rms_m:.2f}")]
     table = ReportTable(("estimate", "RMS distance from the GPS (m, Sim(3))"), [row])
     notes = ["The GPS is an antenna on the roof with an error of metres: compare the shapes of the paths."]
@@ -93,10 +97,36 @@ def _scored(
         drive.images.update({frame - part.start: images[frame] for frame in images if part.start <= frame < part.stop})
     doubted = _doubted(tracked)
     page.drives[:] = [
-        replace(drive, doubted=doubted[(doubted >= part.start) & (doubted < part.stop)] - part.start)
+        replace(
+            drive,
+            doubted=doubted[(doubted >= part.start) & (doubted < part.stop)] - part.start,
+            pace=pace_of(tracked, part),
+        )
         for drive, part in zip(page.drives, parts, strict=True)
     ]
     return page
+
+
+def pace_of(tracked: Tracked, part: slice = slice(None)) -> Pace:
+    """Speed and turn rate of a part of a drive, from each frame to the next."""
+    times, segments = tracked.times[part], tracked.segments[part]
+    steps = np.diff(times, prepend=np.nan)
+    steps[1:][np.diff(segments) != 0] = np.nan
+    motions = np.vstack([np.zeros(6), se3.motions(tracked.poses[part])])
+    speed, turn, covariances = None, None, None
+    if tracked.deviations is not None and tracked.covariances is not None:
+        deviations, covariances = tracked.deviations[part].astype(np.float64), tracked.covariances[part]
+        speed, turn = _KM_H * deviations[:, 2] / steps, np.degrees(deviations[:, 4]) / steps
+    return Pace(
+        times - times[0],
+        _KM_H * motions[:, 2] / steps,
+        np.degrees(motions[:, 4]) / steps,
+        tracked.statuses[part],
+        tracked.assumed_times,
+        speed,
+        turn,
+        covariances,
+    )
 
 
 def _status_table(model: str, tracked: Tracked) -> ReportTable:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from distilvo.models.network import Architecture
-from distilvo.models.student import count_parameters, distillation_rate
+from distilvo.models.kinds import AnyArchitecture, count_parameters, distillation_rate
 from distilvo.report.results import ModelRow
 from distilvo.trajectory.metrics import Errors
 
 
 def model_row(
-    name: str, errors: Errors, network: Architecture | None, teacher: Architecture, latency_ms: float = 0.0
+    name: str, errors: Errors, network: AnyArchitecture | None, teacher: AnyArchitecture, latency_ms: float = 0.0
 ) -> ModelRow:
     """A row of the table; with no network, as for the mean motion, there are no parameters and is no time."""
     measures = errors.rms_rpe_t_m, errors.rms_rpe_r_deg, errors.ate_m

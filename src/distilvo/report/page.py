@@ -37,7 +37,7 @@ class PagePlot:
         key: of its data, unique on the page.
         panel: what is drawn.
         size: class in ``page.css``.
-        linked: how it shows a place of its drive: on a ``map``, ``along`` the way, or not at all.
+        linked: how it shows a place of its drive: on a ``map``, ``along`` the way, by its ``time``, or not at all.
     """
 
     key: str
@@ -154,8 +154,11 @@ def _drive(key: str, plots: DrivePlots, addresses: dict[ImageKey, str]) -> PageS
     along = plots.along.panels if plots.along is not None else []
     pair += [PagePlot(f"{key}-position", panel, "tall", "along") for panel in along[:1]]
     below = [PagePlot(f"{key}-relative", panel, "low", "along") for panel in along[1:]]
+    pace = plots.pace.panels if plots.pace is not None else []
+    below += [PagePlot(f"{key}-pace-{number}", panel, "low", "time") for number, panel in enumerate(pace)]
+    note = trajectory.note if plots.pace is None else f"{trajectory.note} {plots.pace.note}"
     film = [PageImage(frame, addresses[key, frame], (_place(drive, frame),)) for frame in drive.images]
-    return PageSection(key, f"drive {drive.name}", trajectory.title, trajectory.note, pair, below, film, is_drive=True)
+    return PageSection(key, f"drive {drive.name}", trajectory.title, note, pair, below, film, is_drive=True)
 
 
 def _plots(plot: Plot, size: str = "") -> list[PagePlot]:
@@ -180,9 +183,11 @@ def _key(number: int) -> str:
 
 
 def _way(drive: DriveResult, most_points: int) -> dict[str, list[float]]:
-    """Where the frames of a drive are: ``frame``, ``x``, ``z`` (m) and ``metres`` driven."""
+    """Where the frames of a drive are: ``frame``, ``x``, ``z`` (m), ``metres`` driven and, where known, ``seconds``."""
     kept = evenly_spread(len(drive.way), most_points)
     places = {"x": drive.way[kept, 0], "z": drive.way[kept, 2], "metres": travelled(drive.way)[kept]}
+    if drive.pace is not None:
+        places["seconds"] = drive.pace.seconds[kept]
     return {"frame": kept.tolist()} | {name: np.round(values, 2).tolist() for name, values in places.items()}
 
 

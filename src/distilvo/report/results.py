@@ -164,6 +164,30 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class Pace:
+    """How fast a tracked drive went, frame by frame; NaN where no motion is known: first frames of segments.
+
+    Attributes:
+        seconds: (N,) since the first frame.
+        speed_km_h: (N,) along the camera's axis; negative in reverse.
+        turn_deg_s: (N,) about the camera's vertical axis; positive to the right.
+        statuses: of each frame.
+        assumed_times: whether ``seconds`` are counted at an assumed rate.
+        speed_deviation, turn_deviation: (N,) standard deviations of both; None where the model states none.
+        covariances: (N, 6, 6) of the poses, as ``runtime.Pose`` has them; None likewise.
+    """
+
+    seconds: NDArray[np.float64]
+    speed_km_h: NDArray[np.float64]
+    turn_deg_s: NDArray[np.float64]
+    statuses: tuple[str, ...]
+    assumed_times: bool = False
+    speed_deviation: NDArray[np.float64] | None = None
+    turn_deviation: NDArray[np.float64] | None = None
+    covariances: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True)
 class DriveResult:
     """One drive and what each model made of it.
 
@@ -176,6 +200,7 @@ class DriveResult:
         reference: what ``truth`` is, where it has positions alone, as a GPS does; None for true poses.
         doubted: (D,) the frames that the tracker could not trust.
         numbers: (N,) frame numbers of the truth; 0, 1, 2, ... where not given.
+        pace: how fast it went, where it was tracked.
     """
 
     name: str
@@ -186,6 +211,7 @@ class DriveResult:
     reference: str | None = None
     doubted: Indices = field(default_factory=lambda: np.empty(0, np.intp))
     numbers: NDArray[np.int64] | None = None
+    pace: Pace | None = None
 
     @property
     def has_poses(self) -> bool:

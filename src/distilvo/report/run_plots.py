@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from distilvo.report.error_statistics import Spread, by_length, length_grid, spread
 from distilvo.report.film_plots import film_plots
+from distilvo.report.pace_plots import ellipses, pace_plot
 from distilvo.report.plot_specs import (
     INK,
     Axis,
@@ -37,11 +38,12 @@ _ROW_INCHES, _HEAD_INCHES = 0.5, 1.6
 
 @dataclass(frozen=True, eq=False)
 class DrivePlots:
-    """The plots of one drive; ``along`` is None where no truth is known."""
+    """The plots of one drive; ``along`` is None where no truth is known, ``pace`` where it was not tracked."""
 
     drive: DriveResult
     trajectory: Plot
     along: Plot | None
+    pace: Plot | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +60,7 @@ class RunPlots:
 
     def every(self) -> list[Plot]:
         """Those that there are, in one list."""
-        of_drives = [plot for drive in self.drives for plot in (drive.trajectory, drive.along)]
+        of_drives = [plot for drive in self.drives for plot in (drive.trajectory, drive.along, drive.pace)]
         plots = [self.errors, self.spread, self.lengths, self.curves, self.trust, *self.films, *of_drives]
         return [plot for plot in plots if plot is not None]
 
@@ -77,7 +79,15 @@ def run_plots(results: RunResults) -> RunPlots:
         lengths=plotter.lengths(drives),
         curves=plotter.curves(results.curves),
         trust=None if results.trust is None else trust_plot(results.trust),
-        drives=[DrivePlots(drive, plotter.trajectory(drive), plotter.along(drive)) for drive in drives],
+        drives=[
+            DrivePlots(
+                drive,
+                plotter.trajectory(drive),
+                plotter.along(drive),
+                None if drive.pace is None else pace_plot(drive.name, drive.pace),
+            )
+            for drive in drives
+        ],
         films=film_plots(results.films),
     )
 
@@ -166,6 +176,10 @@ class _Plotter:
             if len(doubted := np.flatnonzero(np.isin(estimate.places, drive.doubted))):
                 x, z = positions[doubted, 0], positions[doubted, 2]
                 marks.append(DotsMark("cannot be trusted", x, z, LEAST_TRUSTED, estimate.places[doubted]))
+        if drive.truth is None and drive.pace is not None and drive.pace.covariances is not None:
+            marks.append(ellipses(drive.way, drive.pace.covariances))
+            note += " Ellipses: where the camera may be by what the model states of its motions, which are taken for "
+            note += "independent, counted from the first frame of each segment."
         (start_x, _, start_z), (end_x, _, end_z) = drive.way[0], drive.way[-1]
         marks += [PointMark("start", start_x, start_z, "open circle"), PointMark("end", end_x, end_z, "square")]
         panel = Panel("", Axis("x, right (m)"), Axis("z, forward (m)"), marks, equal=True)

@@ -14,6 +14,8 @@ LONGEST_S = 3.0
 """For how long a velocity holds; a car can turn a corner in that time."""
 
 _RECENT = 5  # motions that the velocity is the median of
+_UNKNOWN = np.array([1.0, 0.5, 15.0, 0.1, 0.3, 0.1])  # m/s and rad/s that may be, where no velocity is known
+_ACCELERATION = np.array([1.0, 0.5, 3.0, 0.2, 0.5, 0.2])  # m/s^2 and rad/s^2 by which the velocity may change
 _FASTEST_M_S, _FASTEST_RAD_S = 100.0, 2 * np.pi
 
 Motion = NDArray[np.float32]
@@ -42,6 +44,21 @@ class Bridge:
         if status == "gap":
             self._begin_segment()
         return np.zeros(6, np.float32), self._segment
+
+    def deviation(self, seconds: float) -> Motion:
+        """Standard deviation (6,) [m, rad] of the motion that ``step`` just put in place of one over ``seconds``.
+
+        It is stated, not measured: the spread of the last velocities, or all that may be where none is known, and what
+        an acceleration that cars reach adds to them. The squares of consecutive ones sum up to those of the whole gap,
+        whose errors are alike. Where the pose stands still the whole velocity is an error.
+        """
+        spread = np.std(self._velocities, axis=0) if self._velocities else _UNKNOWN
+        if self._lost:
+            spread = np.hypot(spread, self._velocity())
+        end = self._bridged_s
+        begin = end - seconds
+        squared = spread**2 * (end**2 - begin**2) + (_ACCELERATION / 2) ** 2 * (end**4 - begin**4)
+        return np.sqrt(squared).astype(np.float32)
 
     def _begin_segment(self) -> None:
         """Begin a new segment where the last one ended without a known motion."""

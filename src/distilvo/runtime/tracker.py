@@ -13,11 +13,18 @@ from numpy.typing import NDArray
 
 from distilvo.errors import DistilvoError
 from distilvo.geometry import se3
-from distilvo.geometry.camera import Camera, Frame
-from distilvo.geometry.preprocessing import Preprocessing
+from distilvo.geometry.camera import (
+    DEFAULT_CAMERA_HEIGHT,
+    Camera,
+    Frame,
+    check_camera_height,
+    from_default_height,
+)
+from distilvo.geometry.pose_covariance import propagated
 from distilvo.models.step_model import StepModel
-from distilvo.runtime.bridge import Bridge, too_fast
+from distilvo.runtime.bridge import Bridge, Motion, too_fast
 from distilvo.runtime.frame_quality import Seen, Status, judge
+from distilvo.runtime.packaged_models import model_path
 from distilvo.settings import Gaps
 
 
@@ -31,6 +38,11 @@ class Pose:
         motion: (6,) [m, rad] since the last frame.
         status: whether the motion can be trusted; where it is not ``ok`` it is not the model's, see ``Tracker``.
         segment: 0, 1, ...; poses of different segments have no known motion between them.
+        motion_deviation: (6,) [m, rad] standard deviation of the error of each component of ``motion``: the model's
+            own, or where the motion was bridged a stated, large one; None where the model states none.
+        covariance: (6, 6) of the pose since the first one of its segment, in the order of ROS: x, y, z, rotation about
+            x, y, z [m, rad]. Both errors are along the fixed axes of the world, which is the first camera: the true
+            position is ``p + dp``, the true rotation ``Exp(theta) @ R``; None as above.
     """
 
     time: float
@@ -38,6 +50,15 @@ class Pose:
     motion: NDArray[np.float32]
     status: Status
     segment: int
+    motion_deviation: NDArray[np.float32] | None = None
+    covariance: NDArray[np.float64] | None = None
+
+    @property
+    def motion_covariance(self) -> NDArray[np.float64] | None:
+        """(6, 6) of ``motion`` [m, rad]: a diagonal, in the order and axes of the motion, those of the last camera."""
+        if self.motion_deviation is None:
+            return None
+        return np.diag(np.square(self.motion_deviation, dtype=np.float64))
 
 
 class Tracker:
@@ -48,28 +69,40 @@ class Tracker:
     ``gaps="segment"``, and after that, the pose stands still, and what comes then is a new segment. A static image has
     no motion.
 
-    >>> with Tracker("runs/demo/models/student_distilled/model.onnx") as tracker:  # doctest: +SKIP
+    Attributes:
+        preprocessing: how a frame becomes the model's image.
+        rate_hz: frames per second that the model was trained on; None where its file does not say it.
+        camera_height: metres above the road.
+
+    >>> with Tracker() as tracker:  # doctest: +SKIP
     ...     pose = tracker.step(frame, t)
     """
 
     def __init__(
-        self, model: str | Path, camera: Camera | None = None, threads: int = 1, gaps: Gaps = "velocity"
+        self,
+        model: str | Path | None = None,
+        camera: Camera | None = None,
+        threads: int = 1,
+        gaps: Gaps = "velocity",
+        camera_height: float = DEFAULT_CAMERA_HEIGHT,
     ) -> None:
         """Load a model.
 
         Args:
-            model: ONNX file.
+            model: ONNX file, or the name of a model of the package: student, student-int8, teacher. The student where
+                not given.
             camera: intrinsics of the frames to come; without them the middle of each frame is used as it is.
             threads: of the model.
             gaps: what bridges frames without a motion that can be trusted: ``velocity`` or ``segment``.
+            camera_height: of the camera above the road, m: all lengths are in proportion to it.
 
         Raises:
-            DistilvoError: the model cannot be read.
+            DistilvoError: the model cannot be read, or no vehicle has a camera at that height.
         """
-        self._model: StepModel | None = StepModel(Path(model), threads)
-        self.size = self._model.size
-        self._preprocessing = Preprocessing(self.size, self._model.channels)
-        self._camera, self._gaps = camera, gaps
+        check_camera_height(camera_height, "camera_height")
+        self._model: StepModel | None = StepModel(model_path(model), threads)
+        self.preprocessing, self.rate_hz = self._model.preprocessing, self._model.rate_hz
+        self._camera, self._gaps, self.camera_height = camera, gaps, camera_height
         self.reset()
 
     def __enter__(self) -> Self:
@@ -106,29 +139,45 @@ class Tracker:
             _check_frame(frame)
             self._check_time(t)
             self._check_shape(frame.shape)
-            image = self._preprocessing.apply(frame, self._camera)
+            image = self.preprocessing.apply(frame, self._camera)
             status, seen = judge(self._seen, image, float(t))
-            motion = self._measured(model, image, status)
+            motion, deviation = self._measured(model, image, status)
         except DistilvoError as error:
             raise DistilvoError(f"frame at {t} s: {error}") from None
         if self._last is None:
-            self._last = Pose(float(t), np.eye(4), motion, status, 0)
+            covariance = None if deviation is None else np.zeros((6, 6))
+            self._last = Pose(float(t), np.eye(4), motion, status, 0, deviation, covariance)
         else:
-            if status == "ok" and too_fast(motion, t - self._last.time):
-                status = "implausible"
-            motion, segment = self._bridge.step(status, motion, t - self._last.time)
-            matrix = se3.compose(se3.matrices_from_motions(motion)[None], self._last.matrix)[1]
-            self._last = Pose(float(t), matrix, motion, status, segment)
+            self._last = self._next(self._last, float(t), status, motion, deviation)
         self._seen = seen
         return self._last
 
-    def _measured(self, model: StepModel, image: Frame, status: Status) -> NDArray[np.float32]:
-        """The model's motion (6,); zero where the image belongs to no pair, or is the last one once more."""
+    def _measured(self, model: StepModel, image: Frame, status: Status) -> tuple[Motion, Motion | None]:
+        """The motion (6,) and its deviation; zero where the image belongs to no pair, or is the last one once more."""
         if status == "static image":
-            return np.zeros(6, np.float32)
+            still = np.zeros(6, np.float32)
+            return still, None if model.deviation is None else still
         if status != "ok":
             model.reset()
-        return model.step(image)
+        motion = from_default_height(model.step(image), self.camera_height)
+        if model.deviation is None:
+            return motion, None
+        return motion, from_default_height(model.deviation, self.camera_height)
+
+    def _next(self, last: Pose, t: float, status: Status, motion: Motion, deviation: Motion | None) -> Pose:
+        """The pose that follows the last one, by the measured motion or by what bridges it."""
+        seconds = t - last.time
+        if status == "ok" and too_fast(motion, seconds):
+            status = "implausible"
+        motion, segment = self._bridge.step(status, motion, seconds)
+        if deviation is not None and status not in ("ok", "static image"):
+            deviation = self._bridge.deviation(seconds)
+        matrix = se3.compose(se3.matrices_from_motions(motion)[None], last.matrix)[1]
+        covariance = None
+        if deviation is not None and last.covariance is not None:
+            known = propagated(last.covariance, last.matrix, motion, deviation)
+            covariance = known if segment == last.segment else np.zeros((6, 6))
+        return Pose(t, matrix, motion, status, segment, deviation, covariance)
 
     def _opened(self) -> StepModel:
         if self._model is None:

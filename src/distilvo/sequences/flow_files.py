@@ -1,7 +1,7 @@
 """Images with true optical flow and depth beside them, in KITTI's formats of 16-bit PNG, as ``render --flow`` writes.
 
 sequences/00/flow/000000.png    to the next image: red 64 u + 2^15, green 64 v + 2^15, blue 1 where it is known, else 0
-sequences/00/depth/000000.png   grey: 256 times the metres along the optical axis, 0 where it is not known
+sequences/00/depth/000000.png   grey: 256 times the metres along the optical axis; 0 sky, 65535 not known
 
 u goes right and v down, in pixels. The formats are those of KITTI's flow benchmark of 2015 and of its depth benchmark.
 """
@@ -19,6 +19,7 @@ from distilvo.errors import DistilvoError
 from distilvo.sequences.image_files import ImageSequence, read_bytes, read_image
 
 FLOW, DEPTH = "flow", "depth"
+_UNKNOWN = 2**16 - 1
 
 
 def has_flow(images: Path) -> bool:
@@ -44,11 +45,12 @@ class FlowImages(ImageSequence):
         return flow
 
     def depth(self, index: int) -> NDArray[np.float32]:
-        """Depth (H, W) of frame ``index``, metres along the optical axis; 0 where it is not known: the sky.
+        """Depth (H, W) of frame ``index``, metres along the optical axis; 0 in the sky, NaN where it is not known.
 
         Raises DistilvoError where the file is missing, damaged or of another size.
         """
-        return self._read(DEPTH, index, self.shape[:2], "grey").astype(np.float32) / np.float32(256)
+        steps = self._read(DEPTH, index, self.shape[:2], "grey")
+        return np.where(steps == _UNKNOWN, np.float32(np.nan), steps / np.float32(256))
 
     def flow_fingerprint(self) -> bytes:
         """Hash of the first, the middle and the last file of flow, and of depth.

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from distilvo.errors import DistilvoError
-from distilvo.geometry.camera import Camera, camera_from_projection
+from distilvo.geometry.camera import CAMERA_HEIGHTS, Camera, camera_from_projection
 from distilvo.geometry.se3 import Floats
 from distilvo.sequences.flow_files import FlowImages, has_flow
 from distilvo.sequences.frame_order import FrameOrder
@@ -30,9 +30,6 @@ from distilvo.sequences.image_folder import ASSUMED_RATE_HZ, ordered_images
 from distilvo.sequences.image_rows import rows_of_images, times_of_images
 from distilvo.textfile import TextRow, numbers, read_rows, table_of
 from distilvo.trajectory.formats import read_kitti
-
-_HEIGHTS = 0.1, 20.0
-"""Metres between which a camera on a vehicle is."""
 
 
 def open_kitti(path: str | Path) -> ImageSequence:
@@ -90,10 +87,10 @@ def _read_poses(file: Path, order: FrameOrder) -> Floats | None:
 def _read_camera_height(file: Path) -> float | None:
     if not file.exists():
         return None
-    expected = f"one number, metres of the camera above the road, {_HEIGHTS[0]:g} to {_HEIGHTS[1]:g}"
+    expected = f"one number, metres of the camera above the road, {CAMERA_HEIGHTS[0]:g} to {CAMERA_HEIGHTS[1]:g}"
     rows = read_rows(file, expected)
     height = float(table_of(rows, 1, expected)[0, 0])
-    if len(rows) != 1 or not _HEIGHTS[0] <= height <= _HEIGHTS[1]:
+    if len(rows) != 1 or not CAMERA_HEIGHTS[0] <= height <= CAMERA_HEIGHTS[1]:
         raise DistilvoError(f"{file}: {len(rows)} rows, the first of them {height:g}; expected {expected}")
     return height
 

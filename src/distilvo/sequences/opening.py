@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 
 from distilvo.errors import DistilvoError
-from distilvo.geometry.camera import Camera
+from distilvo.geometry.camera import Camera, check_camera_height
 from distilvo.geometry.se3 import Floats
 from distilvo.sequences.address import as_address, shown
 from distilvo.sequences.guess import KITTI_CAMERAS, data_set_of, guess
@@ -25,6 +25,7 @@ def open_sequence(
     topic: str | None = None,
     intrinsics: Intrinsics | None = None,
     camera: str | Path | None = None,
+    camera_height: float | None = None,
     times: Path | None = None,
     start: float | None = None,
     end: float | None = None,
@@ -41,8 +42,11 @@ def open_sequence(
     camera      file of its calibration, instead of intrinsics; distortion is taken out of the frames
     the others  as ``settings.SourceOptions`` has them
 
-    Raises DistilvoError where there is nothing that can be read, or a camera is given to a source with its own.
+    Raises DistilvoError where there is nothing that can be read, a camera is given to a source with its own, or no
+    vehicle has a camera at the given height.
     """
+    if camera_height is not None:
+        check_camera_height(camera_height, "--camera-height")
     if intrinsics is not None and camera is not None:
         raise DistilvoError("--intrinsics and --camera: expected one of them; the file of --camera has intrinsics")
     address, choice = as_address(path), Choice(start, end, stride, fps)
@@ -70,6 +74,8 @@ def open_sequence(
 
         _refuse_second_camera(sequence, "--camera")
         sequence = with_calibration(sequence, read_camera(Path(camera)))
+    if camera_height is not None:
+        sequence.camera_height = camera_height
     return select(sequence, choice, _times(sequence, times, kind), live=kind == "camera")
 
 

@@ -19,12 +19,14 @@ from distilvo.distill.shapes import per_sample
 from distilvo.distill.trust import Trust
 from distilvo.errors import DistilvoError
 from distilvo.files import read_json, remove_inside, write_json
+from distilvo.models.kinds import AnyArchitecture, count_parameters, distillation_rate
 from distilvo.models.model_folder import load_model, save_model
-from distilvo.models.network import Architecture, PoseNetwork
-from distilvo.models.student import count_parameters, distillation_rate, shaped_architecture
+from distilvo.models.motion_network import MotionNetwork
+from distilvo.models.network import Architecture
+from distilvo.models.student import shaped_architecture
 from distilvo.pipeline.evaluation import Evaluation, evaluate, network_motions
 from distilvo.pipeline.frame_teacher import run_teacher
-from distilvo.pipeline.frame_trust import last_fc, teacher_outputs
+from distilvo.pipeline.frame_trust import teacher_outputs
 from distilvo.pipeline.recipes import FoldTeachers, about, cross_fit, distill_student
 from distilvo.sequences import open_dataset
 from distilvo.study.plan import QUANTILES, Plan, Row, Streets
@@ -75,10 +77,10 @@ class Workshop:
         _, trust = teacher_outputs(self.teacher, self.train, method, self.outputs, mirror=self.plan.recipe.mirror)
         return trust.phi
 
-    def architecture(self, row: Row) -> Architecture:
+    def architecture(self, row: Row) -> AnyArchitecture:
         """The architecture of a row's student."""
         shape = shaped_architecture(row.shape, row.rate, self.teacher.architecture)
-        return replace(shape, dropout=self.plan.dropout)
+        return replace(shape, dropout=self.plan.dropout) if isinstance(shape, Architecture) else shape
 
     def path(self, row: Row, seed: int) -> Path:
         """The file of a finished cell."""
@@ -141,16 +143,16 @@ class Workshop:
         write_json(path, facts | measures(evaluation))
         remove_inside(checkpoints, self.out)
 
-    def _hint_error(self, row: Row, student: PoseNetwork) -> float | None:
+    def _hint_error(self, row: Row, student: MotionNetwork) -> float | None:
         """Held-out reconstruction error of the hint as a share of its variance.
 
         None without a hint, and where a projection stands between the layers.
         """
         method = row.method
-        if method.hint == "none" or method.hint_form == "mean":
+        if method.hint == "none" or method.hint_form in (None, "mean"):
             return None
-        guided = method.guided_layer or last_fc(student.architecture)
-        hint = method.hint_layer or last_fc(self.teacher.architecture)
+        guided = method.guided_layer or student.architecture.last_layer
+        hint = method.hint_layer or self.teacher.architecture.last_layer
         hints = run_teacher(self.teacher, hint, self.test, self.outputs).hints
         outputs = _outputs(student, guided, self.test)
         if outputs.shape != hints.shape:
@@ -182,7 +184,7 @@ def _quantiles(errors: NDArray[np.float64]) -> list[float]:
 
 
 @torch.no_grad()
-def _outputs(network: PoseNetwork, path: str, cache: FrameCache) -> Tensor:
+def _outputs(network: MotionNetwork, path: str, cache: FrameCache) -> Tensor:
     """Outputs of a layer for each frame pair of a cache, (P, K)."""
     outputs = []
     with Tap(network, path) as tap:

@@ -17,13 +17,12 @@ from distilvo.bench.latency import latencies_ms
 from distilvo.children import in_processes
 from distilvo.data import FrameCache, motion_scale, open_cache
 from distilvo.files import check_claim, claimed_folders, read_json, share_claims, write_json
+from distilvo.models.kinds import AnyArchitecture, count_parameters, network_of
 from distilvo.models.model_folder import copy_model, load_model, save_model
-from distilvo.models.network import Architecture, PoseNetwork
+from distilvo.models.motion_network import MotionNetwork
 from distilvo.models.onnx_export import export_onnx
-from distilvo.models.student import count_parameters
 from distilvo.pipeline.evaluation import constant_motion, evaluate, network_motions
 from distilvo.pipeline.frame_teacher import run_teacher
-from distilvo.pipeline.frame_trust import last_fc
 from distilvo.pipeline.recipes import about, train_supervised
 from distilvo.progress import progress
 from distilvo.report.results import TrustResult
@@ -70,7 +69,7 @@ def run_study(plan: Plan, out: Path, data: Path | None, teacher: Path, *, worker
     return study_tables(plan, cells, references) + [findings_table(findings)] * bool(findings)
 
 
-def _caches(plan: Plan, out: Path, data: Path | None, architecture: Architecture) -> tuple[FrameCache, FrameCache]:
+def _caches(plan: Plan, out: Path, data: Path | None, architecture: AnyArchitecture) -> tuple[FrameCache, FrameCache]:
     if isinstance(plan.data, Streets):
         parts = [open_dataset(out / "data" / part) for part in ("train", "test")]
     else:
@@ -99,12 +98,12 @@ def _prepare(plan: Plan, out: Path, data: Path | None, teacher: Path) -> Worksho
         workshop.architecture(row)  # a rate out of reach fails before any training
     for row in plan.rows.values():
         workshop.teacher_outputs(row)
-        hint = row.method.hint_layer or last_fc(network.architecture)
+        hint = row.method.hint_layer or network.architecture.last_layer
         run_teacher(workshop.teacher, hint, test, workshop.outputs)
     return workshop
 
 
-def _make_teacher(plan: Plan, out: Path, train: FrameCache, folder: Path, network: PoseNetwork) -> None:
+def _make_teacher(plan: Plan, out: Path, train: FrameCache, folder: Path, network: MotionNetwork) -> None:
     if plan.teacher is None:
         copy_model(folder, out / "teacher")
         return
@@ -154,7 +153,7 @@ def _work(name: str, seed: int) -> str:
     return f"{name} {seed}"
 
 
-def _latencies(workshop: Workshop) -> list[dict[Architecture, float]]:
+def _latencies(workshop: Workshop) -> list[dict[AnyArchitecture, float]]:
     """Latency of the teacher's and each student's architecture, a run for each seed.
 
     The weights are random, since times do not depend on them.
@@ -165,21 +164,21 @@ def _latencies(workshop: Workshop) -> list[dict[Architecture, float]]:
     for index, shape in enumerate(sorted(shapes, key=lambda shape: shape.name)):
         path = workshop.out / "shapes" / f"{index}-{shape.name}.onnx"
         if not path.exists():
-            export_onnx(PoseNetwork(shape).eval(), {"architecture": shape.to_dict()}, path, frames)
+            export_onnx(network_of(shape).eval(), {"architecture": shape.to_dict()}, path, frames)
         files.append((shape, path))
     models = [path for _, path in files]
     runs = [latencies_ms(models) for _ in workshop.plan.seeds]
     return [{shape: time for (shape, _), time in zip(files, times, strict=True)} for times in runs]
 
 
-def _cell(workshop: Workshop, row: Row, seed: int, latency: dict[Architecture, float]) -> Cell:
+def _cell(workshop: Workshop, row: Row, seed: int, latency: dict[AnyArchitecture, float]) -> Cell:
     content = read_json(workshop.path(row, seed)) | {"latency_ms": latency[workshop.architecture(row)]}
     content |= {name: tuple(value) for name, value in content.items() if isinstance(value, list)}
     values: dict[str, Any] = {field.name: content[field.name] for field in fields(Cell)}
     return Cell(**values)
 
 
-def _references(workshop: Workshop, latency: list[dict[Architecture, float]]) -> list[Reference]:
+def _references(workshop: Workshop, latency: list[dict[AnyArchitecture, float]]) -> list[Reference]:
     shape = workshop.teacher.architecture
     mean = evaluate(constant_motion(motion_scale(workshop.train)[0].numpy()), workshop.test, "mean motion")
     teacher = evaluate(network_motions(workshop.teacher), workshop.test, "teacher")

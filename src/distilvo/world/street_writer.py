@@ -137,7 +137,7 @@ def _write_truth(street: Street, index: int, folder: Path) -> None:
 
 def _depth_png(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
     steps = np.rint(256.0 * depth)
-    return np.where(steps < 2**16, steps, 0).astype(np.uint16)
+    return np.where(steps < 2**16 - 1, steps, 0).astype(np.uint16)  # the largest means that it is not known
 
 
 def _flow_png(flow: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.uint16]:

@@ -56,7 +56,7 @@ function show(section, frame) {
   const line = { color: ink, width: 1.5, dash: "dot" };
   section.dataset.frame = frame;
   for (const plot of section.querySelectorAll(".plot[data-place]")) {
-    const x = plot.dataset.place === "map" ? way.x[at] : way.metres[at];
+    const x = { map: way.x, along: way.metres, time: way.seconds }[plot.dataset.place][at];
     const spot = { type: "circle", xref: "x", yref: "y", xsizemode: "pixel", ysizemode: "pixel", xanchor: x, yanchor: way.z[at] };
     const mark = plot.dataset.place === "map"
       ? { ...spot, x0: -9, x1: 9, y0: -9, y1: 9, line: { color: ink, width: 2.5 } }

@@ -1,0 +1,111 @@
+"""A network that sees flow first, trained on streets with true flow, inverse depth and motion at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from distilvo.data.flow_pairs import FlowPairs
+from distilvo.data.frame_cache import FrameCache
+from distilvo.distill.batches import Batch, Batches
+from distilvo.distill.checkpoint import Curve
+from distilvo.distill.task import Losses, Task
+from distilvo.distill.trainer import TrainingSettings, train
+from distilvo.distill.validation import Best
+from distilvo.models.flow_network import ERROR_UNIT, FlowArchitecture, FlowNetwork
+from distilvo.settings import FlowRecipe
+
+_WEIGHTS = {"coarse_flow": 1.0, "flow": 1.0, "depth": 0.5, "motion": 0.3, "uncertainty": 0.05}
+_FAR = 0.03  # 1 / camera heights that are added before the depth's error is taken in relation to it
+_MOST = 20.0  # units of the motion's error: what is worse than that counts as much
+
+
+class SeesFlow(Task):
+    """Flow in front of and behind the fine stage, inverse depth, motion, and the scale of the motion's error."""
+
+    network: FlowNetwork
+
+    def forward(self, batch: Batch) -> Losses:
+        """Losses of each pair, and their weighed sum."""
+        motion, error, maps = self.network.estimate(batch.inputs["frames"])
+        flow, depth = batch.inputs["flow"], batch.inputs["inverse_depth"]
+        off = ((motion - batch.targets) / ERROR_UNIT.to(motion.device)).abs()[:, 0]
+        losses = {
+            "coarse_flow": _mean_over_known((maps.coarse_flow - flow.nan_to_num()).abs(), flow),
+            "flow": _mean_over_known((maps.flow - flow.nan_to_num()).abs(), flow),
+            "depth": _mean_over_known(_relative(maps.inverse_depth, depth.nan_to_num()), depth),
+            "motion": off.clamp_max(_MOST).mean(1),
+            "uncertainty": (off.detach() * (-error[:, 0]).exp() + error[:, 0]).mean(1),
+        }
+        total = sum((weight * losses[name] for name, weight in _WEIGHTS.items()), torch.zeros_like(losses["flow"]))
+        return losses | {"total": total.mean()}
+
+
+def new_network(architecture: FlowArchitecture, recipe: FlowRecipe) -> FlowNetwork:
+    """With the random weights of the recipe's seed."""
+    torch.manual_seed(recipe.seed)
+    return FlowNetwork(architecture)
+
+
+def train_flow(
+    network: FlowNetwork, cache: FrameCache, recipe: FlowRecipe, checkpoint: Path, held_out: FrameCache
+) -> tuple[Curve, Curve]:
+    """Train a network in place, or go on from ``checkpoint``.
+
+    Args:
+        network: with its first weights.
+        cache: streets with true flow.
+        recipe: how it is trained.
+        checkpoint: the training's file.
+        held_out: streets that it is validated on: the network keeps the weights that do best there.
+
+    Returns:
+        The curves of the loss and of the error on held-out streets, in ``ERROR_UNIT``.
+    """
+    batches = Batches(FlowPairs(cache, network.preprocessing, recipe))
+    settings = TrainingSettings(
+        recipe.steps, recipe.learning_rate, min(500, recipe.steps // 20), 5.0, recipe.precision, recipe.seed
+    )
+    best = _validated(network, held_out, recipe)
+    curve = train(SeesFlow(network), batches, settings, checkpoint, network.architecture.name, best=best)
+    return curve, best.curve
+
+
+def calibrate(network: FlowNetwork, cache: FrameCache) -> Tensor:
+    """Scale the uncertainty on held-out streets so that its stated standard deviations are the true ones.
+
+    Returns:
+        The factors (6,) by which the standard deviations had to be multiplied, one for each component.
+    """
+    ratios = []
+    for index in range(len(cache.drives)):
+        motion, deviation = network.with_deviation(cache.drive_frames(index))
+        ratios.append((motion - torch.from_numpy(cache.drive_motions(index))) / deviation)
+    factors = torch.cat(ratios).square().mean(0).sqrt()
+    network.scale_deviation(factors)
+    return factors
+
+
+def _validated(network: FlowNetwork, held_out: FrameCache, recipe: FlowRecipe) -> Best:
+    """Keeps the weights with the smallest mean error of the motion's components on held-out streets."""
+    truth = torch.cat([torch.from_numpy(held_out.drive_motions(index)) for index in range(len(held_out.drives))])
+
+    def error(device: torch.device) -> float:
+        motions = [network.predict(held_out.drive_frames(i).to(device)).cpu() for i in range(len(held_out.drives))]
+        return float(((torch.cat(motions) - truth) / ERROR_UNIT).abs().clamp_max(_MOST).mean())
+
+    return Best(network, error, max(1, recipe.steps // 20), data=held_out.key)
+
+
+def _mean_over_known(error: Tensor, truth: Tensor) -> Tensor:
+    """Mean (B,) of finite errors (B, C, h, w) where the truth is not NaN."""
+    known = (~truth.isnan()).flatten(1)
+    return (error.flatten(1) * known).sum(1) / known.sum(1).clamp_min(1)
+
+
+def _relative(inverse_depth: Tensor, truth: Tensor) -> Tensor:
+    """Error in relation to the truth: like the square near 0, like the absolute value from 0.3 on."""
+    size = ((inverse_depth - truth) / (truth + _FAR)).abs()
+    return torch.where(size < 0.3, size * size / 0.6, size - 0.15)

@@ -1,0 +1,44 @@
+"""A source of frames at the rate of a model: the motions between frames are then as long as in its training."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from distilvo.geometry.se3 import Floats
+from distilvo.sequences import Sequence
+from distilvo.sequences.selection import Choice, select
+
+FASTEST = 1.5
+"""Times the model's rate: a source that is faster is thinned."""
+
+
+def at_models_rate(sequence: Sequence, rate_hz: float | None) -> tuple[Sequence, str]:
+    """The sequence, thinned where it has more frames a second than its model knows.
+
+    Args:
+        sequence: all of whose frames may be taken.
+        rate_hz: frames per second that the model was trained on; nothing is thinned where it is not known.
+
+    Returns:
+        The sequence, and one line that says what was done or could not be done; empty where there is nothing to say.
+    """
+    if rate_hz is None:
+        return sequence, ""
+    name, model, others = sequence.name, f"the model's {rate_hz:g} frames/s", "--fps or --stride choose others"
+    if not len(times := sequence.times):  # of a live source they are not known before its frames
+        thinned = select(sequence, Choice(fps=rate_hz), None, live=True)
+        return thinned, f"{name}: above {FASTEST * rate_hz:g} frames/s it is thinned to {model}; {others}"
+    found = _rate(times)
+    if sequence.assumed_times:
+        all_of_it = f"all of them are taken for {model}; --stride thins, --times FILE gives times"
+        return sequence, f"{name}: {found:.1f} frames/s are assumed, its times are not known; {all_of_it}"
+    if found <= FASTEST * rate_hz:
+        return sequence, ""
+    thinned = select(sequence, Choice(fps=rate_hz), None, live=False)
+    near = f"{_rate(thinned.times):.1f}, as near as can be to {model}"
+    return thinned, f"{name}: {found:.1f} frames/s, thinned to {near}: {len(thinned)} of {len(times)}; {others}"
+
+
+def _rate(times: Floats) -> float:
+    """Frames per second by the median step of times (N,), s; 0 of a single frame."""
+    return 1 / max(1e-9, float(np.median(np.diff(times)))) if len(times) > 1 else 0.0
