@@ -71,3 +71,14 @@ def kitti_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for index in range(4):
         make_kitti(root, f"{index:02d}", seed=index)
     return root
+
+
+def make_film(path: Path, frames: int, rate: float, step: int) -> Path:
+    """A video (96 x 200) of a texture that moves to the side by ``step`` pixels a frame."""
+    texture = np.random.default_rng(0).integers(0, 256, (12, 40, 3), dtype=np.uint8)
+    texture = cv2.resize(texture, (400, 96), interpolation=cv2.INTER_CUBIC)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), rate, (200, 96))
+    for k in range(frames):
+        writer.write(np.ascontiguousarray(texture[:, step * k : step * k + 200]))
+    writer.release()
+    return path

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from conftest import make_kitti
+from conftest import make_film, make_kitti
 
 ROOT = Path(__file__).parents[1]
 MODEL = Path(__file__).parent / "data" / "tiny.onnx"
@@ -55,13 +55,7 @@ def test_webcam(film: Path) -> None:
 @pytest.fixture
 def moving(tmp_path: Path) -> Path:
     """Twenty frames at 10 frames a second, of a texture that moves to the side."""
-    texture = np.random.default_rng(0).integers(0, 256, (12, 40, 3), dtype=np.uint8)
-    texture = cv2.resize(texture, (400, 96), interpolation=cv2.INTER_CUBIC)
-    writer = cv2.VideoWriter(str(tmp_path / "moving.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (200, 96))
-    for k in range(20):
-        writer.write(np.ascontiguousarray(texture[:, 2 * k : 2 * k + 200]))
-    writer.release()
-    return tmp_path / "moving.avi"
+    return make_film(tmp_path / "moving.avi", 20, 10.0, 2)
 
 
 def test_speed_filter(moving: Path, tmp_path: Path) -> None:

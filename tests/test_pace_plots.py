@@ -79,7 +79,7 @@ def test_bands_and_doubted_frames() -> None:
     speed, turn = (lines(plot, panel) for panel in (0, 1))
     assert speed[BAND].y[1:N] == pytest.approx(36 + 2 * 1.8, rel=1e-5)
     assert speed[BAND].y[N + 2 :] == pytest.approx(36 - 2 * 1.8, rel=1e-5) and np.isnan(speed[BAND].y[N])
-    assert [*turn] == ["turn rate", BAND] and plot.stacked and plot.panels[1].x.label == "time (s)"
+    assert [*turn] == ["the model", BAND] and plot.stacked and plot.panels[1].x.label == "time (s)"
     dots = {mark.name: mark.frames.tolist() for mark in plot.panels[0].marks if isinstance(mark, DotsMark)}
     assert dots == {"gap": [4], "implausible": [5, 6]}
 
@@ -87,7 +87,7 @@ def test_bands_and_doubted_frames() -> None:
 def test_assumed_times_are_said_and_a_model_without_deviations_has_no_bands() -> None:
     plot = pace_plot("a drive", pace_of(tracked(stated=False, assumed_times=True)))
     assert plot.panels[0].x.label == "time, assumed (s)" and "The times are assumed" in plot.note
-    assert [*lines(plot, 0)] == ["speed"] and BAND not in plot.note
+    assert [*lines(plot, 0)] == ["the model"] and BAND not in plot.note
 
 
 def test_ellipses_reach_two_standard_deviations() -> None:

@@ -33,21 +33,12 @@ from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.models.model_folder import load_model
 from distilvo.models.network import PoseNetwork
 from distilvo.models.student import student_architecture
-from distilvo.models.teacher import DEMO
 from distilvo.pipeline.recipes import FoldTeachers, distill_student, train_supervised
 from distilvo.sequences import open_dataset
 from distilvo.settings import PAPER, Recipe
+from tiny_teacher import TINY
 
-NORMED = replace(
-    DEMO,
-    convolutions=((4, 5, 2), (6, 3, 2), (8, 3, 2), (10, 3, 2), (12, 3, 1)),
-    lstm=(40,),
-    fc=(8,),
-    branch=4,
-    reach=(1, 4),
-    batch_norm=True,
-)
-EXACT = replace(NORMED, batch_norm=False, dropout=0.0)
+EXACT = replace(TINY, batch_norm=False, dropout=0.0)
 RECIPE = Recipe(epochs=2, clip_length=3, batch_size=4, mirror=True)
 STEPS = 12  # two epochs of 24 clips, four at a time
 INTERRUPTED_AT = 5
@@ -163,7 +154,7 @@ def do_all(data: Path, out: Path) -> dict[str, Any]:
     found["regressor"] = regress(out / "regressor")
     folds = FoldTeachers(2, replace(RECIPE, epochs=1, mirror=False))
     # batch norm and dropout: not what one process does, yet alike in all
-    made = distill_student(teacher, NORMED, store, RECIPE, out / "c", method=PAPER, fold_teachers=folds)
+    made = distill_student(teacher, TINY, store, RECIPE, out / "c", method=PAPER, fold_teachers=folds)
     found["weights"]["cross-fitted"] = weights(made.student)
     found["phi"] = float(made.trust.phi.mean())
     batches = Batches(Clips(store, replace(RECIPE, mirror=False)))
@@ -356,7 +347,7 @@ def test_a_batch_that_cannot_be_shared_is_said_before_any_work(tmp_path: Path, m
 
 def test_batch_norms_on_gpus_see_the_whole_batch_and_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    network = PoseNetwork(NORMED).eval()
+    network = PoseNetwork(TINY).eval()
     task, frames = Supervised(network, network.scale), torch.rand(1, 3, 1, 48, 160) * 255
     before = network(frames)
     pretend(monkeypatch, 0, 2)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from distilvo.bench import contestants, road_plane, sample_drive
+from distilvo.bench.classical_engine import ClassicalEngine
 from distilvo.bench.engine_kinds import open_engine
 from distilvo.bench.plane_fit import PlaneFit
-from distilvo.bench.road_plane import RoadPlaneEngine, RoadPlaneTracker, RoadStep
+from distilvo.bench.road_plane import RoadPlaneTracker, RoadStep
 from distilvo.bench.sample_drive import CAMERA
 from distilvo.errors import DistilvoError
 from distilvo.geometry import se3
@@ -159,7 +160,7 @@ def test_it_is_a_baseline_of_bench(street: tuple[list[Frame], Floats], monkeypat
     names = [rows[0].name for rows in contestants.gather((Path("x.onnx"),), None, True, Path())]
     assert "KLT + road plane (OpenCV)" in names
     row = contestants._road_plane()
-    assert isinstance(row.engine, RoadPlaneEngine) and (row.runtime, row.parameters) == ("OpenCV", 0)
+    assert isinstance(row.engine, ClassicalEngine) and (row.runtime, row.parameters) == ("OpenCV", 0)
     track = open_engine("road-plane", Path()).tracker(1, None)
     steps = [track(image) for image in street[0][:2]]
     check(steps[1:], street[1][:1])

@@ -8,11 +8,10 @@ import sys
 import warnings
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
-from conftest import make_kitti
+from conftest import make_film, make_kitti
 from constant_model import write_onnx
 from distilvo.commands import main
 from distilvo.geometry.camera import Camera, canonical_intrinsics
@@ -41,13 +40,7 @@ def drive(tmp_path: Path) -> Path:
 @pytest.fixture
 def film(tmp_path: Path) -> Path:
     """Three seconds at 30 frames a second, of a texture that moves."""
-    texture = np.random.default_rng(0).integers(0, 256, (12, 40, 3), dtype=np.uint8)
-    texture = cv2.resize(texture, (400, 96), interpolation=cv2.INTER_CUBIC)
-    writer = cv2.VideoWriter(str(tmp_path / "drive.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 30.0, (200, 96))
-    for k in range(90):
-        writer.write(np.ascontiguousarray(texture[:, k : k + 200]))
-    writer.release()
-    return tmp_path / "drive.avi"
+    return make_film(tmp_path / "drive.avi", 90, 30.0, 1)
 
 
 class Run:

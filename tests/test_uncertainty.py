@@ -156,8 +156,10 @@ def test_without_a_model_that_of_the_package_is_taken(
     write_onnx(tmp_path / "student-int8.onnx", value=MOTION)
     assert follow(None)[-1].covariance is not None and follow("student")[-1].covariance is not None
     assert follow("student-int8")[-1].motion == pytest.approx(MOTION)
-    with pytest.raises(DistilvoError, match=r"teacher\.onnx: no such file"):
+    with pytest.raises(DistilvoError, match=r"^teacher: no such file"):
         Tracker("teacher")
+    with pytest.raises(DistilvoError, match="no such file"):
+        Tracker(tmp_path / "elsewhere" / "student")  # a path is no name
     with pytest.raises(DistilvoError, match=r"^nobody: no such file"):
         Tracker("nobody")
     write_onnx(tmp_path / "teacher", value=2 * MOTION)  # a path that is there comes before a name

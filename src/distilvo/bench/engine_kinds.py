@@ -14,13 +14,15 @@ def open_engine(kind: str, path: Path) -> Engine:
     if kind == "torch":
         return TorchEngine(path)
     if kind == "klt":
-        from distilvo.bench.klt import KltEngine
+        from distilvo.bench.classical_engine import ClassicalEngine
+        from distilvo.bench.klt import KltTracker
 
-        return KltEngine()
+        return ClassicalEngine(KltTracker)
     if kind == "road-plane":
-        from distilvo.bench.road_plane import RoadPlaneEngine
+        from distilvo.bench.classical_engine import ClassicalEngine
+        from distilvo.bench.road_plane import RoadPlaneTracker
 
-        return RoadPlaneEngine()
+        return ClassicalEngine(RoadPlaneTracker)
     from distilvo.bench.deepvo import DeepVOEngine
 
     return DeepVOEngine()

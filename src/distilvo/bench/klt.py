@@ -6,8 +6,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from distilvo.bench.engines import FrameToPose
-from distilvo.bench.latency import Step
 from distilvo.geometry.camera import Camera, Frame
 from distilvo.geometry.se3 import Floats
 
@@ -52,19 +50,3 @@ class KltTracker:
         motion[:3, :3], motion[:3, 3] = rotation, step.ravel()
         self.pose = self.pose @ motion
         return after[mask.ravel() > 0]
-
-
-class KltEngine:
-    """``KltTracker`` on the camera's images, without scaling."""
-
-    def stepper(self, threads: int) -> Step:
-        from distilvo.bench.sample_drive import CAMERA, street, there_and_back
-
-        track, images = self.tracker(threads, CAMERA), there_and_back(street(10))
-        return lambda: track(next(images))
-
-    def tracker(self, threads: int, camera: Camera | None) -> FrameToPose:
-        from distilvo.bench.sample_drive import CAMERA
-
-        cv2.setNumThreads(threads)
-        return KltTracker(camera or CAMERA).step

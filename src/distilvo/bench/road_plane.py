@@ -16,8 +16,6 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from distilvo.bench.engines import FrameToPose
-from distilvo.bench.latency import Step
 from distilvo.bench.plane_fit import PlaneFit, RoadRegion, follow_both_ways
 from distilvo.errors import DistilvoError
 from distilvo.geometry import se3
@@ -184,19 +182,3 @@ def _lies_as_a_road(fit: PlaneFit) -> bool:
     """Whether the plane is below the camera, about level, and most points agree on it."""
     level = fit.plane[1] >= float(np.linalg.norm(fit.plane)) * math.cos(_MOST_TILT)
     return bool(level) and fit.inliers >= _FEWEST_AGREE
-
-
-class RoadPlaneEngine:
-    """``RoadPlaneTracker`` on the camera's images, without scaling."""
-
-    def stepper(self, threads: int) -> Step:
-        from distilvo.bench.sample_drive import CAMERA, street, there_and_back
-
-        track, images = self.tracker(threads, CAMERA), there_and_back(street(10))
-        return lambda: track(next(images))
-
-    def tracker(self, threads: int, camera: Camera | None) -> FrameToPose:
-        from distilvo.bench.sample_drive import CAMERA
-
-        cv2.setNumThreads(threads)
-        return RoadPlaneTracker(camera or CAMERA).step

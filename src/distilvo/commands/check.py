@@ -25,7 +25,7 @@ class Check:
     """Sequence of a data set, folder or 'pattern' of images, video, bag, camera:0 or rtsp://...: docs/sources.md."""
     options: Annotated[SourceOptions, arg(name="")] = field(default_factory=SourceOptions)
     model: Path | None = None
-    """Model folder or ONNX file, or student or teacher of the package: its view and resolution are compared with."""
+    """Model folder or ONNX file, or student, that of the package: its view and resolution are compared with."""
     json: bool = False
     """Print one JSON object instead of the lines."""
 

@@ -33,7 +33,7 @@ class Track:
     source: Positional[str]
     """Sequence of a data set, folder or 'pattern' of images, video, bag, camera:0 or rtsp://...: docs/sources.md."""
     model: Path | None = None
-    """Model folder or ONNX file, or student, student-int8 or teacher of the package; the student where not given."""
+    """Model folder or ONNX file; the student that comes with the package where not given."""
     out: Path = Path("runs/track")
     """Folder for trajectory.tum, trajectory.kitti and summary.json."""
     options: Annotated[SourceOptions, arg(name="")] = field(default_factory=SourceOptions)

@@ -51,7 +51,7 @@ def decode_flow(
     inverse_depth: NDArray[np.float16],
     bar: Bar,
 ) -> None:
-    """Flow and inverse depth of all frames as ``FlowCells`` samples them, into (N, 2, H/4, W/4) and (N, H/4, W/4).
+    """Flow and inverse depth of all frames as ``FlowCells`` samples them, into (N, 2, H/8, W/8) and (N, H/8, W/8).
 
     Raises:
         DistilvoError: a file is missing, damaged or of another size, and the first of them is named.

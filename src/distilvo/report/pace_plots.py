@@ -26,10 +26,10 @@ def pace_plot(name: str, pace: Pace) -> Plot:
     """Speed and turn rate of a drive over time, one below the other, with the frames that cannot be trusted."""
     x = Axis("time, assumed (s)" if pace.assumed_times else "time (s)")
     panels = [
-        Panel(title, x, Axis(), _marks(name_of_line, values, deviation, pace))
-        for title, name_of_line, values, deviation in (
-            ("speed, forward (km/h)", "speed", pace.speed_km_h, pace.speed_deviation),
-            ("turn rate, to the right (degrees/s)", "turn rate", pace.turn_deg_s, pace.turn_deviation),
+        Panel(title, x, Axis(), _marks(values, deviation, pace))
+        for title, values, deviation in (
+            ("speed, forward (km/h)", pace.speed_km_h, pace.speed_deviation),
+            ("turn rate, to the right (degrees/s)", pace.turn_deg_s, pace.turn_deviation),
         )
     ]
     note = "By the model's motions."
@@ -56,9 +56,9 @@ def ellipses(positions: Floats, covariances: Floats) -> LineMark:
     return LineMark(BAND, x.ravel(), z.ravel(), _BAND, width=1.0)
 
 
-def _marks(name: str, values: Floats, deviation: Floats | None, pace: Pace) -> list[Mark]:
+def _marks(values: Floats, deviation: Floats | None, pace: Pace) -> list[Mark]:
     frames = np.arange(len(values))
-    marks: list[Mark] = [LineMark(name, pace.seconds, values, _COLOUR, frames=frames)]
+    marks: list[Mark] = [LineMark("the model", pace.seconds, values, _COLOUR, frames=frames)]
     if deviation is not None:
         x, edges = (
             _twice(pace.seconds, pace.seconds),

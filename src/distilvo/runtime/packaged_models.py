@@ -8,23 +8,22 @@ from distilvo.errors import DistilvoError
 
 FOLDER = Path(__file__).parent / "models"
 DEFAULT = "student"
-NAMES = (DEFAULT, "student-int8", "teacher")
 
 
 def model_path(model: str | Path | None = None) -> Path:
     """The path of a model.
 
     Args:
-        model: a path, which is given back as it is; or, where nothing lies there, one of ``NAMES``: an ONNX file of the
-            package. Without it that is the student.
+        model: a path, which is given back as it is; or, where nothing lies there, the name of an ONNX file of the
+            package, such as ``student``, which is taken where none is given.
 
     Raises:
-        DistilvoError: this installation lacks the named file.
+        DistilvoError: none is given, and this installation lacks the student.
     """
     name = DEFAULT if model is None else str(model)
-    if model is not None and (name not in NAMES or Path(model).exists()):
+    path = FOLDER / f"{Path(name).name}.onnx"
+    if model is not None and (Path(model).exists() or Path(name).name != name or not path.is_file()):
         return Path(model)
-    path = FOLDER / f"{name}.onnx"
     if not path.is_file():
         raise DistilvoError(
             f"{path}: no such file; this installation comes without the model '{name}'; give one: an ONNX file or, to "

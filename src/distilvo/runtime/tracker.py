@@ -89,8 +89,7 @@ class Tracker:
         """Load a model.
 
         Args:
-            model: ONNX file, or the name of a model of the package: student, student-int8, teacher. The student where
-                not given.
+            model: ONNX file, or the name of one of the package; its student where not given.
             camera: intrinsics of the frames to come; without them the middle of each frame is used as it is.
             threads: of the model.
             gaps: what bridges frames without a motion that can be trusted: ``velocity`` or ``segment``.

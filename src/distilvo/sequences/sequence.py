@@ -62,7 +62,7 @@ class FlowSequence(IndexedSequence, Protocol):
         ...
 
     def depth(self, index: int) -> NDArray[np.float32]:
-        """Depth (H, W) of frame ``index``, metres along the optical axis; 0 where it is unknown: the sky."""
+        """Depth (H, W) of frame ``index``, metres along the optical axis; 0 in the sky, NaN where it is unknown."""
         ...
 
     def flow_fingerprint(self) -> bytes:
