@@ -245,10 +245,23 @@ def test_damaged(text: str, tmp_path: Path) -> None:
     damage(file, lambda: assert_sound(open_sequence(drive, camera=file)), TEXT, few=25)
 
 
+def test_a_field_of_view_alone(tmp_path: Path) -> None:
+    """A view of 90 degrees across: the focal length is half the width."""
+    drive = write_frames(tmp_path / "drive", np.zeros((120, 160), np.uint8))
+    camera = open_sequence(drive, fov=90.0).camera
+    assert camera is not None and (camera.fx, camera.fy) == pytest.approx((80.0, 80.0))
+    assert (camera.cx, camera.cy, camera.width, camera.height) == (79.5, 59.5, 160, 120)
+    for degrees in (0.0, -60.0, 4.9, 141.0, float("nan")):
+        with pytest.raises(DistilvoError, match=r"--fov .*: expected degrees across the image's width, 5 to 140"):
+            open_sequence(drive, fov=degrees)
+
+
 def test_camera_beside_another_one(tmp_path: Path) -> None:
     drive = write_frames(tmp_path / "00", np.zeros((120, 160), np.uint8))
     with pytest.raises(DistilvoError, match="--intrinsics and --camera: expected one of them"):
         open_sequence(drive, intrinsics=INTRINSICS, camera=write(tmp_path, KALIBR))
+    with pytest.raises(DistilvoError, match="--camera and --fov: expected one of them"):
+        open_sequence(drive, fov=90.0, camera=write(tmp_path, KALIBR))
     drive.rename(tmp_path / "image_0")
     (tmp_path / "calib.txt").write_text("P0: 100 0 80 0 0 100 60 0 0 0 1 0\n")
     (tmp_path / "times.txt").write_text("0\n0.1\n")

@@ -228,6 +228,7 @@ class SourceOptions:
         topic: topic of a bag with the images; needed where there are several.
         intrinsics: fx fy cx cy of the camera, pixels, where the source has none of its own.
         camera: calibration of the camera as OpenCV, Kalibr or ROS writes it (YAML), instead of --intrinsics.
+        fov: degrees that the camera sees across the image's width, where nothing better is known of it.
         camera_height: metres of the camera above the road, instead of the source's own; all lengths grow with it.
         times: file of the frames' times, seconds, one number a row; by the numbers in the images' names.
         start: leave out what comes before so many seconds after the first frame.
@@ -241,6 +242,7 @@ class SourceOptions:
     topic: str | None = None
     intrinsics: tuple[float, float, float, float] | None = None
     camera: Path | None = None
+    fov: float | None = None
     camera_height: float | None = None
     times: Path | None = None
     start: float | None = None

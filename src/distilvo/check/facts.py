@@ -147,8 +147,8 @@ def check_height(height: float | None, result: CheckResult) -> None:
 def check_camera(camera: Camera | None, preprocessing: Preprocessing | None, result: CheckResult) -> None:
     """Check what the camera sees of the models' view; or of that of one model, and then the resolution too."""
     if camera is None:
-        message = "intrinsics are not known: the middle of each frame is taken as it is"
-        result.add("note", "camera", message, "give --camera FILE or --intrinsics FX FY CX CY")
+        message = "intrinsics are not known: the view is taken for 82 degrees across, as KITTI's"
+        result.add("note", "camera", message, "give --fov DEGREES, --intrinsics FX FY CX CY or --camera FILE")
         return
     wide = _angle(camera.fx, camera.cx, camera.width)
     high = _angle(camera.fy, camera.cy, camera.height)

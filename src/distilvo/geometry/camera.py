@@ -30,6 +30,8 @@ Mapping = tuple[Floats, Floats]
 # Focal lengths in sides of the image: 157 degrees to less than one.
 _FOCAL = 0.1, 100.0
 
+_VIEWS = 5.0, 140.0  # degrees across
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -55,6 +57,22 @@ class Camera:
                 f"intrinsics {self.fx:g} {self.fy:g} {self.cx:g} {self.cy:g} for images of "
                 f"{self.width}x{self.height}; expected fx fy cx cy in pixels of these images"
             )
+
+
+def camera_of_view(degrees: float, width: int, height: int) -> Camera:
+    """The camera that sees so many degrees across its images of width x height, its axis in their middle.
+
+    Raises:
+        DistilvoError: no pinhole camera sees so much.
+    """
+    least, most = _VIEWS
+    if not least <= degrees <= most:
+        raise DistilvoError(
+            f"--fov {degrees:g}: expected degrees across the image's width, {least:g} to {most:g}; a wider view "
+            "needs a calibration that takes its distortion out: --camera FILE"
+        )
+    focal = width / 2 / np.tan(np.radians(degrees) / 2)
+    return Camera(focal, focal, (width - 1) / 2, (height - 1) / 2, width, height)
 
 
 # The camera of KITTI sequence 00, to whose intrinsics all others are brought.
@@ -145,6 +163,17 @@ def shrinking(frame: tuple[int, int], scale: Floats) -> tuple[int, tuple[int, in
         height, width, scale, halvings = height // 2, width // 2, scale / 2, halvings + 1
     across, down = np.maximum(1, np.rint([width, height] / np.maximum(scale, 1.0))).astype(int)
     return halvings, (int(down), int(across))
+
+
+def view_not_known() -> str:
+    """What is wrong, and what to do, where the camera of a source is not known."""
+    assumed = 2 * np.arctan(_KITTI_00.width / 2 / _KITTI_00.fx)
+    factor = np.tan(assumed / 2) / np.tan(np.radians(60) / 2)
+    return (
+        f"the camera's intrinsics are not known: its view is taken for {np.degrees(assumed):.0f} degrees across, as "
+        f"KITTI's; if it is 60, lengths come out {factor:.1f} times too short, and turns too strong; "
+        "give --fov DEGREES, --intrinsics FX FY CX CY or --camera FILE"
+    )
 
 
 def field_of_view_mismatch(camera: Camera, target: Floats, size: tuple[int, int]) -> float:

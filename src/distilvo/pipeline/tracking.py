@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from distilvo.errors import DistilvoError
 from distilvo.files import write_json
-from distilvo.geometry.camera import DEFAULT_CAMERA_HEIGHT, Camera, Frame, field_of_view_mismatch
+from distilvo.geometry.camera import DEFAULT_CAMERA_HEIGHT, Camera, Frame, field_of_view_mismatch, view_not_known
 from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.pipeline.frame_statuses import counts, gps_rms, segment_errors, write_statuses
 from distilvo.progress import progress
@@ -159,11 +159,7 @@ def _poses(sequence: Sequence, tracker: Tracker, label: str) -> Iterator[tuple[i
 
 def _warn_of_view(name: str, camera: Camera | None, preprocessing: Preprocessing) -> None:
     if camera is None:
-        warnings.warn(
-            f"{name}: the camera's intrinsics are not known, so the scale and the rotations may be off by the "
-            "ratio of its field of view to that of KITTI (82 x 29 degrees)",
-            stacklevel=3,
-        )
+        warnings.warn(f"{name}: {view_not_known()}", stacklevel=3)
         return
     unseen = field_of_view_mismatch(camera, preprocessing.intrinsics, preprocessing.size)
     if unseen > MOST_UNSEEN:

@@ -9,6 +9,7 @@ from collections.abc import Sequence as Several
 from pathlib import Path
 
 from distilvo.errors import DistilvoError
+from distilvo.geometry.camera import view_not_known
 from distilvo.sequences import Sequence, open_sequence
 from distilvo.sequences.address import is_address, shown
 from distilvo.sequences.opening import sequence_folders
@@ -87,9 +88,4 @@ def _note_of_cameras(sequences: list[Sequence]) -> None:
     unknown = [sequence.name for sequence in sequences if sequence.camera is None]
     if unknown:
         more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
-        warnings.warn(
-            f"{', '.join(unknown[:_NAMED])}{more}: the camera's intrinsics are not known, so the scale and the "
-            "rotations that the teacher gives may be off by the ratio of its field of view to that of KITTI (82 x 29 "
-            "degrees); give --intrinsics or --camera",
-            stacklevel=3,
-        )
+        warnings.warn(f"{', '.join(unknown[:_NAMED])}{more}: {view_not_known()}", stacklevel=3)

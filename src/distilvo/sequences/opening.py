@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 
 from distilvo.errors import DistilvoError
-from distilvo.geometry.camera import Camera, check_camera_height
+from distilvo.geometry.camera import Camera, camera_of_view, check_camera_height
 from distilvo.geometry.se3 import Floats
 from distilvo.sequences.address import as_address, shown
 from distilvo.sequences.guess import KITTI_CAMERAS, data_set_of, guess
@@ -25,6 +25,7 @@ def open_sequence(
     topic: str | None = None,
     intrinsics: Intrinsics | None = None,
     camera: str | Path | None = None,
+    fov: float | None = None,
     camera_height: float | None = None,
     times: Path | None = None,
     start: float | None = None,
@@ -40,6 +41,7 @@ def open_sequence(
     topic       of a bag, where it has images at several
     intrinsics  of the camera, where the source has none
     camera      file of its calibration, instead of intrinsics; distortion is taken out of the frames
+    fov         degrees that it sees across the image's width, instead of both
     the others  as ``settings.SourceOptions`` has them
 
     Raises DistilvoError where there is nothing that can be read, a camera is given to a source with its own, or no
@@ -47,8 +49,7 @@ def open_sequence(
     """
     if camera_height is not None:
         check_camera_height(camera_height, "--camera-height")
-    if intrinsics is not None and camera is not None:
-        raise DistilvoError("--intrinsics and --camera: expected one of them; the file of --camera has intrinsics")
+    _refuse_two_cameras({"--intrinsics": intrinsics, "--camera": camera, "--fov": fov})
     address, choice = as_address(path), Choice(start, end, stride, fps)
     if kind is None:
         kind = guess(path)
@@ -66,8 +67,10 @@ def open_sequence(
         _give_bits(sequence, bits)
     if intrinsics is not None:
         _refuse_second_camera(sequence, "--intrinsics")
-        height, width = next(iter(sequence.frames())).shape[:2]
-        sequence.camera = Camera(*intrinsics, width=width, height=height)
+        sequence.camera = Camera(*intrinsics, *_size(sequence))
+    if fov is not None:
+        _refuse_second_camera(sequence, "--fov")
+        sequence.camera = camera_of_view(fov, *_size(sequence))
     if camera is not None:
         from distilvo.sequences.camera_file import read_camera
         from distilvo.sequences.undistorted import with_calibration
@@ -163,6 +166,17 @@ def _live(name: str) -> Sequence:
     from distilvo.sequences.live_camera import LiveCamera
 
     return LiveCamera(name)
+
+
+def _refuse_two_cameras(options: dict[str, object]) -> None:
+    given = [option for option, value in options.items() if value is not None]
+    if len(given) > 1:
+        raise DistilvoError(f"{' and '.join(given)}: expected one of them; a file of --camera says most")
+
+
+def _size(sequence: Sequence) -> tuple[int, int]:
+    height, width = next(iter(sequence.frames())).shape[:2]
+    return width, height
 
 
 def _refuse_second_camera(sequence: Sequence, option: str) -> None:
