@@ -40,9 +40,9 @@ def test_stream_clip_and_drive_agree(architecture: FlowArchitecture) -> None:
             motion, state = network.step(frame[None], state)
             steps.append(motion)
     assert whole.shape == (6, 6) and whole.std(0).min() > 0
-    np.testing.assert_allclose(torch.cat(steps), whole, atol=1e-5)
+    np.testing.assert_allclose(torch.cat(steps), whole, atol=1e-4)
     for chunk in (1, 2, 32):
-        np.testing.assert_allclose(network.predict(frames, chunk), whole, atol=1e-5)
+        np.testing.assert_allclose(network.predict(frames, chunk), whole, atol=1e-4)
 
 
 @BOTH
@@ -59,10 +59,13 @@ def test_clips_of_a_batch_do_not_see_each_other(architecture: FlowArchitecture) 
 def test_a_new_network_sees_no_flow_and_a_flat_road(architecture: FlowArchitecture) -> None:
     torch.manual_seed(0)
     network = FlowNetwork(architecture).eval()
-    motion, _, maps = network.estimate(film(3)[None])
+    motion = network.estimate(film(3)[None]).flow_motion
+    features = network.encode(film(3))
+    maps = network.see([part[:-1] for part in features], [part[1:] for part in features])
     assert maps.flow.shape == (2, 2, 4, 12) and maps.inverse_depth.shape == (2, 1, 4, 12)
     assert maps.flow.abs().max() < 0.1 and maps.coarse_flow.abs().max() < 0.1 and motion.abs().max() < 0.1
-    np.testing.assert_allclose(maps.confidence.detach(), 1, atol=0.1)
+    np.testing.assert_allclose(maps.flow_weight.detach() / 80, 1, atol=0.1)
+    assert maps.road[:, :, 0].max() < 0.1 and maps.road[:, :, -1].min() > 0.9
     road = architecture.preprocessing.rays(8)[1].clip(0)
     rows = maps.inverse_depth[0, 0].detach().numpy().mean(1)
     np.testing.assert_allclose(maps.inverse_depth[0, 0].detach(), np.tile(rows[:, None], (1, 12)), atol=0.01)
@@ -72,7 +75,7 @@ def test_a_new_network_sees_no_flow_and_a_flat_road(architecture: FlowArchitectu
 def test_deviation_is_that_of_the_uncertainty_and_its_calibration() -> None:
     network, frames = make_network(COARSE), film(4)
     motion, deviation = network.with_deviation(frames)
-    _, error, _ = network.estimate(frames[None])
+    error = network.estimate(frames[None]).error
     np.testing.assert_allclose(deviation, (error[0].exp() * ERROR_UNIT).detach(), rtol=1e-4)
     factors = torch.tensor([1.0, 2, 3, 0.5, 1, 4])
     network.scale_deviation(factors)
@@ -192,7 +195,7 @@ def test_exported_file_gives_the_same_motions(architecture: FlowArchitecture, tm
     assert model.config == json.loads(json.dumps(written)) and model.preprocessing == network.preprocessing
     assert model.parameters == count_parameters(architecture)
     names = [value.name for value in onnx.load(tmp_path / "model.onnx").graph.input]
-    assert names == ["frame", "state_0", "state_1"][: 3 if architecture.fine else 2]
+    assert names == ["frame", "state_0", "state_1", "state_2"][: 4 if architecture.fine else 3]
     motions = network.predict(frames).numpy()
     np.testing.assert_allclose(onnx_motions(tmp_path / "model.onnx", frames), motions, atol=1e-4)
     assert not model.step(frames[3, 0][None].numpy()).any()  # a stream may begin anywhere

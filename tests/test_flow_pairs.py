@@ -15,7 +15,7 @@ from distilvo.data.flow_pairs import FlowPairs, StandingScene
 from distilvo.errors import DistilvoError
 from distilvo.geometry import se3
 from distilvo.geometry.preprocessing import Preprocessing
-from distilvo.models.pose_solver import solve_pose
+from distilvo.models.pose_solver import Points, solve_flow
 from distilvo.sequences import open_dataset
 from distilvo.settings import FlowRecipe
 from tiny_flow import COARSE
@@ -205,11 +205,11 @@ def test_the_solver_finds_the_motion_in_every_pair(streets: FrameCache) -> None:
         for batch in pairs.epoch(epoch):
             flow, near = batch.inputs["flow"], batch.inputs["inverse_depth"]
             known = (flow.isfinite() & near.isfinite()).float()
-            found, _ = solve_pose(
-                torch.where(known > 0, flow, 0) * UNIT[:, None, None], near.nan_to_num(), 1000 * known, rays
-            )
-            found[:, :3] *= HEIGHT
-            error = (found - batch.targets[:, 0]).abs()
+            seen, depth = torch.where(known > 0, flow, 0) * UNIT[:, None, None], near.nan_to_num().flatten(1)
+            points = Points(rays.flatten(1)[None], depth, torch.zeros_like(depth), torch.zeros_like(depth))
+            pose, _ = solve_flow(seen.flatten(2), 1000 * known.flatten(2), points, torch.ones(2))
+            motion = pose.motion * torch.tensor([HEIGHT] * 3 + [1.0] * 3)
+            error = (motion - batch.targets[:, 0]).abs()
             for row, index in enumerate(batch.index[:, 0].tolist()):
                 cars = moving(streets, index)
                 assert known[row].mean() > 0.2

@@ -14,14 +14,16 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, softplus
+from torch.nn.functional import interpolate
 
 from distilvo.data.flow_cells import CELL
 from distilvo.geometry.camera import DEFAULT_CAMERA_HEIGHT
 from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.models.correlation import Correlation, moved_by
+from distilvo.models.direct_alignment import DirectAlignment
+from distilvo.models.flow_maps import UNITS, Maps, field_of, maps_of
 from distilvo.models.motion_network import MotionNetwork, State
-from distilvo.models.pose_solver import solve_pose
+from distilvo.models.pose_solver import UNKNOWNS, Points, solve_flow, tilted
 from distilvo.models.space_to_depth import SpaceToDepth
 
 ERROR_UNIT = torch.tensor([0.1 * DEFAULT_CAMERA_HEIGHT] * 3 + [0.003] * 3)
@@ -30,9 +32,7 @@ ERROR_UNIT = torch.tensor([0.1 * DEFAULT_CAMERA_HEIGHT] * 3 + [0.003] * 3)
 TRAINED_RATE_HZ = 10.0
 """Frames per second of the built-in streets, where a configuration names no other."""
 
-_WEIGHT = 80.0  # of a cell of confidence 1, against the prior of the solver
-_LEAST_LOG, _MOST_LOG = -8.0, 6.0  # of the confidence
-_MAP_UNITS = (0.025, 0.025, 0.005, 0.2, 0.2)  # flow in cells, inverse depth in 1 / camera heights, log confidence
+_FIRM = 0.3  # weight of a road without tilt, as long as nothing is learned
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class FlowArchitecture:
         comparison: output channels of the layers behind that.
         context: output channels of the layers that see the cells at half their resolution.
         refinement: output channels of the layers in front of the maps.
+        block: pixels squared, of which the one of largest gradient is a point of the alignment.
     """
 
     name: str
@@ -64,6 +65,7 @@ class FlowArchitecture:
     fine: int = 0
     reach: tuple[int, int] = (3, 6)
     fine_reach: tuple[int, int] = (3, 3)
+    block: int = 4
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -90,22 +92,20 @@ class FlowArchitecture:
         return {"kind": "flow", **asdict(self)}
 
 
-class Maps(NamedTuple):
-    """What the network sees of P frame pairs, in cells of ``CELL`` pixels.
+class FlowEstimate(NamedTuple):
+    """What is estimated of B clips of T pairs.
 
     Attributes:
-        coarse_flow: (P, 2, h, w) cells, across and down, in front of the fine stage.
-        flow: (P, 2, h, w) cells: where each cell's middle goes in the next frame.
-        inverse_depth: (P, 1, h, w) 1 / camera heights; 0 infinitely far.
-        confidence: (P, 2, h, w) in each flow component, 0 or more.
-        context: (P, K) of the whole pair.
+        motion: (B, T, 6) m as from the default height, and rad.
+        error: (B, T, 6) logarithms of the scales of its errors, in ``ERROR_UNIT``.
+        flow_motion: (B, T, 6) the motion by the flow alone, before the alignment.
+        maps: of all B T pairs, the road tilted.
     """
 
-    coarse_flow: Tensor
-    flow: Tensor
-    inverse_depth: Tensor
-    confidence: Tensor
-    context: Tensor
+    motion: Tensor
+    error: Tensor
+    flow_motion: Tensor
+    maps: Maps
 
 
 class FlowNetwork(MotionNetwork):
@@ -118,12 +118,12 @@ class FlowNetwork(MotionNetwork):
     architecture: FlowArchitecture
     rays: Tensor
     unit: Tensor
-    weigh: Tensor
+    map_units: Tensor
 
     def __init__(self, architecture: FlowArchitecture) -> None:
         super().__init__()
         self.architecture = a = architecture
-        self.features = 2 if a.fine else 1
+        self.features = 3 if a.fine else 2
         self.space_to_depth = SpaceToDepth(a.patch)
         self.encoder = nn.ModuleList(_layers(a.patch**2, a.encoder))
         width = a.encoder[-1][0]
@@ -143,13 +143,15 @@ class FlowNetwork(MotionNetwork):
             self.fine_comparison = nn.Sequential(*_layers(_displacements(a.fine_reach) + 2, ((own, 3, 2),)))
             seen += own
         self.refinement = nn.Sequential(*_layers(seen, _plain(a.refinement)))
-        self.maps = _map(a.refinement[-1], 5)
+        self.maps = _map(a.refinement[-1], len(UNITS))
         self.field = nn.Identity()  # the layer of hints: one unit matters alike in all of its maps
-        self.uncertainty = nn.Sequential(nn.Linear(own + 6, 64), nn.LeakyReLU(0.1), nn.Linear(64, 6))
+        self.uncertainty = nn.Sequential(nn.Linear(own + UNKNOWNS, 64), nn.LeakyReLU(0.1), nn.Linear(64, 6))
+        self.firmness = nn.Parameter(torch.full((2,), _FIRM).log())
+        self.alignment = DirectAlignment(a.preprocessing, a.block)
         rays, focal = a.preprocessing.rays(CELL), a.preprocessing.intrinsics.diagonal()[:2]
         self.register_buffer("rays", torch.from_numpy(rays).float(), persistent=False)
         self.register_buffer("unit", torch.from_numpy(CELL / focal).float(), persistent=False)
-        self.register_buffer("weigh", torch.tensor(_MAP_UNITS)[:, None, None], persistent=False)
+        self.register_buffer("map_units", torch.tensor(UNITS)[:, None, None], persistent=False)
         super().set_motion_scale(torch.zeros(6), ERROR_UNIT)
 
     def set_motion_scale(self, mean: Tensor, scale: Tensor) -> None:
@@ -160,16 +162,16 @@ class FlowNetwork(MotionNetwork):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Motions of whole clips, (B, T + 1, 1, H, W) of 0..255 -> (B, T, 6) m and rad."""
-        return self.estimate(frames)[0]
+        return self.estimate(frames).motion
 
-    def estimate(self, frames: Tensor) -> tuple[Tensor, Tensor, Maps]:
-        """Motions (B, T, 6) of clips, the logarithms of their scales of error, (B, T, 6), and the maps of all pairs."""
+    def estimate(self, frames: Tensor) -> FlowEstimate:
+        """Motions of clips, (B, T + 1, 1, H, W) of 0..255, their errors, and what they follow from."""
         batch, length = frames.shape[:2]
         features = [f.unflatten(0, (batch, length)) for f in self.encode(frames.flatten(0, 1))]
         before, after = ([f[:, part].flatten(0, 1) for f in features] for part in (slice(0, -1), slice(1, None)))
-        maps = self.see(before, after)
-        motion, error = self.solve(maps)
-        return motion.unflatten(0, (batch, -1)), error.unflatten(0, (batch, -1)), maps
+        motion, error, flow_motion, maps = self.solve(before, after)
+        motion, error, flow_motion = (part.unflatten(0, (batch, -1)) for part in (motion, error, flow_motion))
+        return FlowEstimate(motion, error, flow_motion, maps)
 
     def step(self, frame: Tensor, state: State) -> tuple[Tensor, State]:
         """The motion (B, 6) of one frame (B, 1, H, W) of a live stream since the last, and the next state."""
@@ -179,7 +181,7 @@ class FlowNetwork(MotionNetwork):
     def uncertain_step(self, frame: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         """As ``step``, with the standard deviation (B, 6) of the motion's error, m and rad, behind the motion."""
         features = self.encode(frame)
-        motion, error = self.solve(self.see(state, features))
+        motion, error, *_ = self.solve(state, features)
         return motion, error.exp() * ERROR_UNIT.to(error.device), features
 
     def start(self, frame: Tensor) -> State:
@@ -197,7 +199,7 @@ class FlowNetwork(MotionNetwork):
         last = self.encode(frames[:1])
         for part in frames[1:].split(chunk):
             features = [torch.cat([old[-1:], new]) for old, new in zip(last, self.encode(part), strict=True)]
-            solved.append(self.solve(self.see([f[:-1] for f in features], [f[1:] for f in features])))
+            solved.append(self.solve([f[:-1] for f in features], [f[1:] for f in features])[:2])
             last = tuple(features)
         motions, errors = (torch.cat(part) for part in zip(*solved, strict=True))
         return motions, errors.exp() * ERROR_UNIT.to(errors.device)
@@ -210,14 +212,15 @@ class FlowNetwork(MotionNetwork):
         last.bias.add_(factors.log())
 
     def encode(self, frames: Tensor) -> State:
-        """Frames (N, 1, H, W) -> the features of each alone in cells, behind those in half cells if there are such."""
-        features = self.space_to_depth(frames.to(self.mean.dtype) / 127.5 - 1)
+        """Frames (N, 1, H, W) -> normalised grey values, features in half cells if there are such, and in cells."""
+        grey = frames.to(self.mean.dtype)
+        features = self.space_to_depth(grey / 127.5 - 1)
         fine: State = ()
         for number, layer in enumerate(self.encoder, start=1):
             features = layer(features)
             if number == self.architecture.fine:
                 fine = (features,)
-        return *fine, features
+        return self.alignment.normalised(grey), *fine, features
 
     def see(self, before: Sequence[Tensor], after: Sequence[Tensor]) -> Maps:
         """The features of P first and P second frames -> what is seen of the pairs."""
@@ -231,24 +234,24 @@ class FlowNetwork(MotionNetwork):
         coarse = self.coarse_flow(merged).float()
         seen = [own, merged, coarse.to(own.dtype) / 4, rays]
         if self.architecture.fine:
-            seen.append(self._look_again(before[0], after[0], coarse))
-        maps = self.maps(self.refinement(torch.cat(seen, 1))).float()
-        flow, nearness, trust = maps.split([2, 1, 2], 1)
-        road = self.rays[1:].clamp_min(0)  # inverse depth of a flat road under a level camera
-        inverse_depth = softplus(4 * (road + nearness) - 0.2) / 4
-        field = torch.cat([coarse + flow, inverse_depth, trust.clamp(_LEAST_LOG, _MOST_LOG)], 1)
-        flow, inverse_depth, trust = (self.field(field / self.weigh) * self.weigh).split([2, 1, 2], 1)
-        return Maps(coarse, flow, inverse_depth, trust.exp(), whole.float())
+            seen.append(self._look_again(before[1], after[1], coarse))
+        field = field_of(self.maps(self.refinement(torch.cat(seen, 1))).float(), coarse, self.rays)
+        return maps_of(self.field(field / self.map_units) * self.map_units, coarse, whole.float())
 
-    def solve(self, maps: Maps) -> tuple[Tensor, Tensor]:
-        """Motions (P, 6) m and rad, and the logarithms of the scales of their errors in ``ERROR_UNIT``, (P, 6)."""
+    def solve(self, before: Sequence[Tensor], after: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Maps]:
+        """From the features of P first and P second frames: motions (P, 6), errors, motions by flow alone, and maps."""
+        maps = self.see(before, after)
         with torch.autocast(maps.flow.device.type, enabled=False):
-            flow = maps.flow * self.unit[:, None, None]
-            motion, normal = solve_pose(flow, maps.inverse_depth, _WEIGHT * maps.confidence, self.rays)
+            depth = torch.cat([maps.inverse_depth, maps.road, maps.doubt], 1)
+            points = Points(self.rays.flatten(1)[None], *depth.flatten(2).unbind(1))
+            flow = (maps.flow * self.unit[:, None, None]).flatten(2)
+            by_flow, normal = solve_flow(flow, maps.flow_weight.flatten(2), points, self.firmness.exp())
+            images = before[0].float(), after[0].float()
+            pose, normal = self.alignment(images, torch.cat([depth, maps.grey_weight], 1), by_flow, normal)
             known = torch.diagonal(normal, dim1=1, dim2=2).detach().log()
             error = self.uncertainty(torch.cat([maps.context.detach(), known], 1))
-            metres = torch.cat([motion[:, :3] * DEFAULT_CAMERA_HEIGHT, motion[:, 3:]], 1)
-        return metres, error
+            inverse_depth = tilted(points, pose.tilt).unflatten(1, (1, *self.architecture.cells))
+        return _metres(pose.motion), error, _metres(by_flow.motion), maps._replace(inverse_depth=inverse_depth)
 
     def _look_again(self, before: Tensor, after: Tensor, coarse: Tensor) -> Tensor:
         """Compare in half cells, with the second frame's features moved by the coarse flow; back to cells."""
@@ -256,6 +259,10 @@ class FlowNetwork(MotionNetwork):
         compared = self.fine_correlation(before, moved_by(after, flow).to(before.dtype))
         own: Tensor = self.fine_comparison(torch.cat([compared, flow.to(before.dtype) / 8], 1))
         return own
+
+
+def _metres(motion: Tensor) -> Tensor:
+    return torch.cat([motion[:, :3] * DEFAULT_CAMERA_HEIGHT, motion[:, 3:]], 1)
 
 
 def _displacements(reach: tuple[int, int]) -> int:

@@ -23,6 +23,9 @@ from distilvo.models.step_model import StepModel
 TOLERANCE = 1e-4
 """Largest difference allowed between ONNX and torch, in units of the motion's scale."""
 
+FLOW_TOLERANCE = 1e-2
+"""That of a network that sees flow first, 1.6 mm and 0.002 degrees: its solvers enlarge the last digits of the maps."""
+
 CLIPS = ((1, 2), (2, 5), (3, 9))
 """Batches, (streams, frames), on which file and network are compared as well as on the drive.
 
@@ -70,7 +73,8 @@ def export_onnx(network: MotionNetwork, config: dict[str, Any], path: Path, fram
     with atomic_path(path) as temporary:
         _write(network, config, temporary)
         difference = _difference(network, temporary, frames)
-        if not float((difference / network.scale).max()) <= TOLERANCE:
+        allowed = FLOW_TOLERANCE if isinstance(network, FlowNetwork) else TOLERANCE
+        if not float((difference / network.scale).max()) <= allowed:
             raise DistilvoError(
                 f"{path}: gives motions up to {float(difference.max()):.2e} off those of the network; "
                 "expected the same; this is a fault of the export, please report it"

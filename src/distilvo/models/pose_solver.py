@@ -5,6 +5,11 @@ finds the R and t whose flow is closest to a network's, each of its components w
 the network need not learn geometry, and the sum over all cells averages the errors of the single ones. Gradients go
 through all iterations.
 
+Two things besides are unknown. The road is a plane whose tilt against the camera is solved for: a degree of pitch that
+nobody knows of changes all lengths by an eighth, and the flow of the road itself tells it; its distance, one camera
+height, is what gives lengths. And each inverse depth is doubted: along the line on which it moves a pixel, its flow
+weighs less (the marginal of a normal distribution), so that cells of unknown depth still tell rotation and direction.
+
 The first step is that of the equations (X - x' Z) / Z = 0 for the target x', which are linear in t; from standing still
 the tangent of the image itself leads astray where the camera goes further than its height.
 
@@ -13,78 +18,150 @@ Lengths are in units of the camera's height, as the inverse depths are; rays and
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 ITERATIONS = 3
 """After the first one the motion is off by up to some hundredths, after three it is exact to float32."""
 
+UNKNOWNS = 8
+"""t and R of the map to the next camera, 3 each, and the road's tilt in pitch and roll."""
+
 _PRIOR = 1e-3
 """Added to the diagonal of the normal equations: without any confidence the camera stands still."""
 
 _NEAREST = 0.05
-"""Camera heights: no cell may come closer to the next camera; the quotient would have no meaning."""
+"""Camera heights: no pixel may come closer to the next camera; the quotient would have no meaning."""
 
 
-def solve_pose(
-    flow: Tensor, inverse_depth: Tensor, weight: Tensor, rays: Tensor, iterations: int = ITERATIONS
-) -> tuple[Tensor, Tensor]:
-    """The motion that explains a flow best.
+_BY_WAY = torch.tensor([[1, 0, 0], [0, 0, 0], [0, -1, 0], [0, 0, 0], [1, 0, 0], [0, 0, -1]])
+"""Derivatives of x and y by t are these times (1, x', y'), times the inverse depth: rows x by t_x, t_y, t_z, then y."""
+
+_BY_TURN = torch.tensor([
+    [0, 0, 0, 0, 0, 0, -1, 0, 0],
+    [1, 0, 0, 0, 0, 1, 0, 0, 0],
+    [0, 0, 0, 0, -1, 0, 0, 0, 0],
+    [-1, 0, 0, 0, 0, 0, 0, 0, -1],
+    [0, 0, 0, 0, 0, 0, 0, 1, 0],
+    [0, 0, 0, 1, 0, 0, 0, 0, 0],
+])  # fmt: skip
+"""Those by a turn are these times (1, x', y', a, b, x'a, x'b, y'a, y'b) where the point is seen at (a, b)."""
+
+
+class Points(NamedTuple):
+    """P points of each of N images.
+
+    Attributes:
+        rays: (N or 1, 2, P) u and v, in focal lengths.
+        inverse_depth: (N, P) 1 / camera heights, 0 for infinitely far; on the road as if it were not tilted.
+        road: (N, P) how far each point belongs to the plane of the road, 0 to 1.
+        doubt: (N, P) standard deviation of the inverse depth, where that of a flow of weight 1 is 1.
+    """
+
+    rays: Tensor
+    inverse_depth: Tensor
+    road: Tensor
+    doubt: Tensor
+
+
+class RelativePose(NamedTuple):
+    """Of N pairs: the map of points to the next camera, R (N, 3, 3) and t (N, 3, 1), and the road's tilt (N, 2)."""
+
+    rotation: Tensor
+    shift: Tensor
+    tilt: Tensor
+
+    @property
+    def motion(self) -> Tensor:
+        """The next camera as seen from this one, (N, 6) [camera heights, rad] as ``geometry.se3`` defines it."""
+        turned = self.rotation.transpose(1, 2)
+        place = -(turned @ self.shift)[..., 0]
+        pitch = torch.asin(-turned[:, 1, 2].clamp(-0.99, 0.99))
+        yaw, roll = torch.atan(turned[:, 0, 2] / turned[:, 2, 2]), torch.atan(turned[:, 1, 0] / turned[:, 1, 1])
+        return torch.cat([place, torch.stack([pitch, yaw, roll], 1)], 1)
+
+    def moved(self, step: Tensor) -> RelativePose:
+        """This pose after a small step (N, 8)."""
+        turn = _rotation(step[:, 3:6])
+        return RelativePose(turn @ self.rotation, turn @ self.shift + step[:, :3, None], self.tilt + step[:, 6:])
+
+
+class Projection(NamedTuple):
+    """Where the next camera sees points, (N, 2, P) in focal lengths; by the unknowns (N, 2, 8, P), and by depth."""
+
+    seen: Tensor
+    by_unknowns: Tensor
+    by_depth: Tensor
+
+
+def tilted(points: Points, tilt: Tensor) -> Tensor:
+    """Inverse depths (N, P) with the road tilted, (N, 2)."""
+    return (points.inverse_depth + points.road * (tilt[:, :1] + tilt[:, 1:] * points.rays[:, 0])).clamp_min(0)
+
+
+def project(points: Points, pose: RelativePose, target: Tensor | None = None) -> Projection:
+    """How the next camera sees the points; with a target x' (N, 2, P) the derivatives are those of (X - x' Z) / Z."""
+    rho, shift = tilted(points, pose.tilt)[:, None], pose.shift
+    moved = pose.rotation[:, :, :2] @ points.rays + pose.rotation[:, :, 2:] + shift * rho
+    inverse = 1 / moved[:, 2:].clamp_min(_NEAREST)
+    seen = moved[:, :2] * inverse
+    at = seen if target is None else target
+    by_depth = (shift[:, :2] - seen * shift[:, 2:]) * inverse
+    products = (at[:, :, None] * seen[:, None]).flatten(1, 2)  # x'a, x'b, y'a, y'b
+    terms = torch.cat([torch.ones_like(rho), at, seen, products], 1)
+    by_way = (_BY_WAY.to(terms) @ terms[:, :3] * (rho * inverse)).unflatten(1, (2, 3))
+    by_turn = (_BY_TURN.to(terms) @ terms).unflatten(1, (2, 3))
+    pitch = by_depth * points.road[:, None]
+    by_tilt = torch.stack([pitch, pitch * points.rays[:, :1]], 2)
+    return Projection(seen, torch.cat([by_way, by_turn, by_tilt], 2), by_depth)
+
+
+def solve_flow(
+    flow: Tensor, weight: Tensor, points: Points, firmness: Tensor, iterations: int = ITERATIONS
+) -> tuple[RelativePose, Tensor]:
+    """The pose that explains a flow best.
 
     Args:
-        flow: (N, 2, H, W) across and down, in focal lengths.
-        inverse_depth: (N, 1, H, W), 1 / camera heights, 0 for infinitely far.
-        weight: (N, 2, H, W) of each flow component, 0 or more: the inverse of its variance, up to a factor.
-        rays: (2, H, W) u and v of each cell, in focal lengths.
+        flow: (N, 2, P) across and down, in focal lengths.
+        weight: (N, 2, P) of each flow component, 0 or more: the inverse of its variance, up to a factor.
+        points: where the flow is.
+        firmness: (2,) weight of a road without tilt, in pitch and roll.
         iterations: Gauss-Newton steps from standing still.
 
     Returns:
-        Motions (N, 6) [camera heights, rad] as ``geometry.se3`` defines them, and the matrix of the normal equations at
-        the solution, (N, 6, 6) in the order t, R of the map to the next camera.
+        The pose, and the matrix of the normal equations there, (N, 8, 8).
     """
-    u, v = rays.flatten(1)
-    points = torch.stack([u, v, torch.ones_like(u)])
-    target = torch.stack([u, v]) + flow.flatten(2)
-    rho = inverse_depth.flatten(1)
-    weight = weight.flatten(2)
-    rotation = torch.eye(3, dtype=flow.dtype, device=flow.device).expand(len(flow), 3, 3)
-    shift = torch.zeros(len(flow), 3, 1, dtype=flow.dtype, device=flow.device)
-    prior = _PRIOR * torch.eye(6, dtype=flow.dtype, device=flow.device)
-    normal = prior.expand(len(flow), 6, 6)
+    target = points.rays + flow
+    pose = _standing(flow)
+    prior = torch.cat([torch.full_like(firmness[:1], _PRIOR).expand(6), firmness])
+    normal = torch.diag(prior).expand(len(flow), UNKNOWNS, UNKNOWNS)
     for number in range(iterations):
-        moved = rotation @ points + rho[:, None] * shift
-        inverse = 1 / moved[:, 2].clamp_min(_NEAREST)
-        seen = moved[:, :2] * inverse[:, None]
-        jacobian = _jacobian(seen, rho * inverse, seen if number else target)
-        weighed = jacobian * weight[:, :, None]
-        normal = (weighed @ jacobian.transpose(2, 3)).sum(1) + prior
+        seen, by, by_depth = project(points, pose, None if number else target)
+        weighed, along = weight[:, :, None] * by, weight * by_depth
+        share = points.doubt**2 / (1 + points.doubt**2 * (along * by_depth).sum(1))
+        weighed = weighed - along[:, :, None] * ((by_depth[:, :, None] * weighed).sum(1) * share[:, None])[:, None]
+        normal = (weighed @ by.transpose(2, 3)).sum(1) + torch.diag(prior)
         right = (weighed * (target - seen)[:, :, None]).sum((1, 3))
-        step = _solve(normal, right)
-        turn = _rotation(step[:, 3:])
-        rotation, shift = turn @ rotation, turn @ shift + step[:, :3, None]
-    return _motion(rotation, shift), normal
+        pull = torch.cat([torch.zeros_like(right[:, :6]), firmness * pose.tilt], 1)
+        pose = pose.moved(solve(normal, right - pull))
+    return pose, normal
 
 
-def _jacobian(seen: Tensor, near: Tensor, at: Tensor) -> Tensor:
-    """Jacobians (N, 2, 6, P) by t and R, of images ``seen`` (N, 2, P) of points of the inverse depth ``near`` (N, P).
-
-    They are those of the image where ``at`` is ``seen``; where it is the target x', those of (X - x' Z) / Z.
-    """
-    (a, b), (across, down), zero = seen.unbind(1), at.unbind(1), torch.zeros_like(near)
-    return torch.stack([
-        torch.stack([near, zero, -across * near, -across * b, 1 + across * a, -b], 1),
-        torch.stack([zero, near, -down * near, -1 - down * b, down * a, a], 1),
-    ], 1)  # fmt: skip
-
-
-def _solve(matrix: Tensor, right: Tensor) -> Tensor:
-    """Solve (N, 6, 6) x = (N, 6) for positive definite matrices: Gauss-Jordan, as ONNX has no solver."""
-    rows = torch.cat([matrix, right[:, :, None]], 2)
-    for k in range(matrix.shape[1]):
-        pivot = rows[:, k : k + 1] / rows[:, k : k + 1, k : k + 1]
-        rows = torch.cat([rows[:, :k] - rows[:, :k, k : k + 1] * pivot, pivot,
-                          rows[:, k + 1 :] - rows[:, k + 1 :, k : k + 1] * pivot], 1)  # fmt: skip
+def solve(matrix: Tensor, right: Tensor) -> Tensor:
+    """Solve (N, K, K) x = (N, K) for positive definite matrices: Gauss-Jordan, as ONNX has no solver."""
+    rows, unit = torch.cat([matrix, right[:, :, None]], 2), torch.eye(matrix.shape[1], dtype=right.dtype)
+    for k, axis in enumerate(unit.to(right.device)):
+        row = rows[:, k : k + 1]
+        pivot = row / row[:, :, k : k + 1]
+        rows = rows - (rows[:, :, k : k + 1] - axis[:, None]) * pivot
     return rows[:, :, -1]
+
+
+def _standing(flow: Tensor) -> RelativePose:
+    rotation = torch.eye(3, dtype=flow.dtype, device=flow.device).expand(len(flow), 3, 3)
+    return RelativePose(rotation, flow.new_zeros(len(flow), 3, 1), flow.new_zeros(len(flow), 2))
 
 
 def _rotation(vector: Tensor) -> Tensor:
@@ -94,12 +171,3 @@ def _rotation(vector: Tensor) -> Tensor:
     skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], 1).unflatten(1, (3, 3))
     factor = 2 / (1 + x * x + y * y + z * z)[:, None, None]
     return torch.eye(3, dtype=vector.dtype, device=vector.device) + factor * (skew + skew @ skew)
-
-
-def _motion(rotation: Tensor, shift: Tensor) -> Tensor:
-    """The next camera as seen from this one, (N, 6), from the map of points to the next camera."""
-    turned = rotation.transpose(1, 2)
-    place = -(turned @ shift)[..., 0]
-    pitch = torch.asin(-turned[:, 1, 2].clamp(-0.99, 0.99))
-    yaw, roll = torch.atan(turned[:, 0, 2] / turned[:, 2, 2]), torch.atan(turned[:, 1, 0] / turned[:, 1, 1])
-    return torch.cat([place, torch.stack([pitch, yaw, roll], 1)], 1)

@@ -17,8 +17,8 @@ from distilvo.distill.validation import Best
 from distilvo.models.flow_network import ERROR_UNIT, FlowArchitecture, FlowNetwork
 from distilvo.settings import FlowRecipe
 
-_WEIGHTS = {"coarse_flow": 1.0, "flow": 1.0, "depth": 0.5, "motion": 0.3, "uncertainty": 0.05}
-_FAR = 0.03  # 1 / camera heights that are added before the depth's error is taken in relation to it
+_WEIGHTS = {"coarse_flow": 1.0, "flow": 1.0, "depth": 0.5, "flow_motion": 0.15, "motion": 0.3, "uncertainty": 0.05}
+_FAR = 0.03  # 1 / camera heights that are added before the logarithm of inverse depths
 _MOST = 20.0  # units of the motion's error: what is worse than that counts as much
 
 
@@ -29,13 +29,14 @@ class SeesFlow(Task):
 
     def forward(self, batch: Batch) -> Losses:
         """Losses of each pair, and their weighed sum."""
-        motion, error, maps = self.network.estimate(batch.inputs["frames"])
+        motion, error, flow_motion, maps = self.network.estimate(batch.inputs["frames"])
         flow, depth = batch.inputs["flow"], batch.inputs["inverse_depth"]
-        off = ((motion - batch.targets) / ERROR_UNIT.to(motion.device)).abs()[:, 0]
+        off, off_by_flow = (((m - batch.targets) / ERROR_UNIT.to(m.device)).abs()[:, 0] for m in (motion, flow_motion))
         losses = {
             "coarse_flow": _mean_over_known((maps.coarse_flow - flow.nan_to_num()).abs(), flow),
             "flow": _mean_over_known((maps.flow - flow.nan_to_num()).abs(), flow),
             "depth": _mean_over_known(_relative(maps.inverse_depth, depth.nan_to_num()), depth),
+            "flow_motion": off_by_flow.clamp_max(_MOST).mean(1),
             "motion": off.clamp_max(_MOST).mean(1),
             "uncertainty": (off.detach() * (-error[:, 0]).exp() + error[:, 0]).mean(1),
         }
@@ -106,6 +107,9 @@ def _mean_over_known(error: Tensor, truth: Tensor) -> Tensor:
 
 
 def _relative(inverse_depth: Tensor, truth: Tensor) -> Tensor:
-    """Error in relation to the truth: like the square near 0, like the absolute value from 0.3 on."""
-    size = ((inverse_depth - truth) / (truth + _FAR)).abs()
+    """Error of the logarithm, of ``_FAR`` more than both: like the square near 0, like the absolute value from 0.3 on.
+
+    In relation to the truth alone, what is uncertain would be taken for too far: that error is never more than 1.
+    """
+    size = ((inverse_depth + _FAR) / (truth + _FAR)).log().abs()
     return torch.where(size < 0.3, size * size / 0.6, size - 0.15)
