@@ -151,6 +151,8 @@ def test_saved_and_loaded(architecture: FlowArchitecture, tmp_path: Path) -> Non
         ({"reach": [1, -1]}, r"reach is \(1, -1\), expected 0 to 96"),
         ({"fine_reach": [1, 97]}, r"fine_reach is \(1, 97\), expected 0 to 96"),
         ({"patch": 0}, "whole numbers from 1 to 10000"),
+        ({"block": 0}, "whole numbers from 1 to 10000"),
+        ({"block": 5}, r"block is 5, expected a divisor of both sides of the size \(32, 96\)"),
         ({"context": []}, "at least one layer of each kind"),
         ({"refinement": [8] * 101}, "at most 100 layers"),
         ({"size": [9600, 9600], "reach": [9, 9]}, "a feature map has"),

@@ -8,7 +8,7 @@ import numpy as np
 
 from distilvo.check.check_result import CheckResult, Level
 from distilvo.check.pose_check import PoseCheck, compare
-from distilvo.geometry.camera import Camera, field_of_view_mismatch
+from distilvo.geometry.camera import Camera, field_of_view_mismatch, view_not_known
 from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.geometry.se3 import Floats
 from distilvo.pipeline.tracking import MOST_UNSEEN, height_not_known
@@ -147,8 +147,7 @@ def check_height(height: float | None, result: CheckResult) -> None:
 def check_camera(camera: Camera | None, preprocessing: Preprocessing | None, result: CheckResult) -> None:
     """Check what the camera sees of the models' view; or of that of one model, and then the resolution too."""
     if camera is None:
-        message = "intrinsics are not known: the view is taken for 82 degrees across, as KITTI's"
-        result.add("note", "camera", message, "give --fov DEGREES, --intrinsics FX FY CX CY or --camera FILE")
+        result.add("note", "camera", *view_not_known())
         return
     wide = _angle(camera.fx, camera.cx, camera.width)
     high = _angle(camera.fy, camera.cy, camera.height)

@@ -59,16 +59,15 @@ class Camera:
             )
 
 
-def camera_of_view(degrees: float, width: int, height: int) -> Camera:
+def camera_of_view(degrees: float, width: int, height: int, name: str) -> Camera:
     """The camera that sees so many degrees across its images of width x height, its axis in their middle.
 
-    Raises:
-        DistilvoError: no pinhole camera sees so much.
+    Raises DistilvoError, with the name of what gives the degrees, unless a pinhole camera can see so much.
     """
     least, most = _VIEWS
     if not least <= degrees <= most:
         raise DistilvoError(
-            f"--fov {degrees:g}: expected degrees across the image's width, {least:g} to {most:g}; a wider view "
+            f"{name} {degrees:g}: expected degrees across the image's width, {least:g} to {most:g}; a wider view "
             "needs a calibration that takes its distortion out: --camera FILE"
         )
     focal = width / 2 / np.tan(np.radians(degrees) / 2)
@@ -165,14 +164,14 @@ def shrinking(frame: tuple[int, int], scale: Floats) -> tuple[int, tuple[int, in
     return halvings, (int(down), int(across))
 
 
-def view_not_known() -> str:
-    """What is wrong, and what to do, where the camera of a source is not known."""
+def view_not_known() -> tuple[str, str]:
+    """What is assumed and what follows if it is wrong, and what to do, where the camera of a source is not known."""
     assumed = 2 * np.arctan(_KITTI_00.width / 2 / _KITTI_00.fx)
     factor = np.tan(assumed / 2) / np.tan(np.radians(60) / 2)
     return (
         f"the camera's intrinsics are not known: its view is taken for {np.degrees(assumed):.0f} degrees across, as "
-        f"KITTI's; if it is 60, lengths come out {factor:.1f} times too short, and turns too strong; "
-        "give --fov DEGREES, --intrinsics FX FY CX CY or --camera FILE"
+        f"KITTI's; if it is 60, lengths come out {factor:.1f} times too short, and turns too strong",
+        "give --fov DEGREES, --intrinsics FX FY CX CY or --camera FILE",
     )
 
 

@@ -55,13 +55,15 @@ def _check_flow(a: FlowArchitecture) -> None:
     _check_layers(a.encoder, a.comparison, a.context, a.refinement)
     if not (a.encoder and a.comparison and a.context and a.refinement):
         raise ValueError("expected at least one layer of each kind")
-    _check_sizes([*a.size, *chain(*a.encoder), *a.comparison, *a.context, *a.refinement, a.patch])
+    _check_sizes([*a.size, *chain(*a.encoder), *a.comparison, *a.context, *a.refinement, a.patch, a.block])
     _check_numbers("squeeze", a.squeeze, _LARGEST)
     _check_numbers("fine", a.fine, len(a.encoder) - 1)
     _check_numbers("reach", a.reach, max(a.size))
     _check_numbers("fine_reach", a.fine_reach, max(a.size))
     if any(side % (2 * CELL) for side in a.size):
         raise ValueError(f"size is {a.size}, expected multiples of {2 * CELL} pixels")
+    if any(side % a.block for side in a.size):
+        raise ValueError(f"block is {a.block}, expected a divisor of both sides of the size {a.size}")
     if any(kernel % 2 == 0 for _, kernel, _ in a.encoder):
         raise ValueError("expected odd kernels in the encoder")
     shrinking, maps = a.patch, [a.size[0] * a.size[1]]

@@ -35,7 +35,7 @@ class SeesFlow(Task):
         losses = {
             "coarse_flow": _mean_over_known((maps.coarse_flow - flow.nan_to_num()).abs(), flow),
             "flow": _mean_over_known((maps.flow - flow.nan_to_num()).abs(), flow),
-            "depth": _mean_over_known(_relative(maps.inverse_depth, depth.nan_to_num()), depth),
+            "depth": _mean_over_known(_log_error(maps.inverse_depth, depth.nan_to_num()), depth),
             "flow_motion": off_by_flow.clamp_max(_MOST).mean(1),
             "motion": off.clamp_max(_MOST).mean(1),
             "uncertainty": (off.detach() * (-error[:, 0]).exp() + error[:, 0]).mean(1),
@@ -106,7 +106,7 @@ def _mean_over_known(error: Tensor, truth: Tensor) -> Tensor:
     return (error.flatten(1) * known).sum(1) / known.sum(1).clamp_min(1)
 
 
-def _relative(inverse_depth: Tensor, truth: Tensor) -> Tensor:
+def _log_error(inverse_depth: Tensor, truth: Tensor) -> Tensor:
     """Error of the logarithm, of ``_FAR`` more than both: like the square near 0, like the absolute value from 0.3 on.
 
     In relation to the truth alone, what is uncertain would be taken for too far: that error is never more than 1.

@@ -159,7 +159,7 @@ def _poses(sequence: Sequence, tracker: Tracker, label: str) -> Iterator[tuple[i
 
 def _warn_of_view(name: str, camera: Camera | None, preprocessing: Preprocessing) -> None:
     if camera is None:
-        warnings.warn(f"{name}: {view_not_known()}", stacklevel=3)
+        warnings.warn(f"{name}: {'; '.join(view_not_known())}", stacklevel=3)
         return
     unseen = field_of_view_mismatch(camera, preprocessing.intrinsics, preprocessing.size)
     if unseen > MOST_UNSEEN:

@@ -88,4 +88,4 @@ def _note_of_cameras(sequences: list[Sequence]) -> None:
     unknown = [sequence.name for sequence in sequences if sequence.camera is None]
     if unknown:
         more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
-        warnings.warn(f"{', '.join(unknown[:_NAMED])}{more}: {view_not_known()}", stacklevel=3)
+        warnings.warn(f"{', '.join(unknown[:_NAMED])}{more}: {'; '.join(view_not_known())}", stacklevel=3)

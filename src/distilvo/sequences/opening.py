@@ -70,7 +70,7 @@ def open_sequence(
         sequence.camera = Camera(*intrinsics, *_size(sequence))
     if fov is not None:
         _refuse_second_camera(sequence, "--fov")
-        sequence.camera = camera_of_view(fov, *_size(sequence))
+        sequence.camera = camera_of_view(fov, *_size(sequence), "--fov")
     if camera is not None:
         from distilvo.sequences.camera_file import read_camera
         from distilvo.sequences.undistorted import with_calibration
