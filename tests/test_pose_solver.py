@@ -16,7 +16,7 @@ from distilvo.models.pose_solver import Points, project, solve_flow, tilted
 
 RAYS = Preprocessing((96, 320), 1, centred=True).rays(8)
 SMALL_RAYS = Preprocessing((32, 96), 1, centred=True).rays(8)
-FIRM = torch.ones(2, dtype=torch.float64)
+FIRM = torch.ones(1, 2, dtype=torch.float64)
 
 
 def projected(rays: NDArray[np.float64], rho: NDArray[np.float64], motions: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -221,7 +221,7 @@ def test_gradients_are_those_of_finite_differences() -> None:
     _, (flow, rho, weight) = scene(5, 2, 0.5, SMALL_RAYS)
     flow = flow + 0.003 * torch.randn(flow.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     road, doubt = 0.2 + 0.5 * rho.detach(), 0.1 + rho.detach()
-    firmness = torch.tensor([0.5, 0.8], dtype=torch.float64)
+    firmness = torch.tensor([[0.5, 0.8]], dtype=torch.float64)
     inputs = [values.requires_grad_() for values in (flow, rho, 0.1 + weight.detach(), road, doubt, firmness)]
 
     def motions(flow: Tensor, rho: Tensor, weight: Tensor, road: Tensor, doubt: Tensor, firm: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ FLOW_STUDENTS = {
         comparison=(32,),
         context=(32, 24),
         refinement=(24, 24),
+        block=8,
     ),
 }
 

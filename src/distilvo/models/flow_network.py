@@ -22,6 +22,7 @@ from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.models.correlation import Correlation, moved_by
 from distilvo.models.direct_alignment import DirectAlignment
 from distilvo.models.flow_maps import UNITS, Maps, field_of, maps_of
+from distilvo.models.gradients import evened
 from distilvo.models.motion_network import MotionNetwork, State
 from distilvo.models.pose_solver import UNKNOWNS, Points, solve_flow, tilted
 from distilvo.models.space_to_depth import SpaceToDepth
@@ -32,6 +33,7 @@ ERROR_UNIT = torch.tensor([0.1 * DEFAULT_CAMERA_HEIGHT] * 3 + [0.003] * 3)
 TRAINED_RATE_HZ = 10.0
 """Frames per second of the built-in streets, where a configuration names no other."""
 
+_LEAST_KNOWN = 1e-6  # of the diagonal of the normal equations: float32 can lose its sign
 _FIRM = 0.3  # weight of a road without tilt, as long as nothing is learned
 
 
@@ -242,16 +244,22 @@ class FlowNetwork(MotionNetwork):
         """From the features of P first and P second frames: motions (P, 6), errors, motions by flow alone, and maps."""
         maps = self.see(before, after)
         with torch.autocast(maps.flow.device.type, enabled=False):
-            depth = torch.cat([maps.inverse_depth, maps.road, maps.doubt], 1)
+            flow, flow_weight, depth, grey_weight = self._for_the_solver(maps)
+            firmness = evened(self.firmness.exp().expand(len(flow), -1))
             points = Points(self.rays.flatten(1)[None], *depth.flatten(2).unbind(1))
-            flow = (maps.flow * self.unit[:, None, None]).flatten(2)
-            by_flow, normal = solve_flow(flow, maps.flow_weight.flatten(2), points, self.firmness.exp())
+            flow = (flow * self.unit[:, None, None]).flatten(2)
+            by_flow, normal = solve_flow(flow, flow_weight.flatten(2), points, firmness)
             images = before[0].float(), after[0].float()
-            pose, normal = self.alignment(images, torch.cat([depth, maps.grey_weight], 1), by_flow, normal)
-            known = torch.diagonal(normal, dim1=1, dim2=2).detach().log()
+            pose, normal = self.alignment(images, torch.cat([depth, grey_weight], 1), by_flow, normal)
+            known = torch.diagonal(normal, dim1=1, dim2=2).detach().clamp_min(_LEAST_KNOWN).log()
             error = self.uncertainty(torch.cat([maps.context.detach(), known], 1))
             inverse_depth = tilted(points, pose.tilt).unflatten(1, (1, *self.architecture.cells))
         return _metres(pose.motion), error, _metres(by_flow.motion), maps._replace(inverse_depth=inverse_depth)
+
+    def _for_the_solver(self, maps: Maps) -> list[Tensor]:
+        """Flow (P, 2, h, w), its weights, inverse depth with road and doubt, and weights of grey values."""
+        parts = [maps.flow, maps.flow_weight, maps.inverse_depth, maps.road, maps.doubt, maps.grey_weight]
+        return list(evened(torch.cat(parts, 1)).split([2, 2, 3, 1], 1))
 
     def _look_again(self, before: Tensor, after: Tensor, coarse: Tensor) -> Tensor:
         """Compare in half cells, with the second frame's features moved by the coarse flow; back to cells."""

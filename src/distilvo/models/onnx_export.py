@@ -18,6 +18,7 @@ from distilvo.errors import DistilvoError
 from distilvo.files import atomic_path
 from distilvo.models.flow_network import TRAINED_RATE_HZ, FlowNetwork
 from distilvo.models.motion_network import MotionNetwork
+from distilvo.models.onnx_solver import translations
 from distilvo.models.step_model import StepModel
 
 TOLERANCE = 1e-4
@@ -121,6 +122,7 @@ def _write(network: MotionNetwork, config: dict[str, Any], path: Path) -> None:
             dynamo=True,
             external_data=False,
             verbose=False,
+            custom_translation_table=translations(),
         )
     model = onnx.load(path)
     graph = model.graph

@@ -127,7 +127,7 @@ def solve_flow(
         flow: (N, 2, P) across and down, in focal lengths.
         weight: (N, 2, P) of each flow component, 0 or more: the inverse of its variance, up to a factor.
         points: where the flow is.
-        firmness: (2,) weight of a road without tilt, in pitch and roll.
+        firmness: (N or 1, 2) weight of a road without tilt, in pitch and roll.
         iterations: Gauss-Newton steps from standing still.
 
     Returns:
@@ -135,14 +135,15 @@ def solve_flow(
     """
     target = points.rays + flow
     pose = _standing(flow)
-    prior = torch.cat([torch.full_like(firmness[:1], _PRIOR).expand(6), firmness])
-    normal = torch.diag(prior).expand(len(flow), UNKNOWNS, UNKNOWNS)
+    prior = torch.cat([torch.full_like(firmness[:, :1], _PRIOR).expand(-1, 6), firmness], 1)
+    held = torch.diag_embed(prior)
+    normal = held
     for number in range(iterations):
         seen, by, by_depth = project(points, pose, None if number else target)
         weighed, along = weight[:, :, None] * by, weight * by_depth
         share = points.doubt**2 / (1 + points.doubt**2 * (along * by_depth).sum(1))
         weighed = weighed - along[:, :, None] * ((by_depth[:, :, None] * weighed).sum(1) * share[:, None])[:, None]
-        normal = (weighed @ by.transpose(2, 3)).sum(1) + torch.diag(prior)
+        normal = (weighed @ by.transpose(2, 3)).sum(1) + held
         right = (weighed * (target - seen)[:, :, None]).sum((1, 3))
         pull = torch.cat([torch.zeros_like(right[:, :6]), firmness * pose.tilt], 1)
         pose = pose.moved(solve(normal, right - pull))
@@ -150,13 +151,9 @@ def solve_flow(
 
 
 def solve(matrix: Tensor, right: Tensor) -> Tensor:
-    """Solve (N, K, K) x = (N, K) for positive definite matrices: Gauss-Jordan, as ONNX has no solver."""
-    rows, unit = torch.cat([matrix, right[:, :, None]], 2), torch.eye(matrix.shape[1], dtype=right.dtype)
-    for k, axis in enumerate(unit.to(right.device)):
-        row = rows[:, k : k + 1]
-        pivot = row / row[:, :, k : k + 1]
-        rows = rows - (rows[:, :, k : k + 1] - axis[:, None]) * pivot
-    return rows[:, :, -1]
+    """Solve (N, K, K) x = (N, K) for positive definite matrices."""
+    solution: Tensor = torch.linalg.solve_ex(matrix, right[:, :, None])[0]
+    return solution[:, :, 0]
 
 
 def _standing(flow: Tensor) -> RelativePose:
