@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from distilvo import parallel
 from distilvo.data.augmentation import MIRROR
 from distilvo.data.flow_cells import CELL
 from distilvo.data.frame_cache import FrameCache
@@ -105,63 +106,67 @@ class FlowPairs:
         exposures: NDArray[np.float32],
         noise: NDArray[np.int64],
     ) -> FlowBatch:
-        pairs = [self._pair(int(i), int(j)) for i, j in zip(firsts, seconds, strict=True)]
-        flow, inverse_depth, motions = (np.stack(part) for part in zip(*pairs, strict=True))
-        frames = np.stack([self.cache.frames[firsts], self.cache.frames[seconds]], 1).astype(np.float32)
-        for maps in (frames, flow, inverse_depth):
-            maps[flips] = maps[flips][..., ::-1]
-        flow[flips, 0] *= -1
+        """Made on the device that trains: on a GPU the CPU would take longer over it than the network."""
+        device = parallel.device()
+        pairs = np.stack([self.cache.frames[firsts], self.cache.frames[seconds]], 1)
+        frames = _exposed(torch.from_numpy(pairs).to(device), torch.from_numpy(exposures).to(device), noise)
+        steps = self._steps(firsts, seconds)
+        flow, inverse_depth = self._maps(firsts, seconds, steps, device)
+        motions = se3.motions_from_matrices(steps)
+        motions[:, :3] *= DEFAULT_CAMERA_HEIGHT
         motions[flips] *= MIRROR.numpy()
-        for row, seed in enumerate(noise):
-            frames[row] = _exposed(frames[row], exposures[row], int(seed))
+        flipped = torch.from_numpy(flips).to(device)[:, None, None, None]
+        flow = torch.where(flipped, flow.flip(-1) * flow.new_tensor([-1, 1])[:, None, None], flow)
         inputs = {
-            "frames": torch.from_numpy(frames),
-            "flow": torch.from_numpy(flow / CELL).float(),
-            "inverse_depth": torch.from_numpy(inverse_depth[:, None]).float(),
+            "frames": torch.where(flipped[..., None], frames.flip(-1), frames),
+            "flow": (flow / CELL).float(),
+            "inverse_depth": torch.where(flipped[:, 0], inverse_depth.flip(-1), inverse_depth)[:, None].float(),
         }
-        return FlowBatch(inputs, torch.from_numpy(motions[:, None]).float(), torch.from_numpy(firsts)[:, None])
+        targets = torch.from_numpy(motions[:, None]).float().to(device)
+        return FlowBatch(inputs, targets, torch.from_numpy(firsts)[:, None])
 
-    def _pair(self, first: int, second: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Flow (2, h, w) in pixels, inverse depth (h, w) in 1 / camera heights, and the motion (6,)."""
-        height = float(self.cache.camera_heights[self._drive[first]])
-        near = self._inverse_depth[first].astype(np.float64) * height
-        step = self._step(first, second)
-        flow = self._standing.flow(near, step)
-        if first + 1 < len(self._drive) and self._drive[first + 1] == self._drive[first]:
-            true = self._flow[first].astype(np.float64)
-            following = flow if second == first + 1 else self._standing.flow(near, self._step(first, first + 1))
-            moves = np.abs(true - following).max(0) > _MOVES_ITSELF  # False where the true flow is not known
-            flow = np.where(moves, true if second == first + 1 else np.nan, flow)
-        motion = se3.motions_from_matrices(step)
-        motion[:3] *= DEFAULT_CAMERA_HEIGHT
-        return flow, near, motion
+    def _maps(
+        self, firsts: NDArray[np.intp], seconds: NDArray[np.intp], steps: NDArray[np.float64], device: torch.device
+    ) -> tuple[Tensor, Tensor]:
+        """Flow (B, 2, h, w) in pixels and inverse depth (B, h, w) in 1 / camera heights."""
+        heights = torch.from_numpy(self.cache.camera_heights[self._drive[firsts]]).to(device)
+        near = torch.from_numpy(self._inverse_depth[firsts]).to(device).double() * heights[:, None, None]
+        true = torch.from_numpy(self._flow[firsts]).to(device).double()  # NaN at the last frame of a drive
+        flow = self._standing.flow(near, torch.from_numpy(steps).to(device))
+        nexts = np.minimum(firsts + 1, len(self._drive) - 1)
+        following = self._standing.flow(near, torch.from_numpy(self._steps(firsts, nexts)).to(device))
+        moves = (true - following).abs().amax(1, keepdim=True) > _MOVES_ITSELF  # False where one is not known
+        is_next = torch.from_numpy(seconds == firsts + 1).to(device)[:, None, None, None]
+        return torch.where(moves, torch.where(is_next, true, torch.nan), flow), near
 
-    def _step(self, first: int, second: int) -> NDArray[np.float64]:
-        """The second camera in the axes of the first, (4, 4), in camera heights."""
-        step = se3.between(self._poses[first], self._poses[second])
-        step[:3, 3] /= DEFAULT_CAMERA_HEIGHT
-        return step
+    def _steps(self, firsts: NDArray[np.intp], seconds: NDArray[np.intp]) -> NDArray[np.float64]:
+        """The second cameras in the axes of the first, (B, 4, 4), in camera heights."""
+        steps = se3.between(self._poses[firsts], self._poses[seconds])
+        steps[:, :3, 3] /= DEFAULT_CAMERA_HEIGHT
+        return steps
 
 
 class StandingScene:
     """The flow of a scene in which nothing moves but the camera."""
 
     def __init__(self, preprocessing: Preprocessing) -> None:
-        self._rays = preprocessing.rays(CELL)
-        self._focal = preprocessing.intrinsics.diagonal()[:2, None, None]
-        self._half_view = np.abs(self._rays).max((1, 2), keepdims=True)
+        self._rays = torch.from_numpy(preprocessing.rays(CELL))
+        self._focal = torch.from_numpy(preprocessing.intrinsics.diagonal()[:2].copy())[:, None, None]
 
-    def flow(self, inverse_depth: NDArray[np.float64], step: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(2, h, w) in pixels, NaN where a cell leaves the image or its depth is not known.
+    def flow(self, inverse_depth: Tensor, step: Tensor) -> Tensor:
+        """(B, 2, h, w) in pixels, NaN where a cell leaves the image or its depth is not known.
 
-        ``inverse_depth`` (h, w) and ``step`` (4, 4), the second camera in the first's axes, share a unit of length.
+        ``inverse_depth`` (B, h, w) and ``step`` (B, 4, 4), the second camera in the first's axes, share a unit of
+        length; both float64.
         """
-        back = np.linalg.inv(step)
-        rays = np.concatenate([self._rays, np.ones_like(self._rays[:1])])
-        seen = np.einsum("ij,jhw->ihw", back[:3, :3], rays) + inverse_depth * back[:3, 3, None, None]
-        place = seen[:2] / np.maximum(seen[2], _NEAREST)
-        inside = (seen[2] > _NEAREST) & (np.abs(place) <= 1.05 * self._half_view).all(0)
-        return np.where(inside, (place - self._rays) * self._focal, np.nan)
+        rays, focal = self._rays.to(step.device), self._focal.to(step.device)
+        back = step.inverse()
+        rotation, shift = back[:, :3, :3], back[:, :3, 3, None, None]
+        turned = (rotation[:, :, :2] @ rays.flatten(1) + rotation[:, :, 2:]).unflatten(2, rays.shape[1:])
+        seen = turned + inverse_depth[:, None] * shift
+        place = seen[:, :2] / seen[:, 2:].clamp_min(_NEAREST)
+        in_view = (place.abs() <= 1.05 * rays.abs().amax((1, 2), keepdim=True)).all(1, keepdim=True)
+        return torch.where((seen[:, 2:] > _NEAREST) & in_view, (place - rays) * focal, torch.nan)
 
 
 def _exposures(rng: np.random.Generator, count: int, recipe: FlowRecipe) -> NDArray[np.float32]:
@@ -171,11 +176,15 @@ def _exposures(rng: np.random.Generator, count: int, recipe: FlowRecipe) -> NDAr
     return np.column_stack([drawn, rng.uniform(0, recipe.noise, count)]).astype(np.float32)
 
 
-def _exposed(frames: NDArray[np.float32], exposure: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
-    """A pair (2, C, H, W) of 0..255 as another camera would record it."""
-    gain, gamma, offset, change, noise = exposure
-    curve = 255 * np.exp(gain) * (np.arange(256, dtype=np.float32) / 255) ** np.exp(gamma) + offset
-    first, second = np.clip([curve, curve * np.exp(change)], 0, 255).astype(np.float32)
-    grain = np.random.default_rng(seed).standard_normal(frames.shape, np.float32) * noise
-    index = frames.astype(np.uint8)
-    return np.clip(np.stack([first[index[0]], second[index[1]]]) + grain, 0, 255)
+def _exposed(frames: Tensor, exposures: Tensor, noise: NDArray[np.int64]) -> Tensor:
+    """Pairs (B, 2, C, H, W) of bytes as another camera would record them, float32; noise from a seed for each pair."""
+    gain, gamma, offset, change, grain = exposures[:, :, None].unbind(1)
+    levels = torch.arange(256, device=frames.device) / 255
+    curve = 255 * gain.exp() * levels ** gamma.exp() + offset
+    curves = torch.stack([curve, curve * change.exp()], 1).clamp(0, 255)
+    exposed = curves.gather(2, frames.flatten(2).long()).view(frames.shape)
+    generator = torch.Generator(frames.device)
+    for pair, seed, size in zip(exposed, noise, grain[:, 0], strict=True):
+        generator.manual_seed(int(seed))
+        pair.add_(torch.randn(pair.shape, generator=generator, device=pair.device) * size)
+    return exposed.clamp_(0, 255)
