@@ -165,6 +165,21 @@ def test_the_command_takes_film_and_says_what_it_was_trained_on(
     assert "Trust in the teacher" in (tmp_path / "out/report.html").read_text()
 
 
+def test_a_student_goes_on_from_its_own_weights(data: Path, tmp_path: Path) -> None:
+    """Without a learning rate to speak of it stays what it was; one that sees other images is refused."""
+    torch.manual_seed(3)
+    network = PoseNetwork(TINY)
+    network.set_motion_scale(torch.zeros(6), torch.ones(6))
+    save_model(network, tmp_path / "start", {})
+    Distill(data, tmp_path / "out", init=tmp_path / "start", recipe=replace(RECIPE, learning_rate=1e-9)).run()
+    student, _ = load_model(tmp_path / "out")
+    for name, values in student.named_parameters():
+        torch.testing.assert_close(values, network.get_parameter(name), rtol=1e-4, atol=1e-5)
+    save_model(PoseNetwork(replace(TINY, size=(96, 320))), tmp_path / "other", {})
+    with pytest.raises(DistilvoError, match=r"other: sees images of .*96, 320.* the teacher .*48, 160"):
+        command(data, tmp_path / "refused", init=tmp_path / "other").run()
+
+
 def test_trajectories_can_be_the_teacher(data: Path, kitti_root: Path, tmp_path: Path) -> None:
     """Half the size: with the scale of the truth it is the truth, and the student learns the same from either."""
     folder = tmp_path / "slam"

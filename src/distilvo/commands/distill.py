@@ -17,6 +17,7 @@ from distilvo.settings import PAPER, Method, Recipe, Shape, SourceOptions, Traje
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from distilvo.models.kinds import AnyArchitecture
     from distilvo.models.motion_network import MotionNetwork
     from distilvo.sequences import Sequence
 
@@ -40,6 +41,8 @@ class Distill:
     """At least so many per cent of the teacher's parameters go."""
     shape: Shape = "cut"
     """cut: layers are taken away; slim: all are kept, but narrow; nano, small, base: made for speed, of any --rate."""
+    init: Path | None = None
+    """Go on from the weights of this model folder, a student: --rate, --shape and --inherit do not count."""
     sequences: tuple[str, ...] = ()
     """Names of the sequences of DATA to train on; all where not given."""
     source: Annotated[SourceOptions, arg(name="")] = field(default_factory=SourceOptions)
@@ -60,7 +63,8 @@ class Distill:
         parallel.share(self.recipe.batch_size)  # before any work, rather than when the training begins
         network = self._network()
         larger = teacher_architecture("demo") if network is None else network.architecture
-        architecture = shaped_architecture(self.shape, self.rate, larger)
+        start = None if self.init is None else self._start(larger)
+        architecture = shaped_architecture(self.shape, self.rate, larger) if start is None else start.architecture
         sequences = self._sequences()
         teacher = self._motions(sequences) if network is None else network
         settings = self._settings()
@@ -75,6 +79,7 @@ class Distill:
             method=self.method,
             outputs=self.out / "cache",
             label=architecture.name,
+            init=start,
         )
         trust = made.trust
         kept = about(cache, self.recipe, method=asdict(self.method), trust=trust.facts)
@@ -115,6 +120,19 @@ class Distill:
             raise DistilvoError(f"--teacher-scale {self.teacher_scale}: is for trajectories, and {path} is a model")
         return load_model(path)[0]
 
+    def _start(self, larger: AnyArchitecture) -> MotionNetwork:
+        """The student of ``--init``; DistilvoError where it does not see the images that the teacher sees."""
+        from distilvo.models.model_folder import load_model
+
+        assert self.init is not None
+        start, _ = load_model(self.init)
+        if start.preprocessing != larger.preprocessing:
+            raise DistilvoError(
+                f"{self.init}: sees images of {start.preprocessing}, the teacher {larger.preprocessing}; expected a "
+                "student that sees the same as its teacher"
+            )
+        return start
+
     def _motions(self, sequences: list[Sequence]) -> Tensor:
         """Motions of trajectories, (P, 6) [m, rad], for all pairs of frames; NaN where they have none."""
         assert self.teacher is not None
@@ -124,6 +142,8 @@ class Distill:
         """What the run is made from."""
         settings: dict[str, Any] = {"data": str(self.data), "teacher": str(self.teacher)}
         settings |= {"rate": self.rate, "shape": self.shape}
+        if self.init is not None:
+            settings["init"] = str(self.init)
         if self.unlabelled:
             options = {name: str(value) for name, value in vars(self.source).items() if value is not None}
             settings |= {"unlabelled": [str(path) for path in self.unlabelled], **options}
