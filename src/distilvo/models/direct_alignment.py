@@ -44,14 +44,6 @@ class DirectAlignment(nn.Module):
         for name, values in (("corners", corners), ("intrinsics", intrinsics), ("brightness", brightness)):
             self.register_buffer(name, torch.from_numpy(values).float(), persistent=False)
 
-    def normalised(self, frames: Tensor) -> Tensor:
-        """Grey frames (N, 1, H, W) of 0..255, in relation to the mean and the contrast of each.
-
-        Not to those of each place's surroundings: a raster of cells does not move as the image does (docs/flow.md).
-        """
-        centred = frames - frames.mean((2, 3), keepdim=True)
-        return centred / (centred.square().mean((2, 3), keepdim=True).sqrt() + _FLAT)
-
     def forward(
         self,
         images: tuple[Tensor, Tensor],
@@ -63,7 +55,7 @@ class DirectAlignment(nn.Module):
         """Refine poses.
 
         Args:
-            images: both of each pair, normalised, (N, 1, H, W).
+            images: both of each pair, grey levels, (N, 1, H, W).
             maps: (N, 4, h, w) inverse depth, road and doubt as ``Points`` has them, and the weight of grey values: the
                 inverse of the variance of their differences, in the unit of ``normal``.
             pose: what the flow gives.
@@ -73,9 +65,10 @@ class DirectAlignment(nn.Module):
         Returns:
             The poses, and the normal equations with what the images say, (N, 8, 8).
         """
-        before, after = (torch.cat([image, _slopes(image)], 1) for image in images)
         focal, middle, unit = self.intrinsics
+        before, after = (torch.cat([image, _slopes(image)], 1) for image in images)
         place, first = self._steepest(before)
+        first, after = _normalised(first, images[0]), _normalised(after, images[1])
         known = _sampled(maps, (place + 0.5) * unit - 1)
         points, weight = Points((place - middle) / focal, *known[:, :3].unbind(1)), known[:, 3]
         held = pad(normal, (0, 2, 0, 2)) + self.brightness
@@ -101,7 +94,8 @@ class DirectAlignment(nn.Module):
     def _steepest(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Of an image and its slopes (N, 3, H, W) the pixel of each block with the largest: places and values.
 
-        Places are (N, 2, P) pixels, across and down.
+        Places are (N, 2, P) pixels, across and down. Slopes of bytes are exact in float32: of equal ones the first is
+        taken on every machine.
         """
         steepness = self.blocks(image[:, 1:].square().sum(1, keepdim=True)).flatten(2)
         index = steepness.argmax(1, keepdim=True)
@@ -114,6 +108,17 @@ def _sampled(maps: Tensor, place: Tensor) -> Tensor:
     """Maps (N, C, H, W) at places (N, 2, P) from -1 to 1, bilinear, (N, C, P); beyond the border as at the border."""
     grid = place.transpose(1, 2)[:, None]
     return grid_sample(maps, grid, padding_mode="border", align_corners=False)[:, :, 0]
+
+
+def _normalised(values: Tensor, image: Tensor) -> Tensor:
+    """Grey values and slopes (N, 3, ...) in relation to the mean and the contrast of their image (N, 1, H, W).
+
+    Not to those of each place's surroundings: a raster of cells does not move as the image does (docs/flow.md).
+    """
+    mean = image.mean((2, 3), keepdim=True)
+    contrast = (image - mean).square().mean((2, 3), keepdim=True).sqrt() + _FLAT
+    mean, contrast = (part.view(-1, 1, *[1] * (values.dim() - 2)) for part in (mean, contrast))
+    return torch.cat([values[:, :1] - mean, values[:, 1:]], 1) / contrast
 
 
 def _slopes(image: Tensor) -> Tensor:

@@ -214,15 +214,15 @@ class FlowNetwork(MotionNetwork):
         last.bias.add_(factors.log())
 
     def encode(self, frames: Tensor) -> State:
-        """Frames (N, 1, H, W) -> normalised grey values, features in half cells if there are such, and in cells."""
-        grey = frames.to(self.mean.dtype)
-        features = self.space_to_depth(grey / 127.5 - 1)
+        """Frames (N, 1, H, W) -> grey values about 0, features in half cells if there are such, and in cells."""
+        grey = frames.to(self.mean.dtype) - 127.5
+        features = self.space_to_depth(grey / 127.5)
         fine: State = ()
         for number, layer in enumerate(self.encoder, start=1):
             features = layer(features)
             if number == self.architecture.fine:
                 fine = (features,)
-        return self.alignment.normalised(grey), *fine, features
+        return grey, *fine, features
 
     def see(self, before: Sequence[Tensor], after: Sequence[Tensor]) -> Maps:
         """The features of P first and P second frames -> what is seen of the pairs."""

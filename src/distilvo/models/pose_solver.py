@@ -32,6 +32,9 @@ UNKNOWNS = 8
 _PRIOR = 1e-3
 """Added to the diagonal of the normal equations: without any confidence the camera stands still."""
 
+_LEAST = 1e-12
+"""Of the diagonal of the normal equations: float32 can lose its sign."""
+
 _NEAREST = 0.05
 """Camera heights: no pixel may come closer to the next camera; the quotient would have no meaning."""
 
@@ -151,9 +154,15 @@ def solve_flow(
 
 
 def solve(matrix: Tensor, right: Tensor) -> Tensor:
-    """Solve (N, K, K) x = (N, K) for positive definite matrices."""
-    solution: Tensor = torch.linalg.solve_ex(matrix, right[:, :, None])[0]
-    return solution[:, :, 0]
+    """Solve (N, K, K) x = (N, K) for positive definite matrices.
+
+    In units in which the diagonal is 1: metres and radians side by side have a condition number of 10^7, which float32
+    does not bear.
+    """
+    unit = torch.diagonal(matrix, dim1=1, dim2=2).clamp_min(_LEAST).rsqrt()
+    scaled = matrix * unit[:, :, None] * unit[:, None]
+    solution: Tensor = torch.linalg.solve_ex(scaled, (right * unit)[:, :, None])[0]
+    return solution[:, :, 0] * unit
 
 
 def _standing(flow: Tensor) -> RelativePose:
