@@ -130,8 +130,8 @@ def test_a_point_is_the_pixel_of_largest_gradient_of_its_block() -> None:
     """Ten bright columns, 90 to 99: of each row of blocks three points, in the columns 89, 99 and 100.
 
     Their slope is half a grey value by pixel, in relation to a contrast of sqrt(p (1 - p)), p = 10 / 192, and 4 more;
-    yaw moves a point at u by 1 + u^2 focal lengths. The weights of the rows, which fade over half a cell at the outermost
-    cells, sum up to 12.
+    yaw moves a point at u by 1 + u^2 focal lengths. The weights of the rows, which fade over half a cell at the
+    outermost cells, sum up to 12.
     """
     alignment, image, still = DirectAlignment(VIEW, 4), torch.zeros(1, 1, 64, 192), pose_of(np.zeros((1, 6)))
     _, empty = alignment((image, image), maps(), still, HOLD, 1)

@@ -72,17 +72,12 @@ class Export:
 
 
 def export_model(model: Path, path: Path) -> float:
-    """Export a model folder, checked on noise: without a data set at hand it is as good as any image."""
-    import torch
-
+    """Export a model folder, checked on images of random blobs that move."""
     from distilvo.models.model_folder import load_model
-    from distilvo.models.onnx_export import export_onnx
+    from distilvo.models.onnx_export import export_onnx, moving_blobs
 
     network, config = load_model(model)
-    a = network.architecture
-    random = torch.Generator().manual_seed(0)
-    frames = torch.randint(0, 256, (8, a.channels, *a.size), dtype=torch.uint8, generator=random)
-    return export_onnx(network, config, path, frames)
+    return export_onnx(network, config, path, moving_blobs(network.architecture))
 
 
 def _quantise(model: Path, exported: Path, quantised: Path, drives: Drives, table: Path) -> None:

@@ -33,6 +33,7 @@ ERROR_UNIT = torch.tensor([0.1 * DEFAULT_CAMERA_HEIGHT] * 3 + [0.003] * 3)
 TRAINED_RATE_HZ = 10.0
 """Frames per second of the built-in streets, where a configuration names no other."""
 
+_FLOW_ITERATIONS = 2  # the alignment behind it makes up for the third: 0.001 m on streets and real film
 _LEAST_KNOWN = 1e-6  # of the diagonal of the normal equations: float32 can lose its sign
 _FIRM = 0.3  # weight of a road without tilt, as long as nothing is learned
 
@@ -248,7 +249,7 @@ class FlowNetwork(MotionNetwork):
             firmness = evened(self.firmness.exp().expand(len(flow), -1))
             points = Points(self.rays.flatten(1)[None], *depth.flatten(2).unbind(1))
             flow = (flow * self.unit[:, None, None]).flatten(2)
-            by_flow, normal = solve_flow(flow, flow_weight.flatten(2), points, firmness)
+            by_flow, normal = solve_flow(flow, flow_weight.flatten(2), points, firmness, _FLOW_ITERATIONS)
             images = before[0].float(), after[0].float()
             pose, normal = self.alignment(images, torch.cat([depth, grey_weight], 1), by_flow, normal)
             known = torch.diagonal(normal, dim1=1, dim2=2).detach().clamp_min(_LEAST_KNOWN).log()

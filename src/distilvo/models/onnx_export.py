@@ -13,10 +13,12 @@ import onnx
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from distilvo.errors import DistilvoError
 from distilvo.files import atomic_path
 from distilvo.models.flow_network import TRAINED_RATE_HZ, FlowNetwork
+from distilvo.models.kinds import AnyArchitecture
 from distilvo.models.motion_network import MotionNetwork
 from distilvo.models.onnx_solver import translations
 from distilvo.models.step_model import StepModel
@@ -81,6 +83,19 @@ def export_onnx(network: MotionNetwork, config: dict[str, Any], path: Path, fram
                 "expected the same; this is a fault of the export, please report it"
             )
     return float(difference.max())
+
+
+def moving_blobs(architecture: AnyArchitecture, count: int = 8) -> Tensor:
+    """Frames (count, C, H, W) uint8 of random blobs that move by three pixels each time, to check an export on.
+
+    Noise has no flow: what a solver makes of it hangs on the last digits of float32.
+    """
+    height, width = architecture.size
+    random = torch.rand(
+        1, architecture.channels, height // 6, width // 6 + count, generator=torch.Generator().manual_seed(0)
+    )
+    wide = interpolate(255 * random, size=(height, width + 3 * count), mode="bicubic").clamp(0, 255).byte()[0]
+    return torch.stack([wide[..., 3 * k : 3 * k + width] for k in range(count)])
 
 
 def onnx_motions(path: Path, frames: Tensor) -> NDArray[np.float32]:

@@ -52,6 +52,9 @@ _BY_TURN = torch.tensor([
 ])  # fmt: skip
 """Those by a turn are these times (1, x', y', a, b, x'a, x'b, y'a, y'b) where the point is seen at (a, b)."""
 
+_SKEW = torch.tensor([[0, 0, 0, 0, 0, -1, 0, 1, 0], [0, 0, 1, 0, 0, 0, -1, 0, 0], [0, -1, 0, 1, 0, 0, 0, 0, 0]])
+"""A vector times this is the matrix of its cross product, row by row."""
+
 
 class Points(NamedTuple):
     """P points of each of N images.
@@ -172,8 +175,7 @@ def _standing(flow: Tensor) -> RelativePose:
 
 def _rotation(vector: Tensor) -> Tensor:
     """Rotations (N, 3, 3) about small vectors (N, 3), rad, by Cayley's formula: rotations to the last digit."""
-    x, y, z = (vector / 2).unbind(1)
-    zero = torch.zeros_like(x)
-    skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], 1).unflatten(1, (3, 3))
-    factor = 2 / (1 + x * x + y * y + z * z)[:, None, None]
+    half = vector / 2
+    skew = (half @ _SKEW.to(half)).unflatten(1, (3, 3))
+    factor = 2 / (1 + half.square().sum(1)[:, None, None])
     return torch.eye(3, dtype=vector.dtype, device=vector.device) + factor * (skew + skew @ skew)
