@@ -24,6 +24,7 @@ from distilvo.models.kinds import count_parameters
 from distilvo.models.model_folder import save_model
 from distilvo.models.network import PoseNetwork
 from distilvo.models.onnx_export import onnx_motions
+from distilvo.models.quantisation import last_convolutions
 from distilvo.models.step_model import StepModel
 from distilvo.runtime import Tracker
 from distilvo.sequences import open_sequence
@@ -43,6 +44,16 @@ def folder(kitti_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(int8_comparison, "ROUNDS", 2)
         Export(root / "model", int8=True, data=kitti_root).run()
     return root / "model"
+
+
+def test_convolutions_that_give_maps_stay_as_they_are() -> None:
+    """a feeds an activation, b nothing, c a sum and then an activation: b and c give values in units of their own."""
+    convolutions = [
+        onnx.helper.make_node("Conv", [x, "w"], [y], name=y) for x, y in (("x", "a"), ("r", "b"), ("r", "c"))
+    ]
+    others = [("LeakyRelu", ["a"], "r"), ("Add", ["b", "c"], "s"), ("LeakyRelu", ["s"], "t")]
+    nodes = [*convolutions, *(onnx.helper.make_node(kind, inputs, [output]) for kind, inputs, output in others)]
+    assert last_convolutions(onnx.helper.make_graph(nodes, "maps", [], [])) == ["b", "c"]
 
 
 def test_one_file_with_the_metadata(folder: Path) -> None:
