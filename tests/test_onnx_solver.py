@@ -39,4 +39,4 @@ def test_solves_as_numpy_does(tmp_path: Path, unknowns: int) -> None:
     )
     (solution,) = onnxruntime.InferenceSession(path).run(None, inputs)
     np.testing.assert_allclose(solution, np.linalg.solve(matrix, right[:, :, None])[:, :, 0], rtol=1e-3, atol=1e-4)
-    assert len(onnx.load(path).graph.node) <= 5  # not written out
+    assert len(onnx.load(path).graph.node) <= 20  # written out there would be more than a hundred
