@@ -120,15 +120,12 @@ def _folder(model: Path, scratch: Path) -> list[Contestant]:
     It is exported again: the ONNX file in the folder may be older than the weights.
     """
     _need_torch(str(model))
-    import torch
-
     from distilvo.models.model_folder import load_model
-    from distilvo.models.onnx_export import export_onnx
+    from distilvo.models.onnx_export import export_onnx, moving_blobs
 
     network, config = load_model(model)
-    frames = torch.randint(0, 256, (3, network.preprocessing.channels, *network.preprocessing.size), dtype=torch.uint8)
     path = scratch / f"{len(list(scratch.iterdir()))}.onnx"
-    export_onnx(network, config, path, frames)
+    export_onnx(network, config, path, moving_blobs(network.architecture))
     name = model.resolve().name
     eager = Contestant(
         name=name,

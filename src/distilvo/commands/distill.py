@@ -17,7 +17,6 @@ from distilvo.settings import PAPER, Method, Recipe, Shape, SourceOptions, Traje
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from distilvo.models.kinds import AnyArchitecture
     from distilvo.models.motion_network import MotionNetwork
     from distilvo.sequences import Sequence
 
@@ -63,7 +62,7 @@ class Distill:
         parallel.share(self.recipe.batch_size)  # before any work, rather than when the training begins
         network = self._network()
         larger = teacher_architecture("demo") if network is None else network.architecture
-        start = None if self.init is None else self._start(larger)
+        start = None if self.init is None else self._start(network)
         architecture = shaped_architecture(self.shape, self.rate, larger) if start is None else start.architecture
         sequences = self._sequences()
         teacher = self._motions(sequences) if network is None else network
@@ -120,15 +119,15 @@ class Distill:
             raise DistilvoError(f"--teacher-scale {self.teacher_scale}: is for trajectories, and {path} is a model")
         return load_model(path)[0]
 
-    def _start(self, larger: AnyArchitecture) -> MotionNetwork:
-        """The student of ``--init``; DistilvoError where it does not see the images that the teacher sees."""
+    def _start(self, teacher: MotionNetwork | None) -> MotionNetwork:
+        """The student of ``--init``; DistilvoError where it does not see the images that its teacher sees."""
         from distilvo.models.model_folder import load_model
 
         assert self.init is not None
         start, _ = load_model(self.init)
-        if start.preprocessing != larger.preprocessing:
+        if teacher is not None and start.preprocessing != teacher.preprocessing:
             raise DistilvoError(
-                f"{self.init}: sees images of {start.preprocessing}, the teacher {larger.preprocessing}; expected a "
+                f"{self.init}: sees images of {start.preprocessing}, the teacher {teacher.preprocessing}; expected a "
                 "student that sees the same as its teacher"
             )
         return start
