@@ -28,7 +28,16 @@ EXTRAS = {
     "rosbags": {"sources_bags"},
     "rerun": {"view"},
     "plotly": {"report_comparison", "report_figures"},
-    "numba": {"world_adverse", "world_dataset", "world_flow", "world_renderer", "world_street"},
+    "numba": {
+        "world_adverse",
+        "world_dataset",
+        "world_flow",
+        "world_renderer",
+        "world_roads",
+        "world_sensor",
+        "world_street",
+        "world_weather",
+    },
 }
 """Tests that need a package of an extra, and no torch."""
 

@@ -17,6 +17,7 @@ from distilvo.world.mesh import Mesh
 from distilvo.world.motion import Mount
 from distilvo.world.optical_flow import View, optical_flow
 from distilvo.world.renderer import Renderer
+from distilvo.world.sensor import SensorModel
 from distilvo.world.street import Street, make_street, make_street_along
 from distilvo.world.street_writer import is_whole, write_street
 from distilvo.world.textures import texture_set
@@ -147,8 +148,16 @@ def test_the_sky_has_no_flow() -> None:
 # --- a street ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("seed", "index"), [(0, 10), (3, 40), (12, 10)])
-def test_the_next_image_drawn_back_by_the_flow_is_the_image(seed: int, index: int) -> None:
+@pytest.mark.parametrize(("seed", "index"), [(1, 10), (3, 40), (15, 20)])
+def test_the_next_image_drawn_back_by_the_flow_is_the_image(
+    seed: int, index: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a perfect camera by day: rolling shutter, noise and sharpening move or change pixels that the flow does not.
+
+    In a town, where most of what is seen is near: flow that is a tenth too long makes the error exceed a quarter.
+    """
+    perfect = SensorModel(0, (), (1.0, 1.0, 1.0), 0.0, 0.0, 0.0, 0.0, 0.0)
+    monkeypatch.setattr(street_module, "sample_sensor", lambda *_, **__: perfect)
     street = make_street(seed, 60, MEDIUM)
     first, depth = street.render(index).astype(np.float32), street.depth.copy()
     second = street.render(index + 1).astype(np.float32)
@@ -157,10 +166,11 @@ def test_the_next_image_drawn_back_by_the_flow_is_the_image(seed: int, index: in
     u, v = np.meshgrid(*(np.arange(n, dtype=np.float32) for n in MEDIUM[::-1]))
     back = cv2.remap(second, u + flow[..., 0], v + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     error, unmoved = (np.abs(image - first).mean(axis=2) for image in (back, second))
-    assert error[valid].mean() < 0.3 * unmoved[valid].mean()
-    hidden = (depth > 0) & ~valid
+    assert error[valid].mean() < 0.25 * unmoved[valid].mean()
+    hidden = (depth > 0) & ~valid & ~street.own_car
     assert error[hidden].mean() > 2 * error[valid].mean()
-    assert 0.75 < valid.sum() / (depth > 0).sum() < 0.99 and not valid[depth == 0].any()
+    assert 0.65 < valid.sum() / ((depth > 0) & ~street.own_car).sum() < 0.99
+    assert not valid[depth == 0].any() and not valid[street.own_car].any()
 
 
 def test_static_pixels_flow_as_depth_and_poses_say() -> None:
@@ -178,11 +188,11 @@ def test_static_pixels_flow_as_depth_and_poses_say() -> None:
 
 
 def test_cars_of_a_street_do_not_flow_as_the_world_does() -> None:
-    street = make_street(7, 30, SMALL, adverse=True)
+    street = make_street(7, 30, MEDIUM, adverse=True)
     street.render(10), street.render(11)
     flow, valid = street.flow(10)
-    rigid, _ = optical_flow(View(street._views[10].pose, street._views[10].depth, np.full(SMALL, -1, np.int16), {}),
-                            View(street._views[11].pose, street._views[11].depth, np.full(SMALL, -1, np.int16), {}),
+    rigid, _ = optical_flow(View(street._views[10].pose, street._views[10].depth, np.full(MEDIUM, -1, np.int16), {}),
+                            View(street._views[11].pose, street._views[11].depth, np.full(MEDIUM, -1, np.int16), {}),
                             street.intrinsics)  # fmt: skip
     cars = valid & (street._views[10].body >= 0) & rigid.any(axis=-1)
     assert cars.sum() > 20
@@ -190,14 +200,14 @@ def test_cars_of_a_street_do_not_flow_as_the_world_does() -> None:
 
 
 def test_pixels_of_a_car_flow_with_its_body() -> None:
-    """Mover number 1 alone is in sight."""
+    """A lorry ahead, number 8: it keeps its number while the renderer counts only what is in sight."""
     street, index = make_street(0, 60, MEDIUM), 10
     flow, valid = street.flow(index)
-    car = valid & (street._view(index).body == 1)
+    car = valid & (street._view(index).body == 8)
     v, u = np.nonzero(car)
     assert len(u) > 500
     here = np.linalg.inv(street.intrinsics) @ np.stack([u, v, np.ones_like(u)]) * street._view(index).depth[car]
-    bodies = [street._scene.movers[1].at(k) for k in (index, index + 1)]
+    bodies = [street._scene.movers[8].at(k) for k in (index, index + 1)]
     assert bodies[0] is not None and bodies[1] is not None
     world = street._world_poses[index] @ np.vstack([here, np.ones(len(u))])
     there = np.linalg.inv(street._world_poses[index + 1]) @ (bodies[1] @ np.linalg.solve(bodies[0], world))
@@ -257,8 +267,9 @@ def test_files_hold_flow_and_depth_as_kitti_has_them(tmp_path: Path) -> None:
 
 
 def test_what_the_formats_cannot_hold_is_unknown() -> None:
-    depth = np.array([[0, 0.1, 1, 255.99, 255.999, 256, 400]], np.float32)
-    assert street_writer._depth_png(depth).tolist() == [[0, 26, 256, 65533, 0, 0, 0]]
+    depth = np.array([[0, 0.1, 1, 255.99, 255.999, 256, 400, 2]], np.float32)
+    own_car = np.arange(8)[None] == 7
+    assert street_writer._depth_png(depth, own_car).tolist() == [[0, 26, 256, 65533, 0, 0, 0, 65535]]
     flow = np.array([[[-512, 0.5], [511.98, 0], [512, 0], [0, -512.1], [1, 1]]], np.float32)
     stored = street_writer._flow_png(flow, np.array([[True, True, True, True, False]]))
     unknown = [0, 0, 0]

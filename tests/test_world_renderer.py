@@ -1,4 +1,4 @@
-"""The renderer's geometry against hand-worked numbers; its light, textures and camera effects by their properties."""
+"""The renderer's geometry against hand-worked numbers; its light and textures by their properties."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from distilvo.errors import DistilvoError
 from distilvo.world.lighting import Light, sample_light
 from distilvo.world.mesh import TEXTURES, Mesh
 from distilvo.world.renderer import Renderer
-from distilvo.world.sensor import SensorModel, sample_sensor, shutter_flow
 from distilvo.world.textures import CUTOUT, TEXTURE_VARIANTS, TextureSet, pack, texture_set
 
 SIZE = (48, 64)
@@ -287,8 +286,8 @@ def test_sampled_light_is_sound(seed: int) -> None:
     light = sample_light(np.random.default_rng(seed))
     assert light == sample_light(np.random.default_rng(seed))
     response = light.response().astype(int)
-    assert (np.diff(response) >= 0).all() and response[0] == 0 and response[-1] > 200
-    assert min(light.ambient) > 0.1 and 0 <= light.cloud_cover <= 1
+    assert (np.diff(response) >= 0).all() and 0 <= response[0] < 40 and 200 < response[-1] <= 255
+    assert min(light.ambient) > (0.01 if light.lamps else 0.08) and 0 <= light.cloud_cover <= 1
 
 
 def test_impossible_light_is_refused() -> None:
@@ -296,64 +295,3 @@ def test_impossible_light_is_refused() -> None:
         replace(LIGHT, sun=(1.0, 0.0, 0.0))
     with pytest.raises(DistilvoError, match="saturation"):
         replace(LIGHT, saturation=1.5)
-
-
-PLAIN = SensorModel(
-    seed=1, gain=(), tint=(1.0, 1.0, 1.0), vignetting=0.0, defocus=0.0, shutter=0.0, read_noise=0.0, shot_noise=0.0
-)
-GREY = np.full((96, 320, 3), 100, np.uint8)
-
-
-def test_perfect_sensor_changes_nothing() -> None:
-    frame = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(PLAIN.apply(frame, 3), frame)
-    with pytest.raises(DistilvoError, match="sensor"):
-        PLAIN.apply(frame[..., 0], 3)
-
-
-def test_noise_has_the_stated_strength_and_repeats_per_index() -> None:
-    sensor = replace(PLAIN, read_noise=3.0, shot_noise=0.16)  # sqrt(9 + 16) = 5 at brightness 100
-    first = sensor.apply(GREY, 0)
-    assert first.astype(float).std() == pytest.approx(5.0, rel=0.03)
-    assert first.astype(float).mean() == pytest.approx(100.0, abs=0.1)
-    np.testing.assert_array_equal(sensor.apply(GREY, 0), first)
-    assert (sensor.apply(GREY, 1) != first).mean() > 0.8
-    assert (replace(sensor, seed=2).apply(GREY, 0) != first).mean() > 0.8
-
-
-def test_vignetting_and_exposure() -> None:
-    dark = replace(PLAIN, vignetting=0.3).apply(GREY, 0)
-    assert dark[0, 0, 0] == 70 and dark[48, 160, 0] == 100
-    breathing = replace(PLAIN, gain=((0.1, 40.0, 0.0),))
-    assert breathing.apply(GREY, 10)[5, 5, 0] == 111 and breathing.apply(GREY, 30)[5, 5, 0] == 90  # exp(+-0.1)
-
-
-def test_smear_is_centred_and_follows_the_flow() -> None:
-    frame = np.zeros((8, 33, 3), np.uint8)
-    frame[:, 16] = 240
-    flow = np.zeros((8, 33, 2), np.float32)
-    flow[..., 0] = 6.0
-    row = PLAIN.apply(frame, 0, flow)[4, :, 0]
-    assert {int(u): int(row[u]) for u in np.flatnonzero(row)} == {14: 80, 16: 80, 18: 80}
-
-
-def test_shutter_flow_of_known_motions() -> None:
-    depth = np.full((96, 320), 10.0, np.float32)
-    camera = np.array([[200.0, 0, 160], [0, 200, 48], [0, 0, 1]])
-    flow = shutter_flow(depth, camera, at(0, 0, 1), 0.5)  # 1 m towards a wall 10 m away: (u - cx) * (10 / 9 - 1) / 2
-    u, v = np.meshgrid(np.arange(320), np.arange(96))
-    inside = np.s_[:92, :316]  # the last cells are held constant
-    np.testing.assert_allclose(flow[inside][..., 0], ((u - 160) / 18)[inside], atol=0.02)
-    np.testing.assert_allclose(flow[inside][..., 1], ((v - 48) / 18)[inside], atol=0.02)
-    turn = np.eye(4)
-    turn[:3, :3] = [[np.cos(0.02), 0, np.sin(0.02)], [0, 1, 0], [-np.sin(0.02), 0, np.cos(0.02)]]  # to the right
-    flow = shutter_flow(0 * depth, camera, turn, 1.0)  # the infinitely far sky turns too
-    assert flow[48, 160, 0] == pytest.approx(-200 * np.tan(0.02), abs=0.01)
-
-
-@given(st.integers(0, 2**32))
-def test_sampled_sensor_is_sound(seed: int) -> None:
-    sensor = sample_sensor(np.random.default_rng(seed))
-    assert sensor == sample_sensor(np.random.default_rng(seed))
-    assert all(0.8 < sensor.brightness(k) < 1.25 for k in range(0, 200, 7))
-    assert 60 < sensor.apply(GREY, 0).mean() < 130

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from distilvo.world.motion import lane_offset
 from distilvo.world.sensor import SensorModel
-from distilvo.world.vehicles import Mover, Traffic, car_mesh, road_frames
+from distilvo.world.traffic import Mover, Traffic
+from distilvo.world.vehicles import car_mesh, road_frames
 
 _KINDS: dict[str, dict[str, tuple[float, float]]] = {
     "dim": {"darkness": (1.5, 2.2), "noise": (2.5, 5.0)},
@@ -87,7 +87,7 @@ class AdverseConditions:
         road, count = usual.road_map.roads[0], len(usual.camera)
         s = usual.s[:count] + rng.uniform(7.5, 9.5)
         leader = car_mesh(int(rng.integers(2, 4)), int(rng.integers(8)))
-        frames = road_frames(usual.road_map, road, s, -lane_offset(road.half_width), False)
+        frames = road_frames(usual.road_map, road, s, -usual.street_type.driven_offset, False)
         crowd = replace(usual, street_type=replace(usual.street_type, oncoming_gap=2.0, leader_chance=0.0))
         return [Mover(leader, 0, frames), *crowd.sample(rng)]
 

@@ -60,10 +60,12 @@ def _is_clear(
     edges: tuple[NDArray[np.float64], NDArray[np.float64]],
     margin: float,
 ) -> NDArray[np.bool_]:
-    """Whether the whole footprint keeps ``margin`` metres from every road."""
+    """Whether the whole footprint keeps ``margin`` metres from every road, and lies under no bridge."""
     a, b = np.meshgrid(np.linspace(0, 1, 7), np.linspace(0, 1, 5))
     points = start[:, None] + a.reshape(1, -1, 1) * edges[0][:, None] + b.reshape(1, -1, 1) * edges[1][:, None]
-    return np.asarray((road_map.clearance(points[..., :2]) > margin).all(axis=1))
+    outline = points[..., :2]
+    free = (road_map.clearance(outline) > margin) & road_map.is_open(outline, 1.0)
+    return np.asarray((free & ~road_map.in_roundabout(outline, margin)).all(axis=1))
 
 
 def _add_houses(
@@ -78,7 +80,7 @@ def _add_houses(
     if count == 0:
         return
     corners = np.stack([start, start + edges[0], start + edges[1], start + edges[0] + edges[1]], axis=1)
-    heights = road_map.ground(corners[..., :2])
+    heights = road_map.height(corners[..., :2])
     base = start.copy()
     base[:, 2] = heights.min(axis=1) - 0.3
     facade = (TEXTURES.index("facade0") + rng.integers(0, 5, count)).astype(np.int32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from distilvo.errors import DistilvoError
 
 Colour = tuple[float, float, float]
-LOWEST_SUN = 0.1
-CONTRAST = 0.35  # share of the S-curve that a camera lays over its response
+LOWEST_SUN = 0.087  # 5 degrees
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class Light:
     """One time of day and weather. Colours are linear RGB; a white wall under ``ambient`` 1.0 has radiance 1.0.
 
     Attributes:
-        sun: unit vector towards the sun in the world frame; shadows get too long below z = 0.1.
+        sun: unit vector towards the sun in the world frame; shadows get too long below z = 0.087.
         sun_colour: light of the sun on a surface that faces it.
         ambient: light of the sky on a surface that looks up.
         zenith, horizon: sky colours overhead and at the horizon; fog has the horizon's colour.
@@ -31,6 +30,12 @@ class Light:
         exposure: factor on radiance before the response curve.
         saturation: 1 keeps the colours, 0 makes them grey.
         gamma: the response curve's exponent; 2.2 is neutral, less is contrasty and dark.
+        contrast: share of the S-curve that the camera lays over its response, 0 to 1.
+        shoulder: 1 brings highlights gently to white, 0 clips them.
+        lift: display value of black, 0 to 1.
+        wet: water on the ground, 0 (dry) to 1 (it mirrors).
+        headlights: light of the own headlights 5 m ahead, as a multiple of ``ambient``; 0 by day.
+        lamps: radiance of street lamps, other cars' lamps and lit windows; 0 by day.
     """
 
     sun: Colour
@@ -46,20 +51,32 @@ class Light:
     exposure: float
     saturation: float
     gamma: float
+    contrast: float = 0.35
+    shoulder: float = 1.0
+    lift: float = 0.0
+    wet: float = 0.0
+    headlights: float = 0.0
+    lamps: float = 0.0
 
     def __post_init__(self) -> None:
         norm = float(np.linalg.norm(self.sun))
         if not (abs(norm - 1) < 1e-6 and self.sun[2] >= LOWEST_SUN):
             raise DistilvoError(f"light: sun is {self.sun}, expected a unit vector with z of at least {LOWEST_SUN}")
-        if not 0 <= self.saturation <= 1:
-            raise DistilvoError(f"light: saturation is {self.saturation}, expected 0 to 1")
+        for name in ("saturation", "contrast", "shoulder", "lift", "wet"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise DistilvoError(f"light: {name} is {getattr(self, name)}, expected 0 to 1")
 
     def response(self) -> NDArray[np.uint8]:
         """(2048,) uint8: the display value of radiance (i / 1024) ** 2."""
-        radiance = (np.arange(2048) / 1024.0) ** 2
-        display = (1 - np.exp(-self.exposure * radiance)) ** (1 / self.gamma)
-        display += CONTRAST * (display * display * (3 - 2 * display) - display)
-        return np.round(255 * display).astype(np.uint8)
+        light = self.exposure * (np.arange(2048) / 1024.0) ** 2
+        display = np.minimum(1.0, self.shoulder * (1 - np.exp(-light)) + (1 - self.shoulder) * light)
+        display **= 1 / self.gamma
+        display += self.contrast * (display * display * (3 - 2 * display) - display)
+        return np.round(255 * (self.lift + (1 - self.lift) * display)).astype(np.uint8)
+
+    def weather(self) -> NDArray[np.float64]:
+        """(7,) what the shading needs: cloud cover, shift east, shift north, glow, wet, headlights, lamps."""
+        return np.array([self.cloud_cover, *self.cloud_shift, self.glow, self.wet, self.headlights, self.lamps])
 
 
 def _scaled(colour: NDArray[np.float64], factor: float = 1.0) -> Colour:
@@ -67,8 +84,84 @@ def _scaled(colour: NDArray[np.float64], factor: float = 1.0) -> Colour:
     return r, g, b
 
 
-def sample_light(rng: np.random.Generator) -> Light:
-    """Draw a light: about half sunny, a third cloudy or closed, the rest dusk with a low, warm sun."""
+def sample_light(rng: np.random.Generator, ahead: float = 0.0) -> Light:
+    """Draw light, weather and the camera's response.
+
+    Of all streets 6 % lie in the night, 12 % have a sun at 5 to 15 degrees, mostly in front of a car that drives
+    towards ``ahead`` (radians from east to north), 10 % are wet by day. Of the rest about half are sunny, many of them
+    with hard shadows, a third cloudy or closed and some at dusk.
+    """
+    own = rng.spawn(1)[0]  # new draws leave the older ones, and all that follow them, as they are
+    light, kind = _by_day(rng), own.random()
+    if kind < 0.06:
+        light = _night(light, own)
+    elif kind < 0.18:
+        light = _low_sun(light, own, ahead)
+    elif kind < 0.28:
+        light = replace(light, wet=own.uniform(0.4, 1.0))
+    elif kind < 0.65 and light.sun_colour[0] > 1.0:
+        light = replace(light, ambient=_scaled(np.array(light.ambient), own.uniform(0.4, 0.8)))
+    return _developed(light, own)
+
+
+def _night(light: Light, rng: np.random.Generator) -> Light:
+    """Moonlight, the glow of a town, and lamps."""
+    glow = rng.uniform(0.02, 0.06)
+    orange = np.array([1.15, 1.0, 0.8]) ** rng.uniform(0.0, 1.5)
+    return replace(
+        light,
+        sun_colour=(0.01, 0.012, 0.015),
+        ambient=_scaled(orange, glow),
+        zenith=_scaled(orange, 0.15 * glow),
+        horizon=_scaled(orange, rng.uniform(0.3, 0.9) * glow),
+        cloud_colour=_scaled(orange, 0.5 * glow),
+        glow=0.0,
+        exposure=light.exposure * rng.uniform(0.8, 2.0),
+        wet=rng.uniform(0.4, 1.0) if rng.random() < 0.25 else 0.0,
+        headlights=rng.uniform(1.0, 3.0) / glow,
+        lamps=rng.uniform(0.5, 1.0),
+    )
+
+
+def _low_sun(light: Light, rng: np.random.Generator, ahead: float) -> Light:
+    """A bright, warm sun close to the horizon; the sky around it is white."""
+    elevation = np.radians(rng.uniform(5.0, 15.0))
+    azimuth = ahead + rng.normal(0.0, 0.3) if rng.random() < 0.6 else rng.uniform(0, 2 * np.pi)
+    flat = np.cos(elevation)
+    strength = rng.uniform(2.5, 4.5)
+    return replace(
+        light,
+        sun=(float(flat * np.cos(azimuth)), float(flat * np.sin(azimuth)), float(np.sin(elevation))),
+        sun_colour=_scaled(np.array([1.0, 0.86, 0.66]), strength),
+        ambient=_scaled(np.array(light.ambient) / np.mean(light.ambient), rng.uniform(0.2, 0.4)),
+        cloud_cover=min(light.cloud_cover, 0.5),
+        glow=rng.uniform(1.5, 4.0),
+        exposure=light.exposure * rng.uniform(0.9, 1.8),
+        wet=rng.uniform(0.3, 0.8) if rng.random() < 0.15 else 0.0,
+    )
+
+
+def _developed(light: Light, rng: np.random.Generator) -> Light:
+    """The light through the response of one of many cameras: hard as KITTI's grey ones, usual, or flat and bright."""
+    kind, gain = rng.random(), rng.normal(0.0, 1.0)
+    if light.lamps:  # in the dark no camera clips black
+        kind = 0.4 + 0.6 * kind
+    if kind < 0.4:
+        gamma, contrast, shoulder = rng.uniform(1.25, 1.8), rng.uniform(0.2, 0.8), rng.uniform(0.0, 0.4)
+        exposure, lift = 1.1 * np.exp(0.25 * gain), rng.uniform(0.0, 0.03)
+    elif kind < 0.75:
+        gamma, contrast, shoulder = rng.uniform(1.7, 2.3), rng.uniform(0.15, 0.55), rng.uniform(0.3, 1.0)
+        exposure, lift = np.exp(0.2 * gain), rng.uniform(0.0, 0.06)
+    else:
+        gamma, contrast, shoulder = rng.uniform(2.0, 2.7), rng.uniform(0.0, 0.2), rng.uniform(0.5, 1.0)
+        exposure, lift = np.exp(0.25 * gain), rng.uniform(0.0, 0.14)
+    return replace(
+        light, gamma=gamma, contrast=contrast, shoulder=shoulder, lift=lift, exposure=light.exposure * float(exposure)
+    )
+
+
+def _by_day(rng: np.random.Generator) -> Light:
+    """About half sunny, a third cloudy or closed, the rest dusk with a low, warm sun."""
     mood = rng.random()
     dusk, closed = mood < 0.18, mood > 0.75
     elevation = np.radians(rng.uniform(10, 17) if dusk else rng.uniform(20, 62))

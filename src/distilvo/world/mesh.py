@@ -11,6 +11,7 @@ TEXTURES = (
     "road", "asphalt", "sidewalk", "grass", "gravel", "hedge",
     "facade0", "facade1", "facade2", "facade3", "facade4", "shop", "roof",
     "tree0", "tree1", "tree2", "car_side", "car_back", "car_front", "glass", "white", "metal", "sign", "cloud",
+    "lane", "line", "rail", "concrete", "panel", "wood", "field", "board", "truck_side", "truck_back",
 )  # fmt: skip
 """Names of all textures; a face's ``texture`` is an index into this tuple."""
 

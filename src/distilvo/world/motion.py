@@ -16,6 +16,7 @@ START = 25.0
 _STEPS = 10
 _WHEELBASE = 2.7
 _BRAKING = 1.9
+_FASTEST, _OPEN_ROAD = 38.0, 16.0  # m/s
 
 
 @dataclass(frozen=True)
@@ -49,32 +50,37 @@ class Ride:
 
 
 def sample_mount(rng: np.random.Generator) -> Mount:
-    """A mount like KITTI's: behind the windscreen, 1.5 to 1.8 m up, hardly tilted."""
-    pitch, yaw, roll = np.radians([rng.uniform(-1.0, 1.0), rng.normal(0.0, 0.3), rng.normal(0.0, 0.3)])
-    return Mount(rng.uniform(0.6, 1.3), rng.uniform(1.5, 1.8), float(pitch), float(yaw), float(roll))
+    """A mount as users have it: behind the windscreen or on the roof, mostly 1.2 to 1.8 m up and hardly tilted.
+
+    Limits: height 1.0 to 2.2 m, pitch -4 to 3 degrees, yaw and roll 2 degrees, 0.2 to 2.4 m ahead of the rear axle.
+    """
+    pitch = np.interp(rng.uniform(-1.0, 1.0), (-1.0, -0.8, 0.8, 1.0), (-4.0, -1.5, 1.5, 3.0))
+    yaw, roll = (float(np.clip(0.4 * z + 0.06 * z**3, -2.0, 2.0)) for z in rng.normal(0.0, 1.0, 2))
+    ahead = np.interp(rng.random(), (0.0, 0.1, 0.9, 1.0), (0.2, 0.6, 1.8, 2.4))
+    height = np.interp(rng.random(), (0.0, 0.1, 0.9, 1.0), (1.0, 1.2, 1.8, 2.2))
+    return Mount(float(ahead), float(height), *(float(a) for a in np.radians([pitch, yaw, roll])))
 
 
 def speed_limit(rng: np.random.Generator, road: Road, street_type: StreetType) -> NDArray[np.float64]:
     """(M,) m/s at each sample of ``road``: what bends, traffic and braking for them allow."""
     lateral = rng.uniform(2.0, 3.3)
-    blocks = np.repeat(rng.uniform(0.75, 1.2, len(road.xy) // 80 + 1), 80)[: len(road.xy)]
-    lane_radius = np.maximum(1.0 / np.maximum(np.abs(road.curvature), 1e-4) - lane_offset(street_type.half_width), 5.0)
-    limit = np.minimum(street_type.cruise_speed * blocks, np.sqrt(lateral * lane_radius))
+    swing = (0.9, 1.1) if street_type.motorway else (0.75, 1.2)
+    blocks = np.repeat(rng.uniform(*swing, len(road.xy) // 80 + 1), 80)[: len(road.xy)]
+    lane_radius = np.maximum(1.0 / np.maximum(np.abs(road.curvature), 1e-4) - street_type.driven_offset, 5.0)
+    cruise = street_type.queue_speed or street_type.cruise_speed
+    limit = np.minimum(np.minimum(cruise * blocks, _FASTEST), np.sqrt(lateral * lane_radius))
     squared = (limit**2).tolist()
     for i in range(len(squared) - 2, -1, -1):
         squared[i] = min(squared[i], squared[i + 1] + 2 * _BRAKING * SPACING)
     return np.sqrt(np.array(squared))
 
 
-def lane_offset(half_width: float) -> float:
-    """Metres from the centre line to the middle of a lane."""
-    return min(1.8, 0.42 * half_width)
-
-
 def sample_stops(rng: np.random.Generator, length: float, street_type: StreetType) -> list[tuple[float, float]]:
     """(station, seconds) of each full stop, in order; some drives begin standing."""
     stops: list[tuple[float, float]] = []
-    if rng.random() < 0.16:
+    if street_type.stands > 0.0:
+        stops.append((START, street_type.stands))
+    elif rng.random() < (0.16 if street_type.cruise_speed < _OPEN_ROAD else 0.03):
         stops.append((START, rng.uniform(0.5, 3.0)))
     s = START + 12.0 + rng.exponential(street_type.stop_gap)
     while s < length:
@@ -100,7 +106,7 @@ def ride(
     last = len(ceiling) - 1
     s, a = START, 0.0
     standing = bool(pending) and pending[0][0] <= START
-    v = 0.0 if standing else ceiling[int(START / SPACING)] * rng.uniform(0.6, 1.0)
+    v = 0.0 if standing else ceiling[int(START / SPACING)] * rng.uniform(0.7, 1.0)
     while not standing and pending and pending[0][0] - s < v * v / (2 * _BRAKING) + 3.0:
         pending.pop(0)
     wait = pending[0][1] if standing else 0.0
@@ -138,16 +144,17 @@ def ride(
 
 
 class LaneKeeping:
-    """The lateral position in the lane: a slow wander along the road and now and then a swerve. A function of place
-    alone, so a standing car does not drift."""
+    """The lateral position in the lane: a slow wander along the road and now and then a swerve, where no lane lies
+    beside it. A function of place alone, so a standing car does not drift."""
 
-    def __init__(self, rng: np.random.Generator, road: Road, cruise_speed: float) -> None:
-        self._lane = -lane_offset(road.half_width)
+    def __init__(self, rng: np.random.Generator, street_type: StreetType) -> None:
+        cruise_speed = street_type.cruise_speed
+        self._lane = -street_type.driven_offset
         self._wave = 2 * np.pi / rng.uniform((35.0, 60.0, 110.0), (55.0, 100.0, 190.0))
         self._phase = rng.uniform(0, 2 * np.pi, 3)
         self._amplitude = rng.uniform(0.1, 1.0, 3) * (0.05, 0.1, 0.16)
         self._swerve_at, self._swerve_length = rng.uniform(40.0, 260.0), max(12.0, 1.2 * cruise_speed)
-        self._swerve = rng.uniform(0.3, 1.2) if rng.random() < 0.3 else 0.0
+        self._swerve = rng.uniform(0.3, 1.2) if rng.random() < 0.3 and not street_type.divided else 0.0
 
     def __call__(self, s: NDArray[np.float64]) -> NDArray[np.float64]:
         """Metres to the left of the centre line at stations (N,)."""

@@ -22,9 +22,12 @@ from distilvo.world.shadows import shadow_map
 from distilvo.world.textures import TextureSet
 from distilvo.world.triangles import Geometry, geometry
 
+_WATER = {"road": 1.0, "asphalt": 1.0, "lane": 1.0, "line": 1.0, "sidewalk": 0.6, "gravel": 0.3}  # how well it stands
+_SPECIAL = ("cloud", "glass", "car_front", "car_back", "truck_back")  # textures that the shading treats apart
 NEAR = 0.1  # metres
 MAX_SAMPLES = 8  # of anisotropic filtering
 FOG_STEPS = 4096  # quarter metres
+WETTABLE = np.array([_WATER.get(name, 0.0) for name in TEXTURES], np.float32)
 MAX_MOVING = 256  # prepared meshes kept
 
 
@@ -86,7 +89,8 @@ class Renderer:
         self._sun_colour, self._ambient = np.array(light.sun_colour), np.array(light.ambient)
         s = self._static
         self._shadows = shadow_map(s.corners, s.texture, s.cutout, textures, self._sun)
-        self._clouds = np.array([light.cloud_cover, *light.cloud_shift, light.glow])
+        self._weather = light.weather()
+        self._special = np.array([TEXTURES.index(name) for name in _SPECIAL])
         self._sky = [np.array(c, np.float32) for c in (light.zenith, light.horizon, light.cloud_colour)]
         self._fog = (1 - np.exp(-light.fog * np.arange(FOG_STEPS) / 4)).astype(np.float32)
         self._tone = light.response()
@@ -128,8 +132,8 @@ class Renderer:
         resolve(
             self._triangles, self._materials, self._texture, self._index,
             pose[:3, :3] @ np.linalg.inv(self.intrinsics), pose[:3, 3].copy(),
-            t.texels, t.offsets, t.sizes, TEXTURES.index("cloud"),
-            self._sun, zenith, horizon, cloud, self._clouds, self._fog,
+            t.texels, t.offsets, t.sizes, self._special, WETTABLE,
+            self._sun, zenith, horizon, cloud, self._weather, self._fog,
             shadows.origin, shadows.scale, shadows.table, shadows.pages,
             np.float32(self._light.saturation), self._tone, MAX_SAMPLES, out, self.depth,
         )  # fmt: skip

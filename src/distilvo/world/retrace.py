@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from distilvo.world.motion import lane_offset
 from distilvo.world.road import SPACING, Road
 
 CAMERA_HEIGHT = 1.65
@@ -29,6 +28,20 @@ def to_world(poses: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(turn @ poses)
 
 
+def pace(track: NDArray[np.float64], times: NDArray[np.float64]) -> tuple[float, bool]:
+    """Speed of a ``track`` (N, 3) while it moves, as the median in m/s at ``times`` (N,), and whether it turns tighter
+    than motorways do: by more than 6 degrees within 24 metres."""
+    line, travelled = _thinned(track)
+    speed = np.hypot(*np.diff(track[:, :2], axis=0).T) / np.diff(times)
+    moving = speed[speed > 1.0]
+    grid = np.arange(0.0, travelled[-1], 12.0)
+    distinct = np.unique(travelled, return_index=True)[1]
+    x, y = (np.interp(grid, travelled[distinct], line[distinct, axis]) for axis in range(2))
+    turn = np.diff(np.unwrap(np.arctan2(np.diff(y), np.diff(x))), n=1) if len(grid) > 3 else np.zeros(1)
+    swing = np.abs(turn[1:] + turn[:-1]).max(initial=0.0)
+    return float(np.median(moving)) if len(moving) else 0.0, bool(swing > np.radians(6.0))
+
+
 @dataclass(frozen=True)
 class Lap:
     """A segment of the road. On it the track never returns to a place at another height.
@@ -47,20 +60,23 @@ class Lap:
     reach: NDArray[np.float64]
 
 
-def road_along(track: NDArray[np.float64], half_width: float) -> tuple[Road, NDArray[np.float64], list[Lap]]:
-    """The road whose right lane the camera drives in, the station (N,) of each pose on it, and its laps.
+def road_along(
+    track: NDArray[np.float64], half_width: float, offset: float, ahead: float = _AHEAD
+) -> tuple[Road, NDArray[np.float64], list[Lap]]:
+    """The road whose lane ``offset`` metres right of the centre line the camera drives in, the station (N,) of each
+    pose on it, and its laps.
 
-    ``track`` (N, 3) are the camera's places in the z-up world.
+    ``track`` (N, 3) are the camera's places in the z-up world; the road goes on for ``ahead`` metres after the last.
     """
     line, travelled = _thinned(track)
     total = travelled[-1]
-    grid = np.arange(-_BEHIND, max(total, 1.0) + _AHEAD, SPACING)
+    grid = np.arange(-_BEHIND, max(total, 1.0) + ahead, SPACING)
     distinct = np.unique(travelled, return_index=True)[1]
     inside = np.stack([np.interp(grid, travelled[distinct], line[distinct, axis]) for axis in range(3)], axis=-1)
     inside = _smoothed(_extended(inside, grid, total))
     heading = np.unwrap(np.arctan2(*np.gradient(inside[:, :2], axis=0).T[::-1]))
     left = np.stack([-np.sin(heading), np.cos(heading)], axis=-1)
-    inside[:, :2] += lane_offset(half_width) * left
+    inside[:, :2] += offset * left
     length = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(inside[:, :2], axis=0).T))])
     even = np.arange(0.0, length[-1], SPACING)
     x, y, z = (np.interp(even, length, column) for column in inside.T)

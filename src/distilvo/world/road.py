@@ -9,10 +9,23 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from distilvo.world.street_type import StreetType
-
 SPACING = 0.5
 """Metres between the samples of a centre line."""
+
+
+@dataclass(frozen=True)
+class Roundabout:
+    """Where a road goes round: the station in the middle of its arc, and the circle of its centre line.
+
+    Attributes:
+        s: metres along the road.
+        centre: (2,) metres.
+        radius: metres.
+    """
+
+    s: float
+    centre: NDArray[np.float64]
+    radius: float
 
 
 @dataclass(frozen=True)
@@ -24,17 +37,24 @@ class Road:
         heading: (M,) radians, unwrapped, 0 = east, anticlockwise.
         half_width: metres from the centre to the kerb.
         covered: (M,) bool, segments where an earlier part of the same road already lies (a second lap).
+        roundabouts: those that it goes round.
     """
 
     xy: NDArray[np.float64]
     heading: NDArray[np.float64]
     half_width: float
     covered: NDArray[np.bool_]
+    roundabouts: tuple[Roundabout, ...] = ()
 
     @property
     def length(self) -> float:
         """Metres of road."""
         return (len(self.xy) - 1) * SPACING
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is a circle: that of a roundabout."""
+        return bool(np.hypot(*(self.xy[-1] - self.xy[0])) < SPACING / 2 and len(self.xy) > 2)
 
     @property
     def curvature(self) -> NDArray[np.float64]:
@@ -91,16 +111,27 @@ class Hills:
         return np.asarray(np.sin(xy @ self._wave.T + self._phase) @ self._amplitude)
 
 
-class RoadMap:
-    """All roads of a street with the ground they lie on.
+@dataclass(frozen=True)
+class RoadBridge:
+    """A bridge over the road.
 
-    ``roads[0]`` is the one that is driven.
+    Attributes:
+        s: metres along the road.
+        centre: (2,) metres, on the centre line.
+        across: (2,) unit vector along the bridge.
+        width: metres of the deck, along the road.
     """
 
-    def __init__(self, roads: list[Road], ground: HeightField, junctions: NDArray[np.float64]) -> None:
-        self.roads = roads
-        self.ground = ground
-        self.junctions = junctions
+    s: float
+    centre: NDArray[np.float64]
+    across: NDArray[np.float64]
+    width: float
+
+
+class _CentreLines:
+    """Centre lines of roads that are about as wide as one another, with the nearest sample of each square metre."""
+
+    def __init__(self, roads: list[Road]) -> None:
         self._samples = np.concatenate([road.xy for road in roads])
         angle = np.concatenate([road.heading for road in roads])
         self._direction = np.stack([np.cos(angle), np.sin(angle)], -1)
@@ -121,18 +152,54 @@ class RoadMap:
         seeds[label[cell[:, 1], cell[:, 0]]] = owner[cell[:, 1], cell[:, 0]]
         return np.asarray(seeds[label])
 
-    def clearance(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Metres from (..., 2) points to the nearest kerb, negative on a road."""
+    def nearest(self, xy: NDArray[np.float64]) -> NDArray[np.int32]:
+        """Index of (nearly) the nearest sample to (..., 2) points."""
         last = np.array(self._nearest.shape[::-1]) - 1
         cell = np.clip(np.floor(xy - self._origin).astype(int), 0, last)
-        index = self._nearest[cell[..., 1], cell[..., 0]]
+        return np.asarray(self._nearest[cell[..., 1], cell[..., 0]])
+
+    def clearance(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Metres from (..., 2) points to the nearest kerb, negative on a road."""
+        index = self.nearest(xy)
         offset = xy - self._samples[index]
         direction = self._direction[index]
         along = (offset * direction).sum(-1)
         across = offset[..., 1] * direction[..., 0] - offset[..., 0] * direction[..., 1]
         # The raster finds the sample to about a metre; beside the line the exact distance is the one across.
         beyond = np.maximum(np.abs(along) - 1.5, 0.0)
-        return np.hypot(across, beyond) - self._half_width[index]
+        return np.asarray(np.hypot(across, beyond) - self._half_width[index])
+
+
+_BANK_FOOT, _BANK_WIDTH = 5.0, 22.0  # metres from the road's edge, where the ground begins to rise, and how far
+
+
+class RoadMap:
+    """All roads of a street with the ground they lie on.
+
+    ``roads[0]`` is the one that is driven. ``banks`` (M,) metres: how much higher the ground is beside each sample of
+    it, in a cutting, or lower (negative), beside an embankment.
+    """
+
+    def __init__(
+        self,
+        roads: list[Road],
+        ground: HeightField,
+        junctions: NDArray[np.float64],
+        bridges: tuple[RoadBridge, ...] = (),
+        banks: NDArray[np.float64] | None = None,
+    ) -> None:
+        self.roads = roads
+        self.ground = ground
+        self.junctions = junctions
+        self.bridges = bridges
+        self._banks = banks
+        self._driven = _CentreLines(roads[:1])
+        self._others = _CentreLines(roads[1:]) if len(roads) > 1 else None
+
+    def clearance(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Metres from (..., 2) points to the nearest kerb, negative on a road."""
+        own = self._driven.clearance(xy)
+        return own if self._others is None else np.minimum(own, self._others.clearance(xy))
 
     def place(self, road: Road, s: ArrayLike, offset: ArrayLike, lift: ArrayLike = 0.0) -> NDArray[np.float64]:
         """Points (N, 3) beside ``road``, ``lift`` metres above the ground."""
@@ -140,7 +207,37 @@ class RoadMap:
 
     def on_ground(self, xy: NDArray[np.float64], lift: ArrayLike = 0.0) -> NDArray[np.float64]:
         """(..., 2) points with their height: (..., 3)."""
-        return np.concatenate([xy, (self.ground(xy) + np.asarray(lift, dtype=np.float64))[..., None]], -1)
+        return np.concatenate([xy, (self.height(xy) + np.asarray(lift, dtype=np.float64))[..., None]], -1)
+
+    def height(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Metres of the ground at (..., 2) points, with the banks beside the road."""
+        if self._banks is None:
+            return self.ground(xy)
+        rise = np.clip((self.clearance(xy) - _BANK_FOOT) / _BANK_WIDTH, 0.0, 1.0)
+        bank = self._banks[self._driven.nearest(xy)]
+        return self.ground(xy) + bank * rise * rise * (3.0 - 2.0 * rise)
+
+    def in_roundabout(self, xy: NDArray[np.float64], margin: float) -> NDArray[np.bool_]:
+        """Whether (..., 2) points lie in a roundabout, or within ``margin`` metres of its outer kerb."""
+        road, inside = self.roads[0], np.zeros(xy.shape[:-1], dtype=bool)
+        for ring in road.roundabouts:
+            inside |= np.hypot(*np.moveaxis(xy - ring.centre, -1, 0)) < ring.radius + road.half_width + margin
+        return inside
+
+    def begins_at_road(self, index: int) -> bool:
+        """Whether road ``index`` begins on another one, rather than crossing it."""
+        others = (road for k, road in enumerate(self.roads) if k != index)
+        start = self.roads[index].xy[0]
+        return any(np.hypot(*(road.xy - start).T).min() < road.half_width + 1.0 for road in others)
+
+    def is_open(self, xy: NDArray[np.float64], margin: float) -> NDArray[np.bool_]:
+        """Whether (..., 2) points keep ``margin`` metres from what a bridge over the road covers."""
+        free = np.ones(xy.shape[:-1], dtype=bool)
+        for bridge in self.bridges:
+            offset = xy - bridge.centre
+            along = np.abs(offset[..., 0] * bridge.across[1] - offset[..., 1] * bridge.across[0])
+            free &= (along > bridge.width / 2 + margin) | (np.hypot(offset[..., 0], offset[..., 1]) > 60.0)
+        return free
 
 
 def follow(curvature: NDArray[np.float64], start: NDArray[np.float64], heading: float, half_width: float) -> Road:
@@ -150,48 +247,3 @@ def follow(curvature: NDArray[np.float64], start: NDArray[np.float64], heading: 
     step = SPACING * np.stack([np.cos(middle), np.sin(middle)], -1)
     xy = start + np.concatenate([np.zeros((1, 2)), np.cumsum(step[:-1], axis=0)])
     return Road(xy, angle, half_width, np.zeros(len(xy), dtype=bool))
-
-
-def sample_road(rng: np.random.Generator, street_type: StreetType, length: float) -> Road:
-    """A road of straights, bends, S bends and 90 degree corners, at least ``length`` metres long.
-
-    Corners alternate so that the heading stays within about 130 degrees and the road never meets itself.
-    """
-    pieces = [np.zeros(_samples(rng.uniform(15.0, 45.0)))]
-    turned, total = 0, 0.0
-    straights = (12.0, 60.0) if street_type.cruise_speed < 13 else (30.0, 120.0)
-    while total < length + 40.0:
-        draw = rng.random()
-        if draw < street_type.corner_chance:
-            side = -turned if turned else int(rng.choice([-1, 1]))
-            pieces.append(_corner(rng, street_type, side))
-            pieces.append(np.zeros(_samples(rng.uniform(20.0, 60.0))))
-            turned += side
-        elif draw < street_type.corner_chance + 0.35:
-            pieces.append(_s_bend(rng, street_type.cruise_speed))
-        else:
-            pieces.append(np.zeros(_samples(rng.uniform(*straights))))
-        total = sum(map(len, pieces)) * SPACING
-    window = np.hanning(13)
-    curvature = np.convolve(np.concatenate(pieces), window / window.sum(), "same")
-    return follow(curvature, np.zeros(2), float(rng.uniform(0.0, 2 * np.pi)), street_type.half_width)
-
-
-def _samples(length: float) -> int:
-    return max(1, round(length / SPACING))
-
-
-def _corner(rng: np.random.Generator, street_type: StreetType, side: int) -> NDArray[np.float64]:
-    radius = rng.uniform(*street_type.corner_radius) + (1.0 if side < 0 else 0.0)
-    angle = np.radians(90.0 + rng.uniform(-12.0, 12.0))
-    count = _samples(angle * radius)
-    return np.full(count, side * angle / (count * SPACING))
-
-
-def _s_bend(rng: np.random.Generator, speed: float) -> NDArray[np.float64]:
-    """A bend and its opposite, which restores the heading."""
-    radius = max(25.0, speed**2 / 2.0) * np.exp(rng.uniform(0.0, 1.6))
-    side = rng.choice([-1.0, 1.0])
-    length = min(rng.uniform(12.0, 50.0), 0.6 * radius)
-    bend = np.full(_samples(length), side / radius)
-    return np.concatenate([bend, np.zeros(_samples(rng.uniform(0.0, 30.0))), -bend])

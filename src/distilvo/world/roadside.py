@@ -9,7 +9,7 @@ from distilvo.world.builder import UNIT_UV, UP, MeshBuilder
 from distilvo.world.mesh import TEXTURES
 from distilvo.world.road import Road, RoadMap
 from distilvo.world.street_type import StreetType
-from distilvo.world.surface import KERB
+from distilvo.world.strip import KERB
 
 _LANE_ROOM = 0.9
 
@@ -20,7 +20,7 @@ def add_roadside(builder: MeshBuilder, road_map: RoadMap, rng: np.random.Generat
         for side in (1.0, -1.0):
             _add_trees(builder, road_map, road, side, rng, street_type)
             _add_lamps(builder, road_map, road, side, rng, street_type)
-            _add_signs(builder, road_map, road, side, rng)
+            _add_signs(builder, road_map, road, side, rng, street_type)
             _add_hedges(builder, road_map, road, side, rng, street_type)
     _add_woods(builder, road_map, rng)
 
@@ -37,8 +37,8 @@ def _add_trees(
 ) -> None:
     s = _stations(rng, road.length, street_type.tree_gap, 0.1 if street_type.tree_rows else 0.9)
     in_row = rng.random(len(s)) < (0.95 if street_type.tree_rows else 0.4)
-    row = max(street_type.walk_width - 0.5, 1.6)
-    beyond = street_type.walk_width + 2.0 + street_type.tree_spread * rng.random(len(s)) ** 1.5
+    row = max(street_type.walk_width - 0.5, street_type.verge)
+    beyond = max(street_type.walk_width + 2.0, street_type.verge) + street_type.tree_spread * rng.random(len(s)) ** 1.5
     offset = road.half_width + np.where(in_row, row, beyond)
     spot = road.point(s, side * offset)
     height = (
@@ -64,7 +64,7 @@ def _add_foliage(
     width = np.minimum(height * rng.uniform(0.7, 0.95, count), room)
     kind, turn = rng.integers(0, 3, count), rng.uniform(0, np.pi, count)
     tint = np.clip(rng.normal(1.0, 0.13, (count, 1)) + rng.normal(0, 0.04, (count, 3)), 0.6, 1.3)
-    keep = (clearance > 0.8) & (width > 0.35 * height)
+    keep = (clearance > 0.8) & (width > 0.35 * height) & road_map.is_open(spot, 3.0)
     foot = road_map.on_ground(spot, -0.1)
     planes = 3 if trunks else 2
     for plane in range(planes):
@@ -107,7 +107,8 @@ def _add_lamps(
     builder: MeshBuilder, road_map: RoadMap, road: Road, side: float, rng: np.random.Generator, street_type: StreetType
 ) -> None:
     s = _stations(rng, road.length, street_type.lamp_gap, 0.15)
-    s = s[road_map.clearance(road.point(s, side * (road.half_width + 0.5))) > 0.3]
+    spot = road.point(s, side * (road.half_width + 0.5))
+    s = s[(road_map.clearance(spot) > 0.3) & road_map.is_open(spot, 2.0)]
     foot = road_map.place(road, s, side * (road.half_width + 0.5), 0.0)
     along, left = road.axes(s)
     height = 6.5
@@ -117,9 +118,11 @@ def _add_lamps(
     builder.boxes(arm, edges, "metal", "metal")
 
 
-def _add_signs(builder: MeshBuilder, road_map: RoadMap, road: Road, side: float, rng: np.random.Generator) -> None:
-    s = _stations(rng, road.length, 45.0, 0.8)
-    offset = side * (road.half_width + 0.55)
+def _add_signs(
+    builder: MeshBuilder, road_map: RoadMap, road: Road, side: float, rng: np.random.Generator, street_type: StreetType
+) -> None:
+    s = _stations(rng, road.length, street_type.sign_gap, 0.8)
+    offset = side * (road.half_width + (2.0 if street_type.motorway else 0.55))
     s = s[road_map.clearance(road.point(s, offset)) > 0.35]
     foot = road_map.place(road, s, offset, KERB - 0.1)
     along, left = road.axes(s)

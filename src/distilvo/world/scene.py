@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from distilvo.world.mesh import Mesh
 from distilvo.world.retrace import Lap
-from distilvo.world.vehicles import Mover
+from distilvo.world.traffic import Mover
 
 _SIGHT = 300.0
 _CELL = 50.0

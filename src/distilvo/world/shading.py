@@ -1,7 +1,8 @@
-"""Numba kernel that turns visible triangles into colours: textures, sun and shadow, gloss, fog and sky.
+"""Numba kernel that turns visible triangles into colours: textures, sun and shadow, gloss, water, lamps, fog, sky.
 
 Kept apart from ``kernels.py`` with nothing but constants in common: numba's on-disk cache does not see edits made in
-another file, so a kernel and all that it calls live in one. No fastmath: the same input gives the same bytes.
+another file. So the checksum of ``weather.py``, whose functions the kernel calls, stands here. No fastmath: the same
+input gives the same bytes.
 """
 
 # numba infers the types of arguments:
@@ -14,11 +15,13 @@ import numpy as np
 from numba import njit
 
 from distilvo.world.kernels import PAGE
+from distilvo.world.weather import lamplight, mirror, mirrored, sheen, vehicle_lamp, window
 
 U = np.uint64  # unsigned indices spare numba the test for negative ones
 F = np.float32
 LANES = U(0x00FF00FF00FF00FF)
 ROUND = U(0x0080008000800080)
+WEATHER = 0x9B1FC05E  # CRC-32 of weather.py
 
 
 @njit(inline="always", error_model="numpy")
@@ -122,7 +125,7 @@ def _sunlit(x, y, z, bias, sun_x, sun_y, shadow_origin, shadow_scale, table, pag
 def _sky(dx, dy, dz, texels, offsets, sizes, cloud_texture, sun, zenith, horizon, cloud_colour, clouds):
     """Linear sky colour along a direction: gradient, clouds on a flat ceiling, glow around the sun.
 
-    ``clouds`` holds cover (0..1), shift east, shift north and the glow's strength.
+    ``clouds``: see ``Light.weather``.
     """
     scale = 1.0 / math.sqrt(dx * dx + dy * dy + dz * dz)
     up = max(dz * scale, 0.0)
@@ -148,6 +151,8 @@ def _sky(dx, dy, dz, texels, offsets, sizes, cloud_texture, sun, zenith, horizon
         glow = (towards - 0.9) * 10.0
         glow = glow * glow
         glow = F(glow * glow * clouds[3]) * (F(1) - F(0.6) * m)
+        if towards > 0.9994:  # the disc
+            glow *= F(6)
         r += glow
         g += glow * F(0.92)
         b += glow * F(0.75)
@@ -163,14 +168,19 @@ def _display(tone, radiance):
 
 @njit(cache=True, error_model="numpy")
 def resolve(
-    triangles, materials, textures, index, rays, eye, texels, offsets, sizes, cloud_texture,
-    sun, zenith, horizon, cloud_colour, clouds, fog, shadow_origin, shadow_scale, table, pages, saturation,
+    triangles, materials, textures, index, rays, eye, texels, offsets, sizes, special, wettable,
+    sun, zenith, horizon, cloud_colour, weather, fog, shadow_origin, shadow_scale, table, pages, saturation,
     tone, max_samples, out, depth,
 ):  # fmt: skip
     """Shade every pixel into ``out`` (H, W, 3) uint8 and ``depth`` (H, W) float32.
 
     ``rays`` (3, 3) takes (column, row, 1) of a pixel to its ray in the world, one metre long along the optical axis.
+    ``special`` are the textures of clouds, glass, cars' front and back, and lorries' back; ``wettable`` (T,) 0..1 says
+    how well water stands on each texture; ``weather``: see ``Light.weather``.
     """
+    cloud_texture, wet, headlights, lamps = special[0], weather[4], weather[5], F(weather[6])
+    inverse = np.linalg.inv(rays)
+    radiance = np.empty((out.shape if wet > 0 else (1, 1, 3)), np.float32)
     sun_x, sun_y = sun[0] / sun[2], sun[1] / sun[2]
     ids = np.empty(4, np.int32)
     for y in range(out.shape[0]):
@@ -202,7 +212,7 @@ def resolve(
                 z = 0.0
                 if t < 0:
                     r, g, b = _sky(
-                        dx, dy, dz, texels, offsets, sizes, cloud_texture, sun, zenith, horizon, cloud_colour, clouds
+                        dx, dy, dz, texels, offsets, sizes, cloud_texture, sun, zenith, horizon, cloud_colour, weather
                     )
                 else:
                     row, material = triangles[U(t)], materials[U(t)]
@@ -212,14 +222,49 @@ def resolve(
                     v = (row[19] + row[17] * gx + row[18] * gy) * z
                     r, g, b, a = _filtered(row, z, u, v, textures[U(t)], texels, offsets, sizes, max_samples)
                     lit = F(0)
+                    wx, wy, wz = eye[0] + dx * z, eye[1] + dy * z, eye[2] + dz * z
                     if material[4] > 0:
-                        lit = _sunlit(
-                            eye[0] + dx * z, eye[1] + dy * z, eye[2] + dz * z, material[6],
-                            sun_x, sun_y, shadow_origin, shadow_scale, table, pages,
+                        lit = _sunlit(wx, wy, wz, material[6], sun_x, sun_y, shadow_origin, shadow_scale, table, pages)
+                        if weather[3] > 1.0 and material[9] > 0.9:
+                            lit *= sheen(dx, dy, dz, sun)
+                    r, g, b = r * r, g * g, b * b  # squaring is the display's gamma undone
+                    patch = film = F(0)
+                    tx = textures[U(t)]
+                    water = F(wet) * wettable[tx] if material[9] > 0.9 else F(0)
+                    if lamps > 0 or water > 0:
+                        value = _bilinear(
+                            texels, offsets[cloud_texture, 2], sizes[cloud_texture, 0] - 2,
+                            sizes[cloud_texture, 1] - 2, wx * 0.03, wy * 0.03,
                         )  # fmt: skip
-                    r = r * r * (material[0] + lit * material[3])  # squaring is the display's gamma undone
-                    g = g * g * (material[1] + lit * material[4])
-                    b = b * b * (material[2] + lit * material[5])
+                        patch = F(value & U(255)) * F(1 / 255.0)
+                    shine = lamp = F(0)
+                    if lamps > 0:
+                        shine = lamplight(dx, dy, dz, z, material, rays, headlights)
+                        shine += F(6) * lamps * max(F(0), patch - F(0.35))  # pools of light under street lamps
+                        if tx == special[2] or tx == special[3] or tx == special[4]:
+                            lamp = lamps * vehicle_lamp(u, v, tx == special[4])
+                        elif a < 0.6 and tx != special[1] and material[10] > 0 and abs(material[9]) < 0.3:
+                            lamp = (F(1) - a) * lamps * window(wx - material[7], wy - material[8], wz)
+                    warm = F(0.08) if tx == special[3] or tx == special[4] else F(0.7)
+                    if water > 0:
+                        film = water * min(F(0.9), F(0.3) + F(2) * max(F(0), patch - F(0.4)))
+                        ripple = (g - F(0.12)) * (F(1) - film)
+                        dark = F(1) - F(0.5) * water
+                        r, g, b = dark * r, dark * g, dark * b
+                    r = r * (material[0] * (F(1) + shine) + lit * material[3]) + lamp
+                    g = g * (material[1] * (F(1) + shine) + lit * material[4]) + warm * lamp
+                    b = b * (material[2] * (F(1) + shine) + lit * material[5]) + warm * warm * lamp
+                    if film > 0:
+                        film, mx, my, mz = mirror(dx, dy, dz, material, film, ripple)
+                        j, i = mirrored(wx, wy, wz, mx, my, mz, eye, inverse, y, depth)
+                        if j >= 0:
+                            mr, mg, mb = radiance[j, i, 0], radiance[j, i, 1], radiance[j, i, 2]
+                        else:
+                            mr, mg, mb = _sky(
+                                mx, my, mz, texels, offsets, sizes, cloud_texture, sun, zenith, horizon, cloud_colour,
+                                weather,
+                            )  # fmt: skip
+                        r, g, b = r + film * (mr - r), g + film * (mg - g), b + film * (mb - b)
                     gloss = (F(1) - a) * material[10]
                     if gloss > F(0.02):
                         length = math.sqrt(dx * dx + dy * dy + dz * dz)
@@ -244,6 +289,8 @@ def resolve(
                 green += weight * g
                 blue += weight * b
             depth[y, x] = nearest
+            if wet > 0:
+                radiance[y, x, 0], radiance[y, x, 1], radiance[y, x, 2] = red, green, blue
             grey = F(0.3) * red + F(0.6) * green + F(0.1) * blue
             red = grey + saturation * (red - grey)
             green = grey + saturation * (green - grey)

@@ -18,7 +18,7 @@ from distilvo.world.textures import TextureSet
 
 TEXELS_PER_METRE = 5.0
 MAX_TABLE, MAX_PAGES = 2_000_000, 8192  # in the bounding box, and stored: the map gets coarser rather than larger
-FLAT = np.isin(TEXTURES, ("road", "asphalt", "sidewalk", "grass", "gravel"))
+FLAT = np.isin(TEXTURES, ("road", "asphalt", "sidewalk", "grass", "gravel", "lane", "line", "field"))
 
 
 @dataclass(frozen=True)

@@ -9,21 +9,23 @@ from numpy.typing import NDArray
 
 from distilvo.errors import DistilvoError
 from distilvo.world.adverse import AdverseConditions, sample_adverse
-from distilvo.world.layout import side_streets
+from distilvo.world.course import sample_road
+from distilvo.world.layout import make_map
 from distilvo.world.lighting import sample_light
 from distilvo.world.motion import START, LaneKeeping, camera_poses, ride, sample_mount, sample_stops, speed_limit
 from distilvo.world.optical_flow import View, optical_flow
+from distilvo.world.optics import glare, sample_bonnet
 from distilvo.world.renderer import Renderer
-from distilvo.world.retrace import CAMERA_HEIGHT, road_along, to_world
-from distilvo.world.road import SPACING, Hills, Road, RoadMap, sample_road
+from distilvo.world.retrace import CAMERA_HEIGHT, pace, road_along, to_world
+from distilvo.world.road import SPACING, Hills, Road, RoadMap
 from distilvo.world.scene import Scene
 from distilvo.world.scenery import build_scenery
 from distilvo.world.sensor import SensorModel, sample_sensor, shutter_flow
-from distilvo.world.street_type import StreetType, sample_street_type
+from distilvo.world.street_type import StreetType, sample_street_type, street_type_along
 from distilvo.world.textures import TEXTURE_VARIANTS, texture_set
-from distilvo.world.vehicles import ParkedCars, Traffic
+from distilvo.world.traffic import Traffic
+from distilvo.world.vehicles import ParkedCars
 
-_VIEW = 140.0
 _LOOKAHEAD = 3.0
 
 
@@ -38,6 +40,7 @@ class Street:
         times: (N,) float64 seconds.
         camera_height: metres of the camera above the road, on springs at rest.
         depth: (H, W) float32 metres along the optical axis in the image rendered last; 0 where the sky is.
+        own_car: (H, W) bool, the pixels of every image that show the own car's bonnet; ``depth`` is what it hides.
     """
 
     def __init__(
@@ -57,7 +60,11 @@ class Street:
         self._scene, self._world_poses, self._adverse = scene, world_poses, adverse
         self.poses = np.linalg.inv(world_poses[0]) @ world_poses
         self.poses[0] = np.eye(4)
-        self._light, self._sensor = sample_light(rng), sample_sensor(rng)
+        ahead = world_poses[len(world_poses) // 2, :2, 2]
+        self._light = sample_light(rng, float(np.arctan2(ahead[1], ahead[0])))
+        self._sensor = sample_sensor(rng, night=self._light.lamps > 0)
+        self._bonnet = sample_bonnet(seed, size)
+        self.own_car = np.zeros(size, bool) if self._bonnet is None else self._bonnet.mask
         self._textures = texture_set(int(rng.integers(TEXTURE_VARIANTS)))
         self._part = -1
         self._views: dict[int, View] = {}  # of the two images rendered last
@@ -81,17 +88,21 @@ class Street:
         ahead = [(number, mesh, body) for number, mesh, body in bodies if _is_ahead(pose, body)]
         image = self._renderer.render(pose, [(mesh, body) for _, mesh, body in ahead])
         numbers = np.array([*(number for number, _, _ in ahead), -1], np.int16)  # place -1 is the static world
-        self._keep(index, View(pose, self.depth.copy(), numbers[self._renderer.body], {n: b for n, _, b in bodies}))
+        seen = np.where(self.own_car, np.float32(0), self.depth)
+        self._keep(index, View(pose, seen, numbers[self._renderer.body], {n: b for n, _, b in bodies}))
         sensor = self._sensor
         if self._adverse is not None:
             image, sensor = self._adverse.on_view(image, self.depth, index), self._adverse.on_sensor(sensor, index)
+        image = glare(image, self.depth, pose[:3, :3], self.intrinsics, self._light)
+        if self._bonnet is not None:
+            image = self._bonnet.over(image)
         return sensor.apply(image, index, self._blur(sensor, index))
 
     def flow(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """True flow (H, W, 2) float32, pixels, from image ``index`` to the next one, and where it is valid (H, W).
 
-        Takes the images from those rendered last, else renders them. See ``optical_flow`` for what is not valid.
-        Raises DistilvoError where there is no next image.
+        Takes the images from those rendered last, else renders them. The own car is not valid, nor what
+        ``optical_flow`` says. Raises DistilvoError where there is no next image.
         """
         first, second = self._view(index), self._view(index + 1)
         return optical_flow(first, second, self.intrinsics)
@@ -114,23 +125,27 @@ class Street:
             self._part = part
 
     def _blur(self, sensor: SensorModel, index: int) -> NDArray[np.float32] | None:
-        """Image motion (H, W, 2) while the shutter is open, from the depth just rendered; None where there is none."""
+        """Image motion (H, W, 2) over one frame interval, from the depth just rendered; None where it has no effect."""
         before = min(index, len(self) - 2)
         motion = np.linalg.inv(self.poses[before]) @ self.poses[before + 1]
-        if sensor.shutter == 0.0 or np.abs(motion - np.eye(4)).max() < 1e-4:
+        if max(sensor.shutter, sensor.readout) == 0.0 or np.abs(motion - np.eye(4)).max() < 1e-4:
             return None
-        return shutter_flow(self.depth, self.intrinsics, motion, sensor.shutter)
+        flow = shutter_flow(self.depth, self.intrinsics, motion, 1.0)
+        flow[self.own_car] = 0
+        return flow
 
 
 def _is_ahead(pose: NDArray[np.float64], body: NDArray[np.float64]) -> bool:
     """Whether any of a car may be in front of the camera."""
-    return float((body[:3, 3] - pose[:3, 3]) @ pose[:3, 2]) > -4.0
+    return float((body[:3, 3] - pose[:3, 3]) @ pose[:3, 2]) > -9.0
 
 
 def sample_intrinsics(rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.float64]:
-    """Intrinsics near KITTI's, for images of ``size`` (H, W): its fx / W and fy / H, times one random factor."""
+    """Intrinsics for images of ``size`` (H, W): KITTI's fx / W and fy / H times one factor of 0.8 to 1.6, mostly 0.93
+    to 1.15, and a principal point at most 3 % of the image from KITTI's."""
     height, width = size
-    zoom, shift = rng.uniform(0.93, 1.12), rng.uniform(-0.015, 0.015, 2)
+    zoom = np.interp(rng.random(), (0.0, 0.1, 0.85, 1.0), (0.8, 0.93, 1.15, 1.6))
+    shift = np.interp(rng.uniform(-1, 1, 2), (-1.0, -0.8, 0.8, 1.0), (-0.03, -0.015, 0.015, 0.03))
     cx, cy = (0.4897 + shift[0]) * width - 0.5, (0.4939 + shift[1]) * height - 0.5
     return np.array([[0.579 * zoom * width, 0.0, cx], [0.0, 1.912 * zoom * height, cy], [0.0, 0.0, 1.0]])
 
@@ -156,17 +171,16 @@ def make_street(
     street_type = sample_street_type(rng)
     count = frames + int(np.ceil(_LOOKAHEAD * rate_hz))
     longest = START + count / rate_hz * street_type.cruise_speed * 1.2
-    road = sample_road(rng, street_type, longest + _VIEW)
+    road = sample_road(rng, street_type, longest + street_type.view)
     stops = sample_stops(rng, longest, street_type)
     state = ride(rng, road, speed_limit(rng, road, street_type), stops, count, rate_hz)
-    road = _shortened(road, float(state.s[-1]) + _VIEW)
+    road = _shortened(road, float(state.s[-1]) + street_type.view)
     ground = Hills(rng, street_type.hill_height, street_type.cruise_speed)
-    keeping = LaneKeeping(rng, road, street_type.cruise_speed)
+    keeping = LaneKeeping(rng, street_type)
     filmed = replace(state, **{name: getattr(state, name)[:frames] for name in vars(state)})
     mount = sample_mount(rng)
     poses = camera_poses(ground, road, keeping, filmed, mount)
-    streets, junctions = side_streets(rng, road, street_type)
-    road_map = RoadMap([road, *streets], ground, junctions)
+    road_map = make_map(rng, road, ground, street_type)
     conditions = sample_adverse(seed, frames) if adverse else None
     scene = _scene(rng, road_map, street_type, state.s, poses[:, :2, 3], rate_hz, conditions)
     times = np.arange(frames) / rate_hz
@@ -199,11 +213,12 @@ def make_street_along(
     if times.shape != (len(poses),) or not (np.diff(times) > 0).all():
         raise DistilvoError(f"street: times of shape {times.shape}; expected {len(poses)} increasing seconds")
     rng = np.random.default_rng([seed, 2])
-    street_type = sample_street_type(rng)
     world_poses = to_world(poses)
-    road, s, laps = road_along(world_poses[:, :3, 3], street_type.half_width)
-    streets, junctions = side_streets(rng, road, street_type)
-    road_map = RoadMap([road, *streets], laps[0].ground, junctions)
+    street_type = street_type_along(rng, *pace(world_poses[:, :3, 3], times))
+    road, s, laps = road_along(
+        world_poses[:, :3, 3], street_type.half_width, street_type.driven_offset, street_type.view
+    )
+    road_map = make_map(rng, road, laps[0].ground, street_type)
     rate_hz = 1.0 / float(np.median(np.diff(times)))
     scene = _scene(rng, road_map, street_type, s, world_poses[:, :2, 3], rate_hz).over_laps(laps, s)
     return Street(seed, size, world_poses, times, scene, CAMERA_HEIGHT)
@@ -224,10 +239,15 @@ def _scene(
     movers = traffic.sample(rng)  # always drawn, so that the later draws do not depend on adverse conditions
     if adverse is not None and adverse.crowded:
         movers = adverse.traffic(traffic)
+    for mover in movers:
+        parked.keep_away(mover.ends())
     return Scene(build_scenery(road_map, street_type, rng, parked), movers)
 
 
 def _shortened(road: Road, length: float) -> Road:
     """The first ``length`` metres."""
     count = min(len(road.xy), int(length / SPACING) + 1)
-    return Road(road.xy[:count], road.heading[:count], road.half_width, road.covered[:count])
+    rings = tuple(ring for ring in road.roundabouts if ring.s < length)
+    return replace(
+        road, xy=road.xy[:count], heading=road.heading[:count], covered=road.covered[:count], roundabouts=rings
+    )

@@ -17,6 +17,7 @@ from distilvo.files import atomic_path, check_claim, draft_folder
 from distilvo.paths import checked_name
 from distilvo.world.street import Street
 
+_HIDDEN = 2**16 - 1
 IMAGES, FLOW, DEPTH, HEIGHT = "image_2", "flow", "depth", "camera_height.txt"
 _OWN = re.compile(rf"calib\.txt|times\.txt|camera_height\.txt|({IMAGES}|{FLOW}|{DEPTH})(/\d{{6,}}\.png)?")
 """What ``write_street`` writes into a sequence's folder."""
@@ -38,7 +39,7 @@ def write_street(
       64 u + 2^15, green 64 v + 2^15, with u to the right and v down in pixels; blue is 1 where the flow is valid, else
       all three are 0. Flow of 512 pixels and more is not valid.
     - ``depth/000000.png`` ... N files, as in KITTI's depth benchmark: grey, 256 times the metres along the optical
-      axis; 0 for the sky and what is 256 m away or more.
+      axis; 0 for the sky and what is 256 m away or more, 65535 where the own car hides the road.
 
     Args:
         street: the drive.
@@ -130,14 +131,14 @@ def _rows(path: Path) -> int:
 
 def _write_truth(street: Street, index: int, folder: Path) -> None:
     """Write the depth of the image that was just rendered, and the flow to it from the one before."""
-    _write_png(folder / DEPTH / f"{index:06d}.png", _depth_png(street.depth))
+    _write_png(folder / DEPTH / f"{index:06d}.png", _depth_png(street.depth, street.own_car))
     if index:
         _write_png(folder / FLOW / f"{index - 1:06d}.png", _flow_png(*street.flow(index - 1)))
 
 
-def _depth_png(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
+def _depth_png(depth: NDArray[np.float32], own_car: NDArray[np.bool_]) -> NDArray[np.uint16]:
     steps = np.rint(256.0 * depth)
-    return np.where(steps < 2**16 - 1, steps, 0).astype(np.uint16)  # the largest means that it is not known
+    return np.where(own_car, _HIDDEN, np.where(steps < _HIDDEN, steps, 0)).astype(np.uint16)
 
 
 def _flow_png(flow: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.uint16]:

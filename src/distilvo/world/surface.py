@@ -6,11 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilvo.world.builder import MeshBuilder
-from distilvo.world.road import SPACING, Road, RoadMap
+from distilvo.world.lanes import add_carriageways, near_junction
+from distilvo.world.road import RoadMap
 from distilvo.world.street_type import StreetType
-
-KERB = 0.14
-"""Height of the sidewalk over the road's edge, metres."""
+from distilvo.world.strip import Strip, add_edge, nodes
 
 _CROWN = 0.05
 _SIDE_STREET_DROP = 0.04
@@ -18,85 +17,32 @@ _ROAD_TILE = 16.0
 _MOUTH = 9.0
 
 
-def nodes(road: Road) -> NDArray[np.float64]:
-    """Stations (N,) along ``road``, close together in bends, where its strips have their joints."""
-    density = SPACING * (0.22 + 5.0 * np.abs(road.curvature))
-    total = np.concatenate([[0.0], np.cumsum(density[:-1])])
-    stations = np.interp(np.linspace(0.0, total[-1], int(total[-1]) + 2), total, np.arange(len(total)) * SPACING)
-    return np.asarray(stations)
-
-
 def add_roads(builder: MeshBuilder, road_map: RoadMap, street_type: StreetType) -> None:
     """Add the surface of every road and the sidewalks along it."""
     for index, road in enumerate(road_map.roads):
+        if index == 0 and street_type.divided:
+            add_carriageways(builder, road_map, street_type)
+            continue
         stations = nodes(road)
         drop = _SIDE_STREET_DROP if index else 0.0
-        strip = _Strip(builder, road_map, road, stations)
-        middle = (stations[1:] + stations[:-1]) / 2
+        strip = Strip(builder, road_map, road, stations)
+        middle = strip.middle
         uncovered = ~road.is_covered(middle)
         plain = np.full(len(middle), not street_type.marked or index > 0)
         if index == 0:
-            plain |= (np.abs(middle[:, None] - road_map.junctions[None]) < _MOUTH).any(axis=1)
+            plain |= near_junction(road_map, middle, _MOUTH)
         for side in (1.0, -1.0):
             edge, crown = (side * road.half_width, -drop), (0.0, _CROWN - drop)
             u = (0.5 - side * 0.5, 0.5)
             strip.add(edge, crown, "road", u, _ROAD_TILE, uncovered & ~plain)
             strip.add(edge, crown, "asphalt", (0.0, road.half_width / 4.0), 4.0, uncovered & plain)
-            if street_type.walk_width > 0.5:
-                _add_sidewalk(strip, road_map, side, street_type.walk_width, uncovered)
-            else:
-                verge = (side * (road.half_width + 1.2), -0.1)
-                strip.add(
-                    edge, verge, "gravel", (0.0, 0.3), 4.0, uncovered & strip.is_free(side * (road.half_width + 0.6))
-                )
+            add_edge(strip, side, street_type.walk_width, uncovered)
 
 
-class _Strip:
-    """Adds bands along one road between two lateral offsets."""
-
-    def __init__(self, builder: MeshBuilder, road_map: RoadMap, road: Road, stations: NDArray[np.float64]) -> None:
-        self._builder, self._map, self.road, self._stations = builder, road_map, road, stations
-
-    def is_free(self, offset: float) -> NDArray[np.bool_]:
-        """(N-1,) whether the band around ``offset`` neither lies on another road nor folds over in a tight bend."""
-        middle = (self._stations[1:] + self._stations[:-1]) / 2
-        nominal = abs(offset) - self.road.half_width
-        return self._map.clearance(self.road.point(middle, offset)) > nominal - 0.45
-
-    def add(
-        self,
-        outer: tuple[float, float],
-        inner: tuple[float, float],
-        texture: str,
-        u: tuple[float, float],
-        period: float,
-        keep: NDArray[np.bool_],
-        colour: tuple[float, float, float] = (1.0, 1.0, 1.0),
-    ) -> None:
-        """Add the band between two (offset, lift) lines; ``u`` at the two, v one per ``period`` metres."""
-        if not keep.any():
-            return
-        lines = [self._map.place(self.road, self._stations, offset, lift) for offset, lift in (outer, inner)]
-        first, second = lines
-        corners = np.stack([first[:-1], second[:-1], second[1:], first[1:]], axis=1)
-        v = self._stations / period
-        uv = np.empty((len(v) - 1, 4, 2))
-        uv[:, (0, 3), 0], uv[:, (1, 2), 0] = u
-        uv[:, :2, 1], uv[:, 2:, 1] = v[:-1, None], v[1:, None]
-        self._builder.quads(corners[keep], uv[keep], texture, colour)
-
-
-def _add_sidewalk(strip: _Strip, road_map: RoadMap, side: float, width: float, uncovered: NDArray[np.bool_]) -> None:
-    edge = strip.road.half_width
-    keep = uncovered & strip.is_free(side * (edge + width / 2))
-    kerb, top, back = side * edge, (side * edge, KERB), (side * (edge + width), KERB + 0.02)
-    strip.add((kerb, -0.05), top, "sidewalk", (0.0, 0.07), 2.0, keep, (0.8, 0.8, 0.8))
-    strip.add(top, back, "sidewalk", (0.0, width / 2), 2.0, keep)
-    strip.add(back, (back[0] + side * 0.05, -0.4), "sidewalk", (0.0, 0.1), 2.0, keep, (0.85, 0.85, 0.85))
-
-
-def add_ground(builder: MeshBuilder, road_map: RoadMap, rng: np.random.Generator, grass: float) -> None:
-    """Add the ground: a fine grid near the roads, a coarse one as far as the haze, patches of grass and gravel."""
+def add_ground(builder: MeshBuilder, road_map: RoadMap, rng: np.random.Generator, street_type: StreetType) -> None:
+    """Add the ground: a fine grid near the roads, a coarse one as far as the haze, patches of grass and gravel, and
+    fields at some distance from the roads."""
+    grass = street_type.grass
     wave, shift = rng.uniform(0.012, 0.05, 2), rng.uniform(0.0, 2 * np.pi, 2)
     threshold = np.quantile(np.sin(np.linspace(0, 2 * np.pi, 64)), 1.0 - np.clip(grass, 0.02, 0.98))
     for cell, nearest, farthest, drop in ((6.0, -np.inf, 46.0, 0.12), (28.0, 26.0, 280.0, 0.9)):
@@ -105,8 +51,22 @@ def add_ground(builder: MeshBuilder, road_map: RoadMap, rng: np.random.Generator
         corners = road_map.on_ground(corner[:, None] + steps, -drop)
         centre = corner + cell / 2
         green = np.sin(centre[:, 0] * wave[0] + shift[0] + 1.3 * np.sin(centre[:, 1] * wave[1] + shift[1])) >= threshold
-        for texture, chosen, tile in (("grass", green, 9.0), ("gravel", ~green, 4.0)):
+        crop, tint = _fields(rng, road_map, centre) if street_type.fields else (np.zeros(len(centre), bool), None)
+        for texture, chosen, tile in (("grass", green & ~crop, 9.0), ("gravel", ~green & ~crop, 4.0)):
             builder.quads(corners[chosen], corners[chosen][..., :2] / tile, texture)
+        if tint is not None:
+            builder.quads(corners[crop], corners[crop][..., :2] / 6.0, "field", tint[crop])
+
+
+def _fields(
+    rng: np.random.Generator, road_map: RoadMap, centre: NDArray[np.float64]
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Which ground cells (N,) belong to fields, and the tints (N, 3) of the cells: one for each field."""
+    block = np.floor(centre / rng.uniform(70.0, 160.0, 2)).astype(np.int64)
+    number = (block[:, 0] * 73 + block[:, 1] * 151) % 64
+    tints = rng.uniform(0.75, 1.15, (64, 1)) * rng.uniform(0.8, 1.15, (64, 3))
+    chosen = rng.random(64) < 0.65
+    return chosen[number] & (road_map.clearance(centre) > 7.0), tints[number]
 
 
 def _cells(road_map: RoadMap, cell: float, nearest: float, farthest: float) -> NDArray[np.float64]:

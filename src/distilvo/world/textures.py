@@ -6,9 +6,13 @@ Meaning of a face's uv, in metres per repeat (u across, v downwards in the image
     asphalt   4 x 4, no marks          sidewalk 2 x 2 (slabs of 0.5)     grass, gravel 9 x 9 and 4 x 4
     hedge     1.5 x 1.5                facadeN  12.8 x 12.8 (four windows by four floors of 3.2)
     shop      12.8 x 3.2               roof     4 x 8 (v down the slope)
+    lane      u 0..1 is one lane, v 16 m     line 0.5 x 8 (white in its middle)     field 6 x 6
+    rail      4 m x its height               concrete 4 x 4                         panel 5 x its height
+    wood      20 m x its height (the edge of a wood, cut out at its top)
+    board, truck_*                           0..1 over the object
     treeN, sign, car_*, glass          0..1 over the object, v 0 at its top; trunk in the middle of a tree's foot
 
-A tree's and a sign's alpha cuts holes; everything else's alpha is gloss, 255 dull and 0 a mirror of the sky.
+A tree's, a wood's and a sign's alpha cuts holes; everything else's alpha is gloss, 255 dull and 0 a mirror of the sky.
 """
 
 from __future__ import annotations
@@ -20,12 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilvo.errors import DistilvoError
-from distilvo.world import facades, materials, props
+from distilvo.world import facades, materials, props, roadworks
 from distilvo.world.mesh import TEXTURES
 
 TEXTURE_VARIANTS = 6
 LEVELS = 12
-CUTOUT = ("tree0", "tree1", "tree2", "sign")
+CUTOUT = ("tree0", "tree1", "tree2", "sign", "wood")
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ def texture_set(variant: int) -> TextureSet:
         raise DistilvoError(f"textures: variant {variant} does not exist; choose one of 0..{TEXTURE_VARIANTS - 1}")
     rng = np.random.default_rng([variant, 0x7E87])
     images = {**materials.paint(rng, variant), **facades.paint(rng, variant), **props.paint(rng, variant)}
+    images |= roadworks.paint(np.random.default_rng([variant, 0x80AD]), variant)
     return pack({name: images[name] for name in TEXTURES})
 
 

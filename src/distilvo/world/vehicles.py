@@ -1,4 +1,4 @@
-"""Cars: their shapes, those that are parked, and those that drive by."""
+"""Vehicles: the shapes of cars, which vehicles there are, and those that are parked."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilvo.world.builder import UNIT_UV, MeshBuilder
+from distilvo.world.lorries import LORRIES, PAINTS, Colour, lorry_mesh, wheel_rim
 from distilvo.world.mesh import Mesh
-from distilvo.world.motion import ground_frames, lane_offset
+from distilvo.world.motion import ground_frames
 from distilvo.world.road import Road, RoadMap
-from distilvo.world.street_type import StreetType
+from distilvo.world.street_type import StreetType, lane_offset
 
-SIGHT = 130.0
-"""Metres within which a moving car is drawn."""
+Kind = tuple[int, int]
+"""A vehicle's shape and paint."""
 
-_NEAREST = 2.6
-Colour = tuple[float, float, float]
 _PLAIN: Colour = (1.0, 1.0, 1.0)
 _PAINTS = (
     (1.05, 1.05, 1.05), (0.2, 0.2, 0.22), (0.55, 0.57, 0.6), (0.65, 0.12, 0.1),
@@ -47,6 +46,7 @@ _BODIES = (
     _Body(5.3, 1.95, 1.25, 2.45, (-0.497, -0.495, 0.30, 0.42)),
 )
 _CHANCES = (0.4, 0.3, 0.2, 0.1)
+_LORRY_CHANCES = (0.4, 0.25, 0.2, 0.15)
 _VAN = 3
 _SILL = 0.22
 
@@ -86,15 +86,31 @@ def car_mesh(body: int, paint: int) -> Mesh:
 
 
 def _add_wheels(builder: MeshBuilder, length: float, side: float) -> None:
-    angle = np.radians([45.0, 0.0, -45.0, -90.0, -135.0, 180.0, 135.0, 90.0])
-    rim = np.stack([0.29 * np.cos(angle), np.full(8, 0.97 * side), 0.3 + 0.3 * np.sin(angle)], -1)
     for x in (-0.297 * length, 0.297 * length):
-        wheel = rim + np.array([x, 0.0, 0.0])
+        wheel = wheel_rim(x, 0.97 * side, 0.3)
         builder.quads(wheel[[[1, 2, 4, 5], [2, 3, 3, 4]]], UNIT_UV, "metal", (0.18, 0.18, 0.19))
 
 
-def _sample_car(rng: np.random.Generator) -> tuple[int, int]:
+def _sample_car(rng: np.random.Generator) -> Kind:
     return int(rng.choice(len(_BODIES), p=_CHANCES)), int(rng.integers(len(_PAINTS)))
+
+
+def sample_vehicle(rng: np.random.Generator, big: float) -> Kind:
+    """Draw a vehicle, a lorry or a bus with the chance ``big``."""
+    if rng.random() < big:
+        return len(_BODIES) + int(rng.choice(len(LORRIES), p=_LORRY_CHANCES)), int(rng.integers(len(PAINTS)))
+    return _sample_car(rng)
+
+
+def vehicle_mesh(kind: Kind) -> Mesh:
+    """The vehicle in its own frame, as that of ``car_mesh``."""
+    return car_mesh(*kind) if kind[0] < len(_BODIES) else lorry_mesh(kind[0] - len(_BODIES), kind[1])
+
+
+def vehicle_extent(kind: Kind) -> NDArray[np.float64]:
+    """(2,) half of its length and width, m."""
+    shape = _BODIES[kind[0]] if kind[0] < len(_BODIES) else LORRIES[kind[0] - len(_BODIES)]
+    return np.array([shape.length / 2, shape.width / 2])
 
 
 def road_frames(
@@ -113,7 +129,7 @@ class ParkedCars:
         for index, road in enumerate(road_map.roads):
             for side, chance in ((1.0, street_type.parked[0]), (-1.0, street_type.parked[1])):
                 self._park(rng, road_map, road, side, min(chance, 0.9) * (0.6 if index else 1.0))
-            if index and rng.random() < 0.4:
+            if index and not road.closed and rng.random() < 0.4:
                 self._wait(rng, road_map, road)
 
     def _wait(self, rng: np.random.Generator, road_map: RoadMap, road: Road) -> None:
@@ -132,7 +148,7 @@ class ParkedCars:
         offset = max(road.half_width - 1.0, lane_offset(road.half_width) + 2.6)
         ends = np.stack([road.point(s + d, side * (offset + 0.9)) for d in (-6.0, -2.4, 0.0, 2.4, 6.0)], axis=1)
         nominal = offset + 0.9 - road.half_width
-        s = s[(road_map.clearance(ends) > nominal - 0.35).all(axis=1)]
+        s = s[(road_map.clearance(ends) > nominal - 0.35).all(axis=1) & ~road_map.in_roundabout(ends[:, 2], 8.0)]
         frames = road_frames(road_map, road, s, side * offset, side > 0)
         for frame in frames:
             self._put(rng, frame[None])
@@ -142,7 +158,8 @@ class ParkedCars:
 
     def keep_away(self, points: NDArray[np.float64], metres: float = 2.2) -> None:
         """Tow away every car whose middle is within ``metres`` of any of the ``points`` (N, 2)."""
-        for kind, frames in self._cars.items():
+        occupied = {kind: frames for kind, frames in self._cars.items() if frames}
+        for kind, frames in occupied.items():
             spots = np.concatenate(frames)[:, :2, 3]
             near = [bool((np.hypot(*(points - spot).T) < metres).any()) for spot in spots]
             self._cars[kind] = [frame for frame, is_near in zip(frames, near, strict=True) if not is_near]
@@ -152,91 +169,3 @@ class ParkedCars:
         for (body, paint), frames in self._cars.items():
             if frames:
                 builder.instances(car_mesh(body, paint), np.concatenate(frames))
-
-
-@dataclass(frozen=True)
-class Mover:
-    """A car that drives by: its mesh, the first frame it is drawn in, and its (K, 4, 4) body-to-world from there."""
-
-    mesh: Mesh
-    first: int
-    frames: NDArray[np.float64]
-
-    def at(self, index: int) -> NDArray[np.float64] | None:
-        """Its pose in image ``index``, None when it is out of sight."""
-        k = index - self.first
-        return self.frames[k] if 0 <= k < len(self.frames) else None
-
-
-@dataclass(frozen=True)
-class Traffic:
-    """Draws the moving cars of a drive.
-
-    Attributes:
-        s: (N,) the ego car's stations along ``roads[0]`` at the images, and later ones after them.
-        camera: (F, 2) the camera's places at the F <= N images.
-        rate_hz: instants per second.
-    """
-
-    road_map: RoadMap
-    street_type: StreetType
-    s: NDArray[np.float64]
-    camera: NDArray[np.float64]
-    rate_hz: float
-
-    def sample(self, rng: np.random.Generator) -> list[Mover]:
-        """Oncoming cars, perhaps one ahead in the same lane, and cars crossing at junctions."""
-        movers = self._oncoming(rng)
-        if rng.random() < self.street_type.leader_chance:
-            movers += self._leader(rng)
-        for road in self.road_map.roads[1:]:
-            if rng.random() < 0.6:
-                movers += self._crossing(rng, road)
-        return movers
-
-    def _mover(
-        self, rng: np.random.Generator, road: Road, s: NDArray[np.float64], offset: float, back: bool
-    ) -> list[Mover]:
-        """A car at stations ``s`` (F,), cut to the images in which it is in sight; none if it came too close."""
-        inside = np.flatnonzero((s > 2.0) & (s < road.length - 2.0))
-        if len(inside) == 0:
-            return []
-        distance = np.hypot(*(road.point(s[inside], offset) - self.camera[inside]).T)
-        near = inside[distance < SIGHT]
-        if len(near) == 0 or distance.min() < _NEAREST:
-            return []
-        window = np.arange(near[0], near[-1] + 1)
-        return [
-            Mover(car_mesh(*_sample_car(rng)), int(near[0]), road_frames(self.road_map, road, s[window], offset, back))
-        ]
-
-    def _oncoming(self, rng: np.random.Generator) -> list[Mover]:
-        road = self.road_map.roads[0]
-        count, speed = len(self.camera), min(self.street_type.cruise_speed, 16.0) * rng.uniform(0.6, 1.1)
-        seconds = np.arange(count) / self.rate_hz
-        meeting, movers = rng.exponential(0.5 * self.street_type.oncoming_gap / speed), []
-        # Cars met after the last image are in sight before it.
-        while meeting < seconds[-1] + SIGHT / (2 * speed):
-            place = np.interp(meeting, np.arange(len(self.s)) / self.rate_hz, self.s)
-            s = place + speed * (meeting - seconds)
-            movers += self._mover(rng, road, s, lane_offset(road.half_width), True)
-            meeting += (9.0 + rng.exponential(self.street_type.oncoming_gap)) / speed
-        return movers
-
-    def _leader(self, rng: np.random.Generator) -> list[Mover]:
-        """A car that drives as the ego car will a moment later, so that it also brakes and stops like one."""
-        road, count = self.road_map.roads[0], len(self.camera)
-        delay = int(rng.uniform(0.5, 1.9) * self.rate_hz)
-        ahead = self.s[np.minimum(np.arange(count) + delay, len(self.s) - 1)]
-        return self._mover(rng, road, ahead + rng.uniform(8.0, 14.0), -lane_offset(road.half_width), False)
-
-    def _crossing(self, rng: np.random.Generator, road: Road) -> list[Mover]:
-        """A car on a side street; dropped if it would meet the camera."""
-        count = len(self.camera)
-        when, speed = rng.uniform(0, count), rng.uniform(4.0, 10.0) / self.rate_hz
-        back = bool(rng.random() < 0.5)
-        forth = -speed if back else speed
-        s = np.asarray(road.length / 2 + (np.arange(count) - when) * forth, dtype=np.float64)
-        # Cars on a street that ends at the road stay on it.
-        offset = lane_offset(road.half_width) * (1.0 if back else -1.0)
-        return self._mover(rng, road, s, offset, back)
