@@ -19,7 +19,8 @@ from distilvo.distill.batches import Batch
 from distilvo.models import flow_family
 from distilvo.models.flow_network import ERROR_UNIT, FlowNetwork
 from distilvo.models.model_folder import load_model
-from distilvo.pipeline.flow_training import SeesFlow, calibrate, new_network, train_flow
+from distilvo.pipeline.flow_training import SeesFlow, new_network, train_flow
+from distilvo.pipeline.uncertainty import calibrate
 from distilvo.sequences import open_dataset
 from distilvo.settings import FlowRecipe
 from tiny_flow import COARSE, FINE, make_network

@@ -41,7 +41,8 @@ class TrainFlow:
         from distilvo.data import open_cache
         from distilvo.models.flow_family import flow_architecture
         from distilvo.models.model_folder import save_model
-        from distilvo.pipeline.flow_training import calibrate, new_network, train_flow
+        from distilvo.pipeline.flow_training import new_network, train_flow
+        from distilvo.pipeline.uncertainty import calibrate
         from distilvo.sequences import open_dataset
 
         parallel.share(self.recipe.batch_size)  # before any work, rather than when the training begins

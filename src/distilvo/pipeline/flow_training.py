@@ -74,21 +74,6 @@ def train_flow(
     return curve, best.curve
 
 
-def calibrate(network: FlowNetwork, cache: FrameCache) -> Tensor:
-    """Scale the uncertainty on held-out streets so that its stated standard deviations are the true ones.
-
-    Returns:
-        The factors (6,) by which the standard deviations had to be multiplied, one for each component.
-    """
-    ratios = []
-    for index in range(len(cache.drives)):
-        motion, deviation = network.with_deviation(cache.drive_frames(index))
-        ratios.append((motion - torch.from_numpy(cache.drive_motions(index))) / deviation)
-    factors = torch.cat(ratios).square().mean(0).sqrt()
-    network.scale_deviation(factors)
-    return factors
-
-
 def _validated(network: FlowNetwork, held_out: FrameCache, recipe: FlowRecipe) -> Best:
     """Keeps the weights with the smallest mean error of the motion's components on held-out streets."""
     truth = torch.cat([torch.from_numpy(held_out.drive_motions(index)) for index in range(len(held_out.drives))])

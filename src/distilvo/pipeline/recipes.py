@@ -25,6 +25,7 @@ from distilvo.models.motion_network import MotionNetwork
 from distilvo.models.network import PoseNetwork
 from distilvo.pipeline.frame_teacher import drive_of_pair, run_teacher
 from distilvo.pipeline.frame_trust import teacher_outputs, unit_of
+from distilvo.pipeline.uncertainty import fit_uncertainty, head_at_rest
 from distilvo.settings import Method, Recipe
 
 
@@ -68,8 +69,7 @@ def train_supervised(
     Goes on from the checkpoint in ``folder``. ``drives`` are the indices of those to train on, all with poses where not
     given.
     """
-    if drives is None and not cache.labelled.all():
-        drives = cache.labelled_drives
+    drives = _labelled(cache, drives)
     unit = motion_scale(cache)
     network = _new(architecture, unit, recipe)
     if init is not None:
@@ -77,7 +77,9 @@ def train_supervised(
         network.rescale(*unit)
     batches = Batches(Clips(cache, recipe, drives))
     settings = _settings(recipe, recipe.epochs * len(batches))
-    curve = train(Supervised(network, network.scale), batches, settings, folder / "supervised.safetensors", label)
+    with head_at_rest(network):
+        curve = train(Supervised(network, network.scale), batches, settings, folder / "supervised.safetensors", label)
+    fit_uncertainty(network, cache, drives)
     return network, curve
 
 
@@ -130,11 +132,13 @@ def distill_student(
     guided = [method.guided_layer or architecture.last_layer]
     curves = {}
     steps = recipe.epochs * len(batches)
-    for stage in stages(student, method, batches, steps, student.scale, guided=guided):
-        path = folder / f"{stage.name}.safetensors"
-        settings = _settings(recipe, stage.steps)
-        curves[stage.name] = train(stage.task, batches, settings, path, f"{label}: {stage.name}")
-        stage.task.close()
+    with head_at_rest(student):
+        for stage in stages(student, method, batches, steps, student.scale, guided=guided):
+            path = folder / f"{stage.name}.safetensors"
+            settings = _settings(recipe, stage.steps)
+            curves[stage.name] = train(stage.task, batches, settings, path, f"{label}: {stage.name}")
+            stage.task.close()
+    fit_uncertainty(student, cache, _labelled(cache, drives))
     return Distilled(student, known, trust, curves)
 
 
@@ -180,6 +184,12 @@ def about(cache: FrameCache, recipe: Recipe, **more: Any) -> dict[str, Any]:
     """What is kept with a trained model's weights."""
     data = {"sequences": len(cache.drives), "frames": len(cache.frames), "key": cache.key}
     return {"training": {"recipe": asdict(recipe), "data": data, **more}}
+
+
+def _labelled(cache: FrameCache, drives: Collection[int] | None) -> list[int]:
+    """Those of the drives, or of all, that have poses."""
+    labelled = cache.labelled_drives
+    return [index for index in labelled if drives is None or index in drives]
 
 
 def _settings(recipe: Recipe, steps: int) -> TrainingSettings:
