@@ -1,6 +1,6 @@
 """What ``distilvo distill`` does, from Python: a student of the shipped teacher, trained on drives with poses.
 
-distilvo render --out streets --streets 20 --frames 100 --size 48 160
+distilvo render --out streets --streets 20 --frames 100 --size 112 368
 python examples/distill_from_python.py streets student
 """
 
@@ -12,7 +12,7 @@ import distilvo
 data, out = map(Path, sys.argv[1:])
 teacher, _ = distilvo.load_model(distilvo.SHIPPED_TEACHER)
 drives = distilvo.open_cache(distilvo.open_dataset(data), teacher.architecture.preprocessing, out / "cache")
-shape = distilvo.student_architecture(92.95, teacher.architecture)
+shape = distilvo.shaped_architecture("nano", 92.95, teacher.architecture)
 recipe = distilvo.Recipe(epochs=1)
 made = distilvo.distill_student(teacher, shape, drives, recipe, out / "checkpoints", method=distilvo.Method())
 distilvo.save_model(made.student, out, about={})

@@ -20,21 +20,18 @@ from distilvo.commands.demo_steps import run_demo
 from distilvo.errors import DistilvoError
 from distilvo.settings import PAPER, DemoSettings, Method, Recipe
 
-SHORT = Recipe(epochs=2, clip_length=4, batch_size=2)
+SHORT = Recipe(epochs=2, clip_length=3, batch_size=2)
 MINIATURE = DemoSettings(
-    train_streets=3,
-    train_frames=20,
+    labelled_streets=2,
+    unlabelled_streets=1,
+    train_frames=8,
     test_streets=2,
-    test_frames=12,
+    test_frames=6,
     student=SHORT,
-    from_scratch=True,
-    teacher_streets=2,
-    teacher=replace(SHORT, mirror=True),
 )
 LINE = """
-    --train-streets 3 --train-frames 20 --test-streets 2 --test-frames 12 --from-scratch --teacher-streets 2
-    --student.epochs 2 --student.clip-length 4 --student.batch-size 2
-    --teacher.epochs 2 --teacher.clip-length 4 --teacher.batch-size 2 --teacher.mirror
+    --labelled-streets 2 --unlabelled-streets 1 --train-frames 8 --test-streets 2 --test-frames 6
+    --student.epochs 2 --student.clip-length 3 --student.batch-size 2
 """
 
 
@@ -61,15 +58,22 @@ def test_demo_killed_and_run_again(tmp_path: Path) -> None:
     assert all(path.stat().st_mtime_ns == then for path, then in (before | rendered).items())
     assert json.loads((out / "summary.json").read_text()) == summary
     assert [model["name"] for model in summary["models"]] == [
-        "mean_motion", "teacher", "student_supervised", "student_distilled",
+        "mean_motion", "teacher", "shipped_student", "student_supervised", "student_paper", "student_distilled",
     ]  # fmt: skip
     for model in summary["models"]:
         assert model["rms_rpe_t_m"] > 0 and model["rms_rpe_r_deg"] > 0 and model["ate_m"] > 0
-    assert summary["models"][3]["reduction_percent"] >= 92.95
-    assert summary["models"][3]["parameters"] == summary["models"][2]["parameters"]
-    assert summary["onnx_max_abs_difference"] < 1e-4
+    assert all(model["reduction_percent"] >= 92.95 for model in summary["models"][2:])
+    assert len({model["parameters"] for model in summary["models"][2:]}) == 1
+    assert summary["onnx_max_abs_difference"] < 1e-3
     assert summary["wall_s"] > 0 and summary["peak_rss_mb"] > 0
-    for path in ("report.html", "table.md", "metrics.json", "config.json", "models/student_distilled/model.onnx"):
+    for path in (
+        "first_drive/report.html",
+        "report.html",
+        "table.md",
+        "metrics.json",
+        "config.json",
+        "models/student_distilled/model.onnx",
+    ):
         assert (out / path).stat().st_size > 0
     assert len(list((out / "trajectories" / "student_distilled").glob("*.tum"))) == 2
     assert list((out / "plots").glob("*.png"))
@@ -85,9 +89,9 @@ def test_demo_leaves_other_folders_alone(tmp_path: Path) -> None:
 
 def test_demo_with_other_settings_is_another_run(tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
-    (tmp_path / "d" / "distilvo.json").write_text(json.dumps({"kind": "demo", "settings": {"rate": 80.0}}))
+    (tmp_path / "d" / "distilvo.json").write_text(json.dumps({"kind": "demo", "settings": {"test_streets": 3}}))
     (tmp_path / "d" / "config.json").write_text("{}")
-    with pytest.raises(DistilvoError, match=r"other settings \(.*rate: 80.0 -> 92.95"):
+    with pytest.raises(DistilvoError, match=r"other settings \(.*test.streets: 3 -> 2"):
         run_demo(MINIATURE, tmp_path / "d")
 
 
@@ -133,7 +137,7 @@ def test_render_along_a_pose_file(tmp_path: Path) -> None:
         ("distill nowhere --out m --rate 99.99 --teacher none", "none: no such folder"),
         ("export m", "m: no such folder"),
         ("train nowhere --out m --epochs 0", "epochs: is 0, expected at least 1"),
-        ("demo --test-streets 1 --teacher.clip-length 0", "clip-length: is 0, expected at least 1"),
+        ("demo --test-streets 1 --student.clip-length 0", "clip-length: is 0, expected at least 1"),
         (f"track {300 * 'n'} --model m", f"{300 * 'n'}: "),  # the system refuses such a name
     ],
 )

@@ -16,7 +16,7 @@ from conftest import make_kitti
 from distilvo.commands import main
 from distilvo.files import read_json
 from distilvo.geometry import se3
-from distilvo.models.teacher import SHIPPED_TEACHER
+from distilvo.models.teacher import LSTM_TEACHER
 from distilvo.trajectory.formats import read_kitti, read_tum, write_kitti, write_tum
 
 TINY = Path(__file__).parent / "data" / "tiny.onnx"
@@ -73,7 +73,7 @@ def test_assumed_times_are_never_matched(untimed: Path, tmp_path: Path, capsys: 
     assert "times.txt" in line and "TUM" in line and "13 columns" in line
     line = refused(capsys, tmp_path / "whole.tum", "--data", untimed, "--unit", "s", "--out", tmp_path / "out")
     assert "needs the times of the truth" in line
-    line = refused(capsys, SHIPPED_TEACHER, "--data", untimed, "--unit", "s", "--out", tmp_path / "out")
+    line = refused(capsys, LSTM_TEACHER, "--data", untimed, "--unit", "s", "--out", tmp_path / "out")
     assert "no measured times for 00; add times.txt" in line and not (tmp_path / "out").exists()
 
 
@@ -93,8 +93,8 @@ def test_what_track_writes_from_assumed_times_passes_for_no_times(
 
 def test_models_write_marked_times_too(untimed: Path, tmp_path: Path) -> None:
     make_kitti(untimed, "01", seed=1)
-    run("evaluate", SHIPPED_TEACHER, "--data", untimed, "--align", "se3", "--out", tmp_path / "out", "--json")
-    folder = tmp_path / "out" / "trajectories" / SHIPPED_TEACHER.name
+    run("evaluate", LSTM_TEACHER, "--data", untimed, "--align", "se3", "--out", tmp_path / "out", "--json")
+    folder = tmp_path / "out" / "trajectories" / LSTM_TEACHER.name
     assert [(folder / f"{name}.tum").read_text()[0] for name in ("00", "01")] == ["#", "0"]
 
 
@@ -169,10 +169,10 @@ def test_what_is_wrong_never_claims_out(wrong: str, tmp_path: Path, capsys: pyte
     one = ("--sequences", "00")
     arguments, message = {
         "model": ((tmp_path / "gone", *data), "gone: no such file or folder"),
-        "estimate": ((SHIPPED_TEACHER, tmp_path / "00.txt", *data, *one), "00.txt, line 1: found 3 columns"),
+        "estimate": ((LSTM_TEACHER, tmp_path / "00.txt", *data, *one), "00.txt, line 1: found 3 columns"),
         "truth": ((good, "--truth", tmp_path / "00.txt"), "00.txt, line 1: found 3 columns"),
-        "sequence": ((SHIPPED_TEACHER, *data, "--sequences", "07"), "has no sequence 07"),
-        "poses": ((SHIPPED_TEACHER, *data), "no ground truth for 01"),
+        "sequence": ((LSTM_TEACHER, *data, "--sequences", "07"), "has no sequence 07"),
+        "poses": ((LSTM_TEACHER, *data), "no ground truth for 01"),
         "folder": ((tmp_path / "empty", *data), "no trajectory file and no config.json in it"),
     }[wrong]
     assert message in refused(capsys, *arguments, "--out", tmp_path / "out")
@@ -186,14 +186,14 @@ def test_lengths_of_models_grow_with_the_height_that_is_given(
     ways = []
     for flags, height in ([], 1.65), (["--camera-height", 3.3], 3.3):
         out = tmp_path / f"out{height}"
-        run("evaluate", SHIPPED_TEACHER, "--data", tmp_path / "data", "--out", out, *flags)
+        run("evaluate", LSTM_TEACHER, "--data", tmp_path / "data", "--out", out, *flags)
         note = "camera height not known: 1.65 m taken" in " ".join(capsys.readouterr().err.split())
         assert note == (not flags) and read_json(out / "summary.json")["camera_heights_m"] == {"00": height}
         path = out / "trajectories" / "teacher-demo" / "00.kitti"
         ways.append(np.linalg.norm(np.diff(read_kitti(path)[:, :3, 3], axis=0), axis=1))
     assert ways[1] == pytest.approx(2 * ways[0], rel=1e-4) and ways[0].min() > 0
     assert "--camera-height 30: expected metres" in refused(
-        capsys, SHIPPED_TEACHER, "--data", tmp_path / "data", "--camera-height", 30
+        capsys, LSTM_TEACHER, "--data", tmp_path / "data", "--camera-height", 30
     )
 
 

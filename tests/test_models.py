@@ -13,7 +13,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from distilvo.commands.demo_steps import run_demo
 from distilvo.errors import DistilvoError
 from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.models.correlation import Correlation
@@ -22,7 +21,6 @@ from distilvo.models.model_folder import load_model, save_model
 from distilvo.models.network import Architecture, PoseNetwork
 from distilvo.models.student import check_rate, shaped_architecture, slim_architecture, student, student_architecture
 from distilvo.models.teacher import DEMO, PAPER, teacher, teacher_architecture
-from distilvo.settings import DemoSettings
 
 SMALL = replace(
     DEMO, size=(16, 48), convolutions=((4, 3, 2), (6, 3, 2), (8, 3, 1)), grid=(1, 3), lstm=(5, 5), fc=(7,), branch=4
@@ -187,12 +185,6 @@ def test_a_rate_that_is_a_share_is_refused(make: Callable[[float, Architecture],
         with pytest.raises(DistilvoError, match=r"rates are per cent$"):
             make(rate, DEMO)
     assert check_rate(1) == 1 and check_rate(99.9) == 99.9
-
-
-def test_a_demo_with_a_share_as_its_rate_does_not_begin(tmp_path: Path) -> None:
-    with pytest.raises(DistilvoError, match=r"did you mean 92\.95\?"):
-        run_demo(DemoSettings(rate=0.9295), tmp_path / "out")
-    assert not (tmp_path / "out").exists()
 
 
 def test_students_made_for_speed_take_no_rate() -> None:

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from distilvo.models.model_folder import load_model as load_model
     from distilvo.models.model_folder import save_model as save_model
     from distilvo.models.onnx_export import export_onnx as export_onnx
+    from distilvo.models.student import shaped_architecture as shaped_architecture
     from distilvo.models.student import student_architecture as student_architecture
+    from distilvo.models.teacher import LSTM_TEACHER as LSTM_TEACHER
+    from distilvo.models.teacher import SHIPPED_STUDENT as SHIPPED_STUDENT
     from distilvo.models.teacher import SHIPPED_TEACHER as SHIPPED_TEACHER
     from distilvo.models.teacher import teacher_architecture as teacher_architecture
     from distilvo.pipeline.evaluation import evaluate as evaluate
@@ -37,10 +40,12 @@ __version__ = "0.2.0.dev0"
 _HOME = {
     "Camera": "geometry.camera",
     "DistilvoError": "errors",
+    "LSTM_TEACHER": "models.teacher",
     "Method": "settings",
     "PAPER": "settings",
     "Preprocessing": "geometry.preprocessing",
     "Recipe": "settings",
+    "SHIPPED_STUDENT": "models.teacher",
     "SHIPPED_TEACHER": "models.teacher",
     "Tracker": "runtime",
     "TrainingSettings": "distill.trainer",
@@ -54,6 +59,7 @@ _HOME = {
     "open_dataset": "sequences",
     "open_sequence": "sequences",
     "save_model": "models.model_folder",
+    "shaped_architecture": "models.student",
     "student_architecture": "models.student",
     "teacher_architecture": "models.teacher",
     "train_supervised": "pipeline.recipes",

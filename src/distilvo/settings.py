@@ -254,33 +254,29 @@ class SourceOptions:
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """What the demo does; the defaults take 10 to 13 minutes on two cores.
+    """What the demo does; the defaults take about ten minutes on two cores.
 
     Attributes:
-        from_scratch: train the teacher too, instead of taking the shipped one (at most 40 minutes more).
-        train_streets: streets to distill on.
+        labelled_streets: streets with poses to learn from.
+        unlabelled_streets: streets without, film that only a teacher can say something of.
         train_frames: frames in each of them.
         test_streets: held-out streets.
         test_frames: frames in each of them.
-        rate: at least so many per cent of the teacher's parameters go.
-        student: how both students are trained.
-        method: how one of them is distilled.
-        teacher_streets: streets that a teacher from scratch is trained on, beside those of the student.
-        teacher: how a teacher from scratch is trained.
+        student: how the distilled student is trained; the others are trained for as many steps.
+        method: how it is distilled.
     """
 
-    from_scratch: bool = False
-    train_streets: int = 400
-    train_frames: int = 100
+    labelled_streets: int = 12
+    unlabelled_streets: int = 60
+    train_frames: int = 40
     test_streets: int = 10
-    test_frames: int = 200
-    rate: float = 92.95
-    student: Recipe = field(default_factory=Recipe)
+    test_frames: int = 60
+    student: Recipe = field(default_factory=lambda: Recipe(epochs=8))
     method: Method = field(default_factory=Method)
-    teacher_streets: int = 400
-    teacher: Recipe = field(default_factory=lambda: Recipe(epochs=8, batch_size=16, mirror=True))
 
     def __post_init__(self) -> None:
-        for name, least in (("train_streets", 1), ("test_streets", 1), ("train_frames", 2), ("test_frames", 2)):
-            _expect(getattr(self, name) >= least, name, getattr(self, name), f"at least {least}")
-        _expect(self.teacher_streets >= 1, "teacher_streets", self.teacher_streets, "at least 1")
+        for name in ("labelled_streets", "test_streets"):
+            _expect(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        _expect(self.unlabelled_streets >= 0, "unlabelled_streets", self.unlabelled_streets, "at least 0")
+        for name in ("train_frames", "test_frames"):
+            _expect(getattr(self, name) >= 2, name, getattr(self, name), "at least 2")

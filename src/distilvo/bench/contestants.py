@@ -86,10 +86,10 @@ def _reference(against: str, scratch: Path) -> list[Contestant]:
     import torch
 
     from distilvo.models.model_folder import save_model
-    from distilvo.models.teacher import SHIPPED_TEACHER, teacher
+    from distilvo.models.teacher import LSTM_TEACHER, teacher
 
     if TEACHERS[against] == "demo":
-        return [replace(row, name="teacher-demo") for row in _folder(SHIPPED_TEACHER, scratch)]
+        return [replace(row, name="teacher-demo") for row in _folder(LSTM_TEACHER, scratch)]
     torch.manual_seed(0)
     network = teacher(TEACHERS[against])
     folder = save_model(network, scratch / network.architecture.name, {})

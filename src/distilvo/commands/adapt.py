@@ -34,7 +34,7 @@ class Adapt:
     out: Path
     """Model folder to write."""
     teacher: Path | None = None
-    """The teacher's model folder; the shipped demo teacher where not given."""
+    """The teacher's model folder; the shipped one where not given."""
     trust: FilmTrusting = "consistency"
     """How far the teacher is trusted: less where its motions contradict each other; or wholly (none), which leaves out
     the longest part of the work: docs/adapt.md."""

@@ -33,13 +33,14 @@ class Distill:
     """Film to imitate the teacher on, without poses: data sets, sequences, folders of images, videos, bags."""
     teacher: Path | None = None
     """The teacher's model folder, or trajectories of another program: a file, or a folder with NAME.tum or .txt for
-    each sequence (ORB-SLAM3, DPVO, COLMAP, GPS). The shipped demo teacher where not given."""
+    each sequence (ORB-SLAM3, DPVO, COLMAP, GPS). The shipped one where not given."""
     teacher_scale: TrajectoryScale | None = None
     """Of trajectories, which do not say it: metric, as they are; truth, one factor for each sequence, by its poses."""
     rate: float = 92.95
     """At least so many per cent of the teacher's parameters go."""
-    shape: Shape = "cut"
-    """cut: layers are taken away; slim: all are kept, but narrow; nano, small, base: made for speed, of any --rate."""
+    shape: Shape | None = None
+    """cut: layers are taken away; slim: all are kept, but narrow; nano, small, base: made for speed, of any --rate.
+    Where not given: nano for a teacher that sees flow first, cut for others."""
     init: Path | None = None
     """Go on from the weights of this model folder, a student: --rate, --shape and --inherit do not count."""
     sequences: tuple[str, ...] = ()

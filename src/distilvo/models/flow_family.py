@@ -12,9 +12,9 @@ FLOW_TEACHER = FlowArchitecture(
     size=(96, 320),
     encoder=((16, 5, 2), (32, 3, 2), (32, 3, 1), (64, 3, 2), (64, 3, 1)),
     fine=3,
-    comparison=(96, 64),
-    context=(128, 128, 96),
-    refinement=(96, 64, 64),
+    comparison=(112, 80),
+    context=(144, 144, 128),
+    refinement=(120, 96, 80),
 )
 
 FLOW_STUDENTS = {

@@ -51,18 +51,19 @@ def check_rate(rate: float, name: str = "distillation rate") -> float:
     return rate
 
 
-def shaped_architecture(shape: Shape, rate: float, teacher: AnyArchitecture) -> AnyArchitecture:
+def shaped_architecture(shape: Shape | None, rate: float, teacher: AnyArchitecture) -> AnyArchitecture:
     """The student of a shape; students made for speed have one size each, whatever ``rate`` is.
 
-    The students of a teacher that sees flow first see flow first, too, and all of them are made for speed.
+    The students of a teacher that sees flow first see flow first, too, and all of them are made for speed: ``nano``
+    where no shape is given. Those of other teachers are ``cut`` then.
 
     Raises:
         DistilvoError: the rate is no percentage, no student of this teacher is that small, space-to-depth does not fit
             the size of its frames, or there is no student of this shape of a teacher that sees flow first.
     """
     if isinstance(teacher, FlowArchitecture):
-        return flow_student(shape, teacher.size)
-    if shape == "cut":
+        return flow_student(shape or "nano", teacher.size)
+    if shape in (None, "cut"):
         return student_architecture(rate, teacher)
     if shape == "slim":
         return slim_architecture(rate, teacher)

@@ -1,4 +1,4 @@
-"""The teachers: ``paper`` at the paper's size, ``demo`` its small sister for a CPU."""
+"""The paper's kind of teachers: ``paper`` at its size, ``demo`` for a CPU; and what comes with the package."""
 
 from __future__ import annotations
 
@@ -41,8 +41,16 @@ DEMO = Architecture(
 
 TEACHERS = {"paper": PAPER, "demo": DEMO}
 
-SHIPPED_TEACHER = Path(__file__).parent / "weights" / "teacher-demo"
-"""Model folder of the demo teacher that comes with the package; its README.md says what it was trained on."""
+_WEIGHTS = Path(__file__).parent / "weights"
+
+SHIPPED_TEACHER = _WEIGHTS / "teacher"
+"""Model folder of the teacher that comes with the package; it sees flow first, its README.md says what it saw."""
+
+SHIPPED_STUDENT = _WEIGHTS / "student"
+"""Model folder of its student, the one that ``Tracker()`` runs as ONNX."""
+
+LSTM_TEACHER = _WEIGHTS / "teacher-demo"
+"""Model folder of a small teacher of the paper's kind, CNN + LSTM + FC, for studies of the paper's method."""
 
 
 def teacher_architecture(name: str) -> Architecture:

@@ -45,6 +45,7 @@ _MEASURES = {"translation": "rms_rpe_t_m", "rotation": "rms_rpe_r_deg", "ATE": "
 _BASELINES = {
     "mean_motion": "always predicting the mean motion",
     "student_supervised": "the same student trained on ground truth alone",
+    "student_paper": "the same student by the paper's recipe",
     "teacher": "the teacher",
 }
 

@@ -17,6 +17,8 @@ _LOOKS: dict[str, Look] = {
     "teacher": ("#0072b2", "dashdot"),
     "student_supervised": ("#e69f00", "dash"),
     "student_distilled": ("#009e73", "solid"),
+    "student_paper": ("#cc79a7", "dashdot"),
+    "shipped_student": ("#56b4e9", "dot"),
 }
 _FREE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _DASHES: tuple[Dash, ...] = ("solid", "dash", "dashdot", "dot")
