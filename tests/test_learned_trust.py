@@ -36,6 +36,24 @@ def test_trust_is_lower_where_the_teacher_errs_visibly() -> None:
     assert torch.equal(trust.errors.nan_to_num(-1), known.nan_to_num(-1))
 
 
+def test_trees_of_much_film_are_grown_on_a_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sklearn import ensemble
+
+    grown = []
+
+    class Watched(ensemble.RandomForestRegressor):
+        def fit(self, *arguments: Any, **more: Any) -> Any:
+            super().fit(*arguments, **more)
+            grown.extend(len(sample) for sample in self.estimators_samples_)
+            return self
+
+    monkeypatch.setattr(ensemble, "RandomForestRegressor", Watched)
+    monkeypatch.setattr("distilvo.distill.error_prediction.MOST_IN_TREE", 60)
+    features, _, known = visible()
+    assert learned_trust(features, known).worth[0] > 0.75
+    assert max(grown) == 60 and min(grown) == 48  # those of the five folds know four fifths of the labels
+
+
 def test_phi_is_half_where_the_predicted_error_is_the_median() -> None:
     features, _, known = visible()
     trust = learned_trust(features, known)

@@ -24,6 +24,8 @@ LEAST_WORTH = 0.1
 """Rank correlation; one that chance alone may give is worth nothing either."""
 TREES, FOLDS = 200, 5
 LEAST_IN_LEAF, SHARE_IN_LEAF = 3, 0.01
+MOST_IN_TREE = 2000
+"""Samples that one tree is grown on: hours of film would take hours of forests."""
 WIDEST = 64
 """Values of a layer that become features; of a wider one the leading principal components."""
 
@@ -129,8 +131,11 @@ def _predict(features: Tensor, known: Tensor, logs: Tensor, groups: Tensor | Non
         from sklearn.model_selection import GroupKFold, KFold, cross_val_predict
     except ImportError:
         raise DistilvoError("learned trust: needs scikit-learn; pip install 'distilvo[train]'") from None
-    leaf = max(LEAST_IN_LEAF, round(SHARE_IN_LEAF * len(logs)))
-    forest = RandomForestRegressor(TREES, min_samples_leaf=leaf, max_features=1 / 3, random_state=seed)
+    count = min(len(logs), MOST_IN_TREE)
+    leaf = max(LEAST_IN_LEAF, round(SHARE_IN_LEAF * count))
+    forest = RandomForestRegressor(
+        TREES, min_samples_leaf=leaf, max_features=1 / 3, max_samples=count / len(logs), random_state=seed
+    )
     labelled, target = features[known].numpy(), logs.numpy()
     if groups is None:
         folds, own = KFold(FOLDS, shuffle=True, random_state=seed), None
@@ -147,6 +152,6 @@ def _leading(values: Tensor) -> Tensor:
     if values.shape[1] <= WIDEST:
         return values
     centred = values - values.mean(0)
-    sample = centred[:: max(1, len(centred) // 4096)]
+    sample = centred[:: max(1, len(centred) // 1024)]
     directions = torch.linalg.svd(sample, full_matrices=False).Vh[:WIDEST]
     return centred @ directions.T
