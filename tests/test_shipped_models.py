@@ -13,7 +13,7 @@ from distilvo.models.flow_family import FLOW_STUDENTS, FLOW_TEACHER
 from distilvo.models.kinds import distillation_rate
 from distilvo.models.model_folder import load_model
 from distilvo.models.step_model import StepModel
-from distilvo.models.teacher import DEMO, LSTM_TEACHER, SHIPPED_STUDENT, SHIPPED_TEACHER
+from distilvo.models.teacher import DEMO, LSTM_TEACHER, SHIPPED_STUDENT, SHIPPED_TEACHER, named_model
 from distilvo.pipeline.evaluation import constant_motion, evaluate, network_motions
 from distilvo.pipeline.tracking import track
 from distilvo.runtime import Tracker
@@ -41,6 +41,14 @@ def test_size_and_shape() -> None:
     assert distillation_rate(FLOW_STUDENTS["nano"], FLOW_TEACHER) >= 92.95
     for folder in (*FOLDERS.values(), LSTM_TEACHER, model_path().parent):
         assert (folder / "README.md").exists()
+
+
+def test_names_of_model_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert {name: named_model(Path(name)) for name in FOLDERS} == FOLDERS
+    assert named_model(Path("studnet")) == Path("studnet")
+    (tmp_path / "student").mkdir()
+    assert named_model(Path("student")) == Path("student")  # what a user has there comes first
 
 
 @pytest.mark.parametrize("name", FOLDERS)

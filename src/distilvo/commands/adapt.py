@@ -28,7 +28,7 @@ class Adapt:
     """Fit a student to film of your own camera, without labels, by what a teacher gives there."""
 
     model: Positional[Path]
-    """Model folder of the student to begin with; it stays as it is."""
+    """Model folder of the student to begin with; it stays as it is. 'student': the one that comes along."""
     film: Positional[tuple[Path, ...]]
     """Film of the camera: videos, folders or 'patterns' of images, sequences, data sets, bags; poses are not used."""
     out: Path
@@ -44,7 +44,7 @@ class Adapt:
     def run(self) -> None:
         """Fit the student, or go on where it was interrupted, and say how near its teacher it came."""
         from distilvo.models.model_folder import load_model, save_model
-        from distilvo.models.teacher import SHIPPED_TEACHER
+        from distilvo.models.teacher import SHIPPED_TEACHER, named_model
         from distilvo.pipeline.adaptation import adapt
         from distilvo.pipeline.recipes import about
         from distilvo.pipeline.unlabelled import open_unlabelled
@@ -52,7 +52,7 @@ class Adapt:
         if not self.film:
             raise DistilvoError("adapt: no film; expected a video, a folder of images or a data set behind MODEL")
         parallel.share(self.recipe.batch_size)  # before any work, rather than when the training begins
-        start, config = load_model(self.model)
+        start, config = load_model(named_model(self.model))
         teacher, _ = load_model(self.teacher or SHIPPED_TEACHER)
         sequences = open_unlabelled(self.film, self.source)
         settings = self._settings(start, teacher)

@@ -42,7 +42,8 @@ class Distill:
     """cut: layers are taken away; slim: all are kept, but narrow; nano, small, base: made for speed, of any --rate.
     Where not given: nano for a teacher that sees flow first, cut for others."""
     init: Path | None = None
-    """Go on from the weights of this model folder, a student: --rate, --shape and --inherit do not count."""
+    """Go on from the weights of this model folder ('student': the one that comes along): --rate, --shape and --inherit
+    do not count."""
     sequences: tuple[str, ...] = ()
     """Names of the sequences of DATA to train on; all where not given."""
     source: Annotated[SourceOptions, arg(name="")] = field(default_factory=SourceOptions)
@@ -123,9 +124,10 @@ class Distill:
     def _start(self, teacher: MotionNetwork | None) -> MotionNetwork:
         """The student of ``--init``; DistilvoError where it does not see the images that its teacher sees."""
         from distilvo.models.model_folder import load_model
+        from distilvo.models.teacher import named_model
 
         assert self.init is not None
-        start, _ = load_model(self.init)
+        start, _ = load_model(named_model(self.init))
         if teacher is not None and start.preprocessing != teacher.preprocessing:
             raise DistilvoError(
                 f"{self.init}: sees images of {start.preprocessing}, the teacher {teacher.preprocessing}; expected a "

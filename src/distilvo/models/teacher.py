@@ -53,6 +53,12 @@ LSTM_TEACHER = _WEIGHTS / "teacher-demo"
 """Model folder of a small teacher of the paper's kind, CNN + LSTM + FC, for studies of the paper's method."""
 
 
+def named_model(model: Path) -> Path:
+    """The model folder of a path; of ``teacher`` or ``student``, where nothing lies there, that of the package."""
+    named = {SHIPPED_TEACHER.name: SHIPPED_TEACHER, SHIPPED_STUDENT.name: SHIPPED_STUDENT}
+    return model if model.exists() else named.get(str(model), model)
+
+
 def teacher_architecture(name: str) -> Architecture:
     """The architecture of a teacher, by name.
 
