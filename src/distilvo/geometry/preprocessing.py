@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from distilvo.geometry.averaging import averaged
 from distilvo.geometry.camera import Camera, Frame, canonical_intrinsics, shrinking, source_of
 from distilvo.geometry.se3 import Floats
 
@@ -82,5 +83,8 @@ def rectify(frame: Frame, camera: Camera | None, size: tuple[int, int], target: 
 
 def _resized(image: Frame, size: tuple[int, int], scale: Floats, offset: Floats) -> tuple[Frame, Floats, Floats]:
     ratio = np.array([image.shape[1] / size[1], image.shape[0] / size[0]])
-    resized = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    if image.ndim == 2 and (ratio % 1).any():  # OpenCV is fast where whole pixels are averaged
+        resized = averaged(image, size)
+    else:
+        resized = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     return resized, scale / ratio, (offset + 0.5) / ratio - 0.5
