@@ -31,7 +31,7 @@ _GAP = 1.5
 _HISTORY = 20  # frames
 _STATIC = 0.02  # mean absolute difference in grey levels; the noise of a sensor is above 0.1
 _FLAT = 1.0  # contrast of details in grey levels; a street in fog at night has 1.4
-_COARSE = 8  # pixels
+_COARSE, _QUARTER = 8, 4  # pixels
 _MIDDLE, _CONTRAST = 128, 40  # grey levels
 _CORNERS, _WINDOW, _LEVELS, _BACK_PX = 60, 9, 2, 0.7
 _STOP = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 10, 0.03)
@@ -110,7 +110,7 @@ def _status(
         return "no texture", replace(seen, proven=_PROVEN - 1)  # the next pair decides
     if seen.steps and time - seen.time > _GAP * _nine_in_ten(seen.steps):
         return "gap", replace(seen, proven=_PROVEN)
-    if float(np.abs(grey - seen.grey).mean()) <= _STATIC:
+    if cv2.norm(grey, seen.grey, cv2.NORM_L1) <= _STATIC * grey.size:
         return "static image", seen
     if _is_unusual(movement, seen.usual):
         return "implausible", replace(seen, proven=0, turned=seen.turned != _is_turned(seen.details, details))
@@ -163,11 +163,19 @@ def _small(image: Frame) -> Image:
 
 def _details(grey: Image) -> Frame | None:
     """What is left without coarse brightness, at a fixed contrast; None where there is nothing."""
-    fine = grey - cv2.GaussianBlur(grey, (0, 0), _COARSE)
-    contrast = float(fine.std())
+    fine = grey - _coarse(grey)
+    contrast = float(cv2.meanStdDev(fine)[1][0, 0])
     if contrast <= _FLAT:
         return None
     return np.clip(_MIDDLE + fine * (_CONTRAST / contrast), 0, 255).astype(np.uint8)
+
+
+def _coarse(grey: Image) -> Image:
+    """The image blurred over ``_COARSE`` pixels: what so strong a blur leaves, a quarter of the size can hold."""
+    height, width = grey.shape
+    quarter = max(1, width // _QUARTER), max(1, height // _QUARTER)
+    small = cv2.GaussianBlur(cv2.resize(grey, quarter, interpolation=cv2.INTER_AREA), (0, 0), _COARSE / _QUARTER)
+    return cv2.resize(small, (width, height)).astype(np.float32, copy=False)
 
 
 def _movement(before: Frame, after: Frame) -> _Movement:
@@ -177,20 +185,21 @@ def _movement(before: Frame, after: Frame) -> _Movement:
         return _Movement(0.0, 0.0)
     there, forth = _follow(before, after, corners)
     back, home = _follow(after, before, there)
-    found = (np.linalg.norm((back - corners)[:, 0], axis=1) < _BACK_PX) & forth & home
-    return _Movement(float(found.mean()), _expansion(corners[found, 0], there[found, 0], before.shape))
+    off = (back - corners)[:, 0]
+    found = ((off * off).sum(axis=1) < _BACK_PX**2) & forth & home
+    return _Movement(np.count_nonzero(found) / len(found), _expansion(corners[found, 0], there[found, 0], before.shape))
 
 
 def _expansion(corners: Image, there: Image, size: tuple[int, ...]) -> float:
     """By which share the distance of corners (K, 2) from the middle of the image grows; 0 where there are too few."""
     from_middle = corners - np.array([size[1] / 2, size[0] / 2], np.float32)
-    squared = (from_middle**2).sum(axis=1)
+    squared = (from_middle * from_middle).sum(axis=1)
     outside = squared > _COARSE**2
-    if outside.sum() < _FEWEST:
+    if np.count_nonzero(outside) < _FEWEST:
         return 0.0
     flow = there - corners
-    flow = flow - np.median(flow, axis=0)  # turns move the whole image
-    return float(np.median((flow * from_middle).sum(axis=1)[outside] / squared[outside]))
+    flow -= median(flow[:, 0].tolist()), median(flow[:, 1].tolist())  # turns move the whole image
+    return median(((flow * from_middle).sum(axis=1)[outside] / squared[outside]).tolist())
 
 
 def _follow(before: Frame, after: Frame, corners: Image) -> tuple[Image, NDArray[np.bool_]]:
