@@ -57,8 +57,15 @@ def pose_of(motion: NDArray[np.float64]) -> RelativePose:
 def aligned(
     alignment: DirectAlignment, seen: Tensor, start: NDArray[np.float64], normal: Tensor = HOLD, **more: int
 ) -> RelativePose:
-    before, after = images(MOTION)
-    return alignment((before, after), seen, pose_of(start), normal, **more)[0]
+    return refined(alignment, images(MOTION), seen, pose_of(start), normal, **more)[0]
+
+
+def refined(
+    alignment: DirectAlignment, views: tuple[Tensor, Tensor], *given: Tensor | RelativePose, **more: int
+) -> tuple[RelativePose, Tensor]:
+    """Poses and normal equations of pairs of images."""
+    before, after = (alignment.look(view) for view in views)
+    return alignment(before.points, after, *given, **more)  # type: ignore[no-any-return]
 
 
 START = MOTION + np.array([[0.02, 0.01, -0.04, 0.003, 0.002, -0.003]])
@@ -108,10 +115,12 @@ def test_another_exposure_of_the_second_image_changes_little() -> None:
     alignment, (before, after) = DirectAlignment(VIEW, 4), images(MOTION)
     exposed = 1.2 * after - 20
     exposed[..., :8, :] = 255
-    whole = [alignment((before, b), maps(), pose_of(START), HOLD, 6)[0].motion for b in (after, exposed)]
+    whole = [
+        refined(alignment, (before, b), maps(), pose_of(START), HOLD, iterations=6)[0].motion for b in (after, exposed)
+    ]
     assert (whole[0] - whole[1]).abs().max() < 2e-3
     flat = torch.full((1, 1, 64, 192), 77.0)
-    unmoved, _ = alignment((flat, flat + 20), maps(), pose_of(START), HOLD, 6)
+    unmoved, _ = refined(alignment, (flat, flat + 20), maps(), pose_of(START), HOLD, iterations=6)
     np.testing.assert_allclose(unmoved.motion, START, atol=1e-6)
 
 
@@ -120,9 +129,9 @@ def test_of_pixels_with_the_same_gradient_the_first_is_taken_in_any_precision() 
     image = torch.from_numpy(np.random.default_rng(0).integers(0, 2, (1, 1, 64, 192)).cumsum(3)).float()
     alignment = DirectAlignment(VIEW, 8)
     shifted = image.roll(1, 3)
-    _, rough = alignment((image, shifted), maps(), pose_of(START), HOLD)
+    _, rough = refined(alignment, (image, shifted), maps(), pose_of(START), HOLD)
     start = RelativePose(*(part.double() for part in pose_of(START)))
-    _, fine = alignment.double()((image.double(), shifted.double()), maps().double(), start, HOLD.double())
+    _, fine = refined(alignment.double(), (image.double(), shifted.double()), maps().double(), start, HOLD.double())
     torch.testing.assert_close(rough.double(), fine, rtol=1e-3, atol=1e-2)
 
 
@@ -134,10 +143,10 @@ def test_a_point_is_the_pixel_of_largest_gradient_of_its_block() -> None:
     outermost cells, sum up to 12.
     """
     alignment, image, still = DirectAlignment(VIEW, 4), torch.zeros(1, 1, 64, 192), pose_of(np.zeros((1, 6)))
-    _, empty = alignment((image, image), maps(), still, HOLD, 1)
+    _, empty = refined(alignment, (image, image), maps(), still, HOLD, iterations=1)
     np.testing.assert_allclose(empty, HOLD, atol=1e-9)
     image[..., 90:100] = 1
-    _, normal = alignment((image, image), maps(), still, HOLD, 1)
+    _, normal = refined(alignment, (image, image), maps(), still, HOLD, iterations=1)
     focal, u = VIEW.intrinsics[0, 0], RAYS[0, 0, [89, 99, 100]]
     slope = 0.5 / (np.sqrt(10 / 192 * 182 / 192) + 4)
     assert float(normal[0, 4, 4]) == pytest.approx(12 * ((slope * focal * (1 + u**2)) ** 2).sum(), rel=1e-4)
@@ -148,7 +157,7 @@ def test_gradients_reach_the_maps_and_the_pose() -> None:
     start = pose_of(START)
     shift = start.shift.clone().requires_grad_()
     before, after = images(MOTION)
-    pose, _ = alignment((before, after), seen, start._replace(shift=shift), HOLD)
+    pose, _ = refined(alignment, (before, after), seen, start._replace(shift=shift), HOLD)
     pose.motion.square().sum().backward()
     assert seen.grad is not None and shift.grad is not None and shift.grad.isfinite().all()
     assert all(seen.grad[:, part].abs().max() > 0 for part in range(4)) and seen.grad.isfinite().all()

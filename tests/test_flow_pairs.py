@@ -210,7 +210,7 @@ def test_the_solver_finds_the_motion_in_every_pair(streets: FrameCache) -> None:
         for batch in pairs.epoch(epoch):
             flow, near = batch.inputs["flow"], batch.inputs["inverse_depth"]
             known = (flow.isfinite() & near.isfinite()).float()
-            seen, depth = torch.where(known > 0, flow, 0) * UNIT[:, None, None], near.nan_to_num().flatten(1)
+            seen, depth = torch.where(known > 0, flow, 0) * UNIT[:, None, None], near.nan_to_num().flatten(1)[:, None]
             points = Points(rays.flatten(1)[None], depth, torch.zeros_like(depth), torch.zeros_like(depth))
             pose, _ = solve_flow(seen.flatten(2), 1000 * known.flatten(2), points, torch.ones(1, 2))
             motion = pose.motion * torch.tensor([HEIGHT] * 3 + [1.0] * 3)

@@ -57,7 +57,7 @@ def solve(
     """Motion (N, 6), normal matrix, and tilt of a scene in maps, (N, 2, h, w) and (N, h, w)."""
     road, doubt = (torch.zeros_like(rho) if part is None else part for part in (road, doubt))
     own = torch.tensor(rays, dtype=flow.dtype).flatten(1)[None]
-    points = Points(own, *(part.flatten(1) for part in (rho, road, doubt)))
+    points = Points(own, *(part.flatten(1)[:, None] for part in (rho, road, doubt)))
     pose, normal = solve_flow(flow.flatten(2), weight.flatten(2), points, firmness.to(flow.dtype), iterations)
     return pose.motion, normal, pose.tilt
 
@@ -153,9 +153,9 @@ def test_the_tilt_of_the_road_is_solved_for() -> None:
 def test_tilted_by_hand() -> None:
     """At u = 0.5 a pitch of 0.03 and a roll of 0.02 add 0.04 on the road, half of it half on it; none is below 0."""
     rays = torch.tensor([[[0.5, 0.5, 0.0]], [[0.2, 0.2, 0.0]]]).transpose(0, 1)
-    points = Points(rays, torch.tensor([[0.2, 0.2, 0.01]]), torch.tensor([[1.0, 0.5, 1.0]]), torch.zeros(1, 3))
-    np.testing.assert_allclose(tilted(points, torch.tensor([[0.03, 0.02]])), [[0.24, 0.22, 0.04]], atol=1e-7)
-    assert tilted(points, torch.tensor([[-0.03, 0.0]]))[0, 2] == 0
+    points = Points(rays, torch.tensor([[[0.2, 0.2, 0.01]]]), torch.tensor([[[1.0, 0.5, 1.0]]]), torch.zeros(1, 1, 3))
+    np.testing.assert_allclose(tilted(points, torch.tensor([[0.03, 0.02]])), [[[0.24, 0.22, 0.04]]], atol=1e-7)
+    assert tilted(points, torch.tensor([[-0.03, 0.0]]))[0, 0, 2] == 0
 
 
 def test_doubted_depths_tell_rotation_and_direction_but_no_length() -> None:
@@ -255,9 +255,11 @@ def test_the_normal_matrix_is_that_of_numerical_derivatives() -> None:
 
 def test_derivatives_by_depth_are_those_of_finite_differences() -> None:
     motions, (flow, rho, weight) = scene(9, rays=SMALL_RAYS, far=1.0)
-    own, none = tensor(SMALL_RAYS).flatten(1)[None], torch.zeros_like(rho).flatten(1)
-    pose, _ = solve_flow(flow.flatten(2), weight.flatten(2), Points(own, rho.flatten(1), none, none), FIRM, 6)
+    own, none = tensor(SMALL_RAYS).flatten(1)[None], torch.zeros_like(rho).flatten(1)[:, None]
+    pose, _ = solve_flow(flow.flatten(2), weight.flatten(2), Points(own, rho.flatten(1)[:, None], none, none), FIRM, 6)
     np.testing.assert_allclose(pose.motion, motions, atol=1e-5)
-    nearer, farther = (project(Points(own, rho.flatten(1) + by, none, none), pose).seen for by in (1e-6, -1e-6))
-    by_depth = project(Points(own, rho.flatten(1), none, none), pose).by_depth
+    nearer, farther = (
+        project(Points(own, rho.flatten(1)[:, None] + by, none, none), pose).seen for by in (1e-6, -1e-6)
+    )
+    by_depth = project(Points(own, rho.flatten(1)[:, None], none, none), pose).by_depth
     np.testing.assert_allclose(by_depth, (nearer - farther) / 2e-6, rtol=1e-4, atol=1e-6)

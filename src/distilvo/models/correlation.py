@@ -12,8 +12,8 @@ from torch.nn.functional import grid_sample, pad
 class Correlation(nn.Module):
     """Compares each place of one feature map with its surroundings in another.
 
-    For each vertical displacement one matrix product compares every place of a row with every place of the displaced
-    row, and the diagonals within reach are kept: on a CPU far faster than one product per displacement.
+    One matrix product compares every place of a row with every place of all displaced rows, and the diagonals within
+    reach are kept: on a CPU far faster than one product per displacement.
     """
 
     def __init__(self, reach: tuple[int, int]) -> None:
@@ -26,21 +26,22 @@ class Correlation(nn.Module):
         FlowNetC takes the mean. Divided by sqrt(C) instead, the products are as large as the features beside them, and
         the network learns from them far sooner.
         """
-        channels, rows = before.shape[1:3]
+        channels, rows, width = before.shape[1:]
         down, right = self.reach
         left = (before / math.sqrt(channels)).permute(0, 2, 3, 1)
         padded = pad(after, (right, right, down, down)).transpose(1, 2)
-        near = [_diagonals(torch.matmul(left, padded[:, dy : dy + rows]), 2 * right + 1) for dy in range(2 * down + 1)]
-        return torch.stack(near, 1).permute(0, 1, 4, 2, 3).flatten(1, 2)
+        near = torch.cat([padded[:, dy : dy + rows] for dy in range(2 * down + 1)], 3)
+        products = _skewed(torch.matmul(left, near)).unflatten(-1, (2 * down + 1, width + 2 * right))
+        return products[..., : 2 * right + 1].permute(0, 3, 4, 1, 2).flatten(1, 2)
 
 
-def _diagonals(products: Tensor, count: int) -> Tensor:
-    """(..., W, W - 1 + count) -> (..., W, count): the value at (x, x + d) moves to (x, d).
+def _skewed(products: Tensor) -> Tensor:
+    """(..., W, L) -> (..., W, L): the value at (x, x + d) moves to (x, d), 0 where there is none in the row.
 
     One more column at the end of the flattened rows shifts each row by one against the row before.
     """
-    width, longer = products.shape[-2:]
-    return pad(products.flatten(-2), (0, width)).unflatten(-1, (width, longer + 1))[..., :count]
+    width, length = products.shape[-2:]
+    return pad(products.flatten(-2), (0, width)).unflatten(-1, (width, length + 1))[..., :length]
 
 
 def moved_by(features: Tensor, flow: Tensor) -> Tensor:

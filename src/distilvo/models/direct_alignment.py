@@ -9,10 +9,12 @@ how much the grey values of each place count. It has no parameters of its own, a
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import grid_sample, pad
+from torch.nn.functional import embedding, grid_sample, pad
 
 from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.models.pose_solver import UNKNOWNS, Points, RelativePose, project, solve
@@ -27,26 +29,57 @@ _OUTLIER = 0.1  # of the normalised grey values: beyond it a difference counts i
 _BORDER = 2  # pixels at the border without a gradient
 
 
+class Look(NamedTuple):
+    """What is needed of images.
+
+    Attributes:
+        image: (N, 3, H, W) grey levels and their slopes across and down.
+        normalisation: (N, 3, 2) what is taken from each of them, and what they are then multiplied by.
+        points: (N, 5, P) places in pixels, across and down, of the points, and their normalised values.
+    """
+
+    image: Tensor
+    normalisation: Tensor
+    points: Tensor
+
+
 class DirectAlignment(nn.Module):
     """Refines poses of pairs of images of one size, ``block`` pixels squared for each point."""
 
     corners: Tensor
+    within: Tensor
     intrinsics: Tensor
     brightness: Tensor
+    inner: Tensor
 
     def __init__(self, preprocessing: Preprocessing, block: int) -> None:
         super().__init__()
-        self.block, self.blocks = block, SpaceToDepth(block)
+        self.blocks = SpaceToDepth(block)
         size, matrix = np.array(preprocessing.size), preprocessing.intrinsics
         corners = np.stack(np.meshgrid(*(np.arange(0, side, block) for side in size[::-1]))).reshape(2, -1)
-        intrinsics = np.stack([matrix.diagonal()[:2], matrix[:2, 2], 2 / size[::-1]])[:, :, None]
-        brightness = np.diag([0.0] * UNKNOWNS + [_SAME_BRIGHTNESS] * 2)
-        for name, values in (("corners", corners), ("intrinsics", intrinsics), ("brightness", brightness)):
+        within = np.stack(np.divmod(np.arange(block**2), block)[::-1])
+        number = [[1, size[1]]]  # times a place: of its pixel in the rows of the image
+        inner = np.pad(np.full(size - 2 * _BORDER, 0.5), ((0, 0), (_BORDER, _BORDER))).ravel()
+        buffers = {
+            "corners": np.concatenate([corners, number @ corners]),
+            "within": np.concatenate([within, number @ within]).T,
+            "intrinsics": np.stack([matrix.diagonal()[:2], matrix[:2, 2], 2 / size[::-1]])[:, :, None],
+            "brightness": np.diag([0.0] * UNKNOWNS + [_SAME_BRIGHTNESS] * 2),
+            "inner": inner,
+        }
+        for name, values in buffers.items():
             self.register_buffer(name, torch.from_numpy(values).float(), persistent=False)
+
+    def look(self, image: Tensor) -> Look:
+        """What is needed of images, (N, 1, H, W) grey levels: once of each, although it is in two pairs."""
+        with_slopes, normalisation = self._with_slopes(image), self._normalisation(image)
+        place, values = self._steepest(with_slopes)
+        return Look(with_slopes, normalisation, torch.cat([place, _normalised(values, normalisation)], 1))
 
     def forward(
         self,
-        images: tuple[Tensor, Tensor],
+        before: Tensor,
+        after: Look,
         maps: Tensor,
         pose: RelativePose,
         normal: Tensor,
@@ -55,7 +88,8 @@ class DirectAlignment(nn.Module):
         """Refine poses.
 
         Args:
-            images: both of each pair, grey levels, (N, 1, H, W).
+            before: points of the first image of each pair, as ``look`` finds them.
+            after: the second image.
             maps: (N, 4, h, w) inverse depth, road and doubt as ``Points`` has them, and the weight of grey values: the
                 inverse of the variance of their differences, in the unit of ``normal``.
             pose: what the flow gives.
@@ -66,28 +100,32 @@ class DirectAlignment(nn.Module):
             The poses, and the normal equations with what the images say, (N, 8, 8).
         """
         focal, middle, unit = self.intrinsics
-        before, after = (torch.cat([image, _slopes(image)], 1) for image in images)
-        place, first = self._steepest(before)
-        first, after = _normalised(first, images[0]), _normalised(after, images[1])
-        known = _sampled(maps, (place + 0.5) * unit - 1)
-        points, weight = Points((place - middle) / focal, *known[:, :3].unbind(1)), known[:, 3]
+        grid, grid_offset = focal * unit, (middle + 0.5) * unit - 1
+        place, first_grey, first_slope = before.split([2, 1, 2], 1)
+        known = _sampled(maps, place * unit + (0.5 * unit - 1))
+        points = Points((place - middle) / focal, *known[:, :3].split(1, 1))
+        weight = known[:, 3:] * _OUTLIER
         held = pad(normal, (0, 2, 0, 2)) + self.brightness
-        moved = torch.zeros_like(held[:, 0])
-        for _ in range(iterations):
+        moved = torch.zeros_like(held[:, :, :1])
+        for number in range(iterations):
             seen, by, by_depth = project(points, pose)
-            place = (seen * focal + middle + 0.5) * unit - 1
-            second = _sampled(after, place)
-            gain, offset = moved[:, UNKNOWNS:, None].unbind(1)
-            off = first[:, 0] - (1 + gain) * second[:, 0] - offset
-            slope = (first[:, 1:] + second[:, 1:]) / 2 * focal
-            by_grey, depth = (slope[:, :, None] * by).sum(1), (slope * by_depth).sum(1)
-            by_grey = torch.cat([by_grey, second[:, :1], torch.ones_like(second[:, :1])], 1)
-            inside = (place.abs() < 1).all(1)
-            counts = weight * inside * (_OUTLIER / off.abs().clamp_min(_OUTLIER))
+            place = seen * grid + grid_offset
+            grey, slope = _normalised(_sampled(after.image, place), after.normalisation).split([1, 2], 1)
+            off, slope = first_grey - grey, first_slope + slope
+            if number:  # gain and offset were the same
+                gain, offset = moved[:, UNKNOWNS:].split(1, 1)
+                off = off - gain * grey - offset
+            by_grey, depth = (slope[:, None] * by).sum(2), (slope * by_depth).sum(1, keepdim=True)
+            by_grey = torch.cat([by_grey, grey, torch.ones_like(grey)], 1)
+            inside = place.abs().amax(1, keepdim=True) < 1
+            counts = torch.where(inside, weight, 0) / off.abs().clamp_min(_OUTLIER)
             counts = counts / (1 + counts * (points.doubt * depth) ** 2)
-            weighed = by_grey * counts[:, None]
+            weighed = by_grey * counts
             total = weighed @ by_grey.transpose(1, 2) + held
-            step = solve(total, (weighed * off[:, None]).sum(2) - (held @ moved[:, :, None])[:, :, 0])
+            right = weighed @ off.transpose(1, 2)
+            if number:
+                right = right - held @ moved
+            step = solve(total, right)
             pose, moved = pose.moved(step[:, :UNKNOWNS]), moved + step
         return pose, total[:, :UNKNOWNS, :UNKNOWNS]
 
@@ -97,34 +135,43 @@ class DirectAlignment(nn.Module):
         Places are (N, 2, P) pixels, across and down. Slopes of bytes are exact in float32: of equal ones the first is
         taken on every machine.
         """
-        steepness = self.blocks(image[:, 1:].square().sum(1, keepdim=True)).flatten(2)
-        index = steepness.argmax(1, keepdim=True)
-        folded = self.blocks(image).flatten(2).unflatten(1, (3, -1))
-        values = folded.gather(2, index[:, None].expand(-1, 3, -1, -1))[:, :, 0]
-        return self.corners + torch.cat([index % self.block, index // self.block], 1), values
+        _, across, down = image.split(1, 1)
+        index = self.blocks(across * across + down * down).flatten(2).argmax(1)
+        at = self.corners + embedding(index, self.within).transpose(1, 2)
+        values = image.flatten(2).gather(2, at[:, 2:].long().expand(-1, 3, -1))
+        return at[:, :2], values
+
+    def _with_slopes(self, image: Tensor) -> Tensor:
+        """An image (N, 1, H, W), and its central differences across and down, 0 near the border, (N, 3, H, W).
+
+        By differences of its rows in one line: in an exported network far fewer copies than by rows and columns.
+        """
+        line, width = image.flatten(1), image.shape[3]
+        first, count = _BORDER * width, len(self.inner)
+        left, right, above, below = (line[:, first + k : first + k + count] for k in (-1, 1, -width, width))
+        none = torch.zeros(1, first).to(line).expand(len(line), -1)
+        across, down = (right - left) * self.inner, (below - above) * self.inner
+        return torch.cat([line, none, across, none, none, down, none], 1).unflatten(1, (3, *image.shape[2:]))
+
+    def _normalisation(self, image: Tensor) -> Tensor:
+        """Of an image (N, 1, H, W), for ``_normalised``: (N, 3, 2).
+
+        In relation to the mean and the contrast of the image, not of each place's surroundings: a raster of cells does
+        not move as the image does (docs/flow.md). Slopes are by focal length, and halved, as two are added.
+        """
+        mean = image.mean((2, 3), keepdim=True)
+        contrast = (image - mean).square().mean((2, 3), keepdim=True).sqrt() + _FLAT
+        focal = self.intrinsics[0]
+        units, grey = torch.cat([torch.ones_like(focal[:1]), focal / 2]), torch.eye(3, 1).to(focal)
+        return torch.cat([mean[:, 0] * grey, units / contrast[:, 0]], 2)
+
+
+def _normalised(values: Tensor, normalisation: Tensor) -> Tensor:
+    """Grey values and slopes (N, 3, P) less the first column, times the second."""
+    return (values - normalisation[:, :, :1]) * normalisation[:, :, 1:]
 
 
 def _sampled(maps: Tensor, place: Tensor) -> Tensor:
     """Maps (N, C, H, W) at places (N, 2, P) from -1 to 1, bilinear, (N, C, P); beyond the border as at the border."""
     grid = place.transpose(1, 2)[:, None]
     return grid_sample(maps, grid, padding_mode="border", align_corners=False)[:, :, 0]
-
-
-def _normalised(values: Tensor, image: Tensor) -> Tensor:
-    """Grey values and slopes (N, 3, ...) in relation to the mean and the contrast of their image (N, 1, H, W).
-
-    Not to those of each place's surroundings: a raster of cells does not move as the image does (docs/flow.md).
-    """
-    mean = image.mean((2, 3), keepdim=True)
-    contrast = (image - mean).square().mean((2, 3), keepdim=True).sqrt() + _FLAT
-    mean, contrast = (part.view(-1, 1, *[1] * (values.dim() - 2)) for part in (mean, contrast))
-    return torch.cat([values[:, :1] - mean, values[:, 1:]], 1) / contrast
-
-
-def _slopes(image: Tensor) -> Tensor:
-    """Central differences across and down, (N, 1, H, W) -> (N, 2, H, W) by pixel; 0 near the border."""
-    inner = slice(_BORDER, -_BORDER)
-    before, after = slice(_BORDER - 1, -_BORDER - 1), slice(_BORDER + 1, -_BORDER + 1)
-    across = image[..., inner, after] - image[..., inner, before]
-    down = image[..., after, inner] - image[..., before, inner]
-    return pad(torch.cat([across, down], 1) / 2, [_BORDER] * 4)

@@ -20,11 +20,11 @@ from distilvo.data.flow_cells import CELL
 from distilvo.geometry.camera import DEFAULT_CAMERA_HEIGHT
 from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.models.correlation import Correlation, moved_by
-from distilvo.models.direct_alignment import DirectAlignment
+from distilvo.models.direct_alignment import DirectAlignment, Look
 from distilvo.models.flow_maps import UNITS, Maps, field_of, maps_of
 from distilvo.models.gradients import evened
 from distilvo.models.motion_network import MotionNetwork, State
-from distilvo.models.pose_solver import UNKNOWNS, Points, solve_flow, tilted
+from distilvo.models.pose_solver import UNKNOWNS, Points, diagonal, solve_flow, tilted
 from distilvo.models.space_to_depth import SpaceToDepth
 
 ERROR_UNIT = torch.tensor([0.1 * DEFAULT_CAMERA_HEIGHT] * 3 + [0.003] * 3)
@@ -35,6 +35,8 @@ TRAINED_RATE_HZ = 10.0
 
 _FLOW_ITERATIONS = 2  # the alignment behind it makes up for the third: 0.001 m on streets and real film
 _LEAST_KNOWN = 1e-6  # of the diagonal of the normal equations: float32 can lose its sign
+_METRES = torch.tensor([DEFAULT_CAMERA_HEIGHT] * 3 + [1.0] * 3)
+_KEPT = 2  # from this part on what is encoded of a frame is needed for the next pair, too
 _FIRM = 0.3  # weight of a road without tilt, as long as nothing is learned
 
 
@@ -183,13 +185,12 @@ class FlowNetwork(MotionNetwork):
 
     def uncertain_step(self, frame: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         """As ``step``, with the standard deviation (B, 6) of the motion's error, m and rad, behind the motion."""
-        features = self.encode(frame)
-        motion, error, *_ = self.solve(state, features)
-        return motion, error.exp() * ERROR_UNIT.to(error.device), features
+        motion, error, *_ = self.solve(state, features := self.encode(frame))
+        return motion, error.exp() * ERROR_UNIT.to(error.device), features[_KEPT:]
 
     def start(self, frame: Tensor) -> State:
         """The state after the first frame of a stream, (B, 1, H, W)."""
-        return self.encode(frame)
+        return self.encode(frame)[_KEPT:]
 
     def predict(self, frames: Tensor, chunk: int = 32) -> Tensor:
         """Motions of one whole drive, (N, 1, H, W) -> (N - 1, 6); images are encoded ``chunk`` at a time."""
@@ -215,7 +216,7 @@ class FlowNetwork(MotionNetwork):
         last.bias.add_(factors.log())
 
     def encode(self, frames: Tensor) -> State:
-        """Frames (N, 1, H, W) -> grey values about 0, features in half cells if there are such, and in cells."""
+        """Frames (N, 1, H, W) -> the parts of a ``Look``, features in half cells if there are such, and in cells."""
         grey = frames.to(self.mean.dtype) - 127.5
         features = self.space_to_depth(grey / 127.5)
         fine: State = ()
@@ -223,7 +224,7 @@ class FlowNetwork(MotionNetwork):
             features = layer(features)
             if number == self.architecture.fine:
                 fine = (features,)
-        return grey, *fine, features
+        return *self.alignment.look(grey), *fine, features
 
     def see(self, before: Sequence[Tensor], after: Sequence[Tensor]) -> Maps:
         """The features of P first and P second frames -> what is seen of the pairs."""
@@ -237,7 +238,7 @@ class FlowNetwork(MotionNetwork):
         coarse = self.coarse_flow(merged).float()
         seen = [own, merged, coarse.to(own.dtype) / 4, rays]
         if self.architecture.fine:
-            seen.append(self._look_again(before[1], after[1], coarse))
+            seen.append(self._look_again(before[-2], after[-2], coarse))
         field = field_of(self.maps(self.refinement(torch.cat(seen, 1))).float(), coarse, self.rays)
         return maps_of(self.field(field / self.map_units) * self.map_units, coarse, whole.float())
 
@@ -247,14 +248,14 @@ class FlowNetwork(MotionNetwork):
         with torch.autocast(maps.flow.device.type, enabled=False):
             flow, flow_weight, depth, grey_weight = self._for_the_solver(maps)
             firmness = evened(self.firmness.exp().expand(len(flow), -1))
-            points = Points(self.rays.flatten(1)[None], *depth.flatten(2).unbind(1))
+            points = Points(self.rays.flatten(1)[None], *depth.flatten(2).split(1, 1))
             flow = (flow * self.unit[:, None, None]).flatten(2)
             by_flow, normal = solve_flow(flow, flow_weight.flatten(2), points, firmness, _FLOW_ITERATIONS)
-            images = before[0].float(), after[0].float()
-            pose, normal = self.alignment(images, torch.cat([depth, grey_weight], 1), by_flow, normal)
-            known = torch.diagonal(normal, dim1=1, dim2=2).detach().clamp_min(_LEAST_KNOWN).log()
+            grey_maps, look = torch.cat([depth, grey_weight], 1), Look(*(part.float() for part in after[: _KEPT + 1]))
+            pose, normal = self.alignment(before[-self.features].float(), look, grey_maps, by_flow, normal)
+            known = diagonal(normal)[:, :, 0].detach().clamp_min(_LEAST_KNOWN).log()
             error = self.uncertainty(torch.cat([maps.context.detach(), known], 1))
-            inverse_depth = tilted(points, pose.tilt).unflatten(1, (1, *self.architecture.cells))
+            inverse_depth = tilted(points, pose.tilt).unflatten(2, self.architecture.cells)
         return _metres(pose.motion), error, _metres(by_flow.motion), maps._replace(inverse_depth=inverse_depth)
 
     def _for_the_solver(self, maps: Maps) -> list[Tensor]:
@@ -271,7 +272,7 @@ class FlowNetwork(MotionNetwork):
 
 
 def _metres(motion: Tensor) -> Tensor:
-    return torch.cat([motion[:, :3] * DEFAULT_CAMERA_HEIGHT, motion[:, 3:]], 1)
+    return motion * _METRES.to(motion)
 
 
 def _displacements(reach: tuple[int, int]) -> int:

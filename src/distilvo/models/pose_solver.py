@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 ITERATIONS = 3
 """After the first one the motion is off by up to some hundredths, after three it is exact to float32."""
@@ -52,8 +53,15 @@ _BY_TURN = torch.tensor([
 ])  # fmt: skip
 """Those by a turn are these times (1, x', y', a, b, x'a, x'b, y'a, y'b) where the point is seen at (a, b)."""
 
-_SKEW = torch.tensor([[0, 0, 0, 0, 0, -1, 0, 1, 0], [0, 0, 1, 0, 0, 0, -1, 0, 0], [0, -1, 0, 1, 0, 0, 0, 0, 0]])
-"""A vector times this is the matrix of its cross product, row by row."""
+_BY_ALL = torch.zeros(UNKNOWNS, 2, 16)
+"""Both in one, and the tilt: by each unknown, of x and y; the terms of the turn come first, then those of t."""
+_BY_ALL[:3, :, 9:12], _BY_ALL[3:6, :, :9] = (part.unflatten(0, (2, 3)).transpose(0, 1) for part in (_BY_WAY, _BY_TURN))
+_BY_ALL[6:, :, 12:] = torch.eye(4).view(2, 2, 4)
+
+_SKEW = torch.tensor([[0, 0, 0, 0, 0, -1, 0, 1, 0], [0, 0, 1, 0, 0, 0, -1, 0, 0], [0, -1, 0, 1, 0, 0, 0, 0, 0]]).T / 2
+"""This times a vector is half of the matrix of its cross product, row by row."""
+
+_NOWHERE, _LEVEL = torch.zeros(1, 3, 1), torch.zeros(1, 2)
 
 
 class Points(NamedTuple):
@@ -61,15 +69,20 @@ class Points(NamedTuple):
 
     Attributes:
         rays: (N or 1, 2, P) u and v, in focal lengths.
-        inverse_depth: (N, P) 1 / camera heights, 0 for infinitely far; on the road as if it were not tilted.
-        road: (N, P) how far each point belongs to the plane of the road, 0 to 1.
-        doubt: (N, P) standard deviation of the inverse depth, where that of a flow of weight 1 is 1.
+        inverse_depth: (N, 1, P) 1 / camera heights, 0 for infinitely far; on the road as if it were not tilted.
+        road: (N, 1, P) how far each point belongs to the plane of the road, 0 to 1.
+        doubt: (N, 1, P) standard deviation of the inverse depth, where that of a flow of weight 1 is 1.
     """
 
     rays: Tensor
     inverse_depth: Tensor
     road: Tensor
     doubt: Tensor
+
+    @property
+    def plane(self) -> Tensor:
+        """How much a tilt of the road in pitch and roll adds to the inverse depths, (N, 2, P)."""
+        return torch.cat([self.road, self.road * self.rays[:, :1]], 1)
 
 
 class RelativePose(NamedTuple):
@@ -82,20 +95,20 @@ class RelativePose(NamedTuple):
     @property
     def motion(self) -> Tensor:
         """The next camera as seen from this one, (N, 6) [camera heights, rad] as ``geometry.se3`` defines it."""
-        turned = self.rotation.transpose(1, 2)
-        place = -(turned @ self.shift)[..., 0]
-        pitch = torch.asin(-turned[:, 1, 2].clamp(-0.99, 0.99))
-        yaw, roll = torch.atan(turned[:, 0, 2] / turned[:, 2, 2]), torch.atan(turned[:, 1, 0] / turned[:, 1, 1])
-        return torch.cat([place, torch.stack([pitch, yaw, roll], 1)], 1)
+        place = -(self.rotation.transpose(1, 2) @ self.shift)[..., 0]
+        turned = self.rotation.flatten(1)
+        pitch = torch.asin(-turned[:, 7:8].clamp(-0.99, 0.99))
+        yaw_and_roll = torch.atan(torch.cat([turned[:, 6:7], turned[:, 1:2]], 1) / turned[:, [8, 4]])
+        return torch.cat([place, pitch, yaw_and_roll], 1)
 
     def moved(self, step: Tensor) -> RelativePose:
-        """This pose after a small step (N, 8)."""
+        """This pose after a small step (N, 8, 1)."""
         turn = _rotation(step[:, 3:6])
-        return RelativePose(turn @ self.rotation, turn @ self.shift + step[:, :3, None], self.tilt + step[:, 6:])
+        return RelativePose(turn @ self.rotation, turn @ self.shift + step[:, :3], self.tilt + step[:, 6:, 0])
 
 
 class Projection(NamedTuple):
-    """Where the next camera sees points, (N, 2, P) in focal lengths; by the unknowns (N, 2, 8, P), and by depth."""
+    """Where the next camera sees points, (N, 2, P) in focal lengths; by the unknowns (N, 8, 2, P), and by depth."""
 
     seen: Tensor
     by_unknowns: Tensor
@@ -103,25 +116,26 @@ class Projection(NamedTuple):
 
 
 def tilted(points: Points, tilt: Tensor) -> Tensor:
-    """Inverse depths (N, P) with the road tilted, (N, 2)."""
-    return (points.inverse_depth + points.road * (tilt[:, :1] + tilt[:, 1:] * points.rays[:, 0])).clamp_min(0)
+    """Inverse depths (N, 1, P) with the road tilted, (N, 2)."""
+    return (points.inverse_depth + tilt[:, None] @ points.plane).clamp_min(0)
 
 
 def project(points: Points, pose: RelativePose, target: Tensor | None = None) -> Projection:
     """How the next camera sees the points; with a target x' (N, 2, P) the derivatives are those of (X - x' Z) / Z."""
-    rho, shift = tilted(points, pose.tilt)[:, None], pose.shift
-    moved = pose.rotation[:, :, :2] @ points.rays + pose.rotation[:, :, 2:] + shift * rho
+    rho, shift, plane = tilted(points, pose.tilt), pose.shift, points.plane
+    one = torch.ones_like(rho)
+    homogeneous = torch.cat([points.rays.expand(len(rho), -1, -1), one, rho], 1)
+    moved = torch.cat([pose.rotation, shift], 2) @ homogeneous
     inverse = 1 / moved[:, 2:].clamp_min(_NEAREST)
     seen = moved[:, :2] * inverse
     at = seen if target is None else target
     by_depth = (shift[:, :2] - seen * shift[:, 2:]) * inverse
     products = (at[:, :, None] * seen[:, None]).flatten(1, 2)  # x'a, x'b, y'a, y'b
-    terms = torch.cat([torch.ones_like(rho), at, seen, products], 1)
-    by_way = (_BY_WAY.to(terms) @ terms[:, :3] * (rho * inverse)).unflatten(1, (2, 3))
-    by_turn = (_BY_TURN.to(terms) @ terms).unflatten(1, (2, 3))
-    pitch = by_depth * points.road[:, None]
-    by_tilt = torch.stack([pitch, pitch * points.rays[:, :1]], 2)
-    return Projection(seen, torch.cat([by_way, by_turn, by_tilt], 2), by_depth)
+    near = rho * inverse
+    by_tilt = (plane[:, :, None] * by_depth[:, None]).flatten(1, 2)
+    terms = torch.cat([one, at, seen, products, near, near * at, by_tilt], 1)
+    by_unknowns = (_BY_ALL.to(terms).flatten(0, 1) @ terms).unflatten(1, (UNKNOWNS, 2))
+    return Projection(seen, by_unknowns, by_depth)
 
 
 def solve_flow(
@@ -143,39 +157,48 @@ def solve_flow(
     pose = _standing(flow)
     prior = torch.cat([torch.full_like(firmness[:, :1], _PRIOR).expand(-1, 6), firmness], 1)
     held = torch.diag_embed(prior)
-    normal = held
+    normal, weight = held, weight[:, None]
+    doubt = points.doubt[:, None].square()
     for number in range(iterations):
         seen, by, by_depth = project(points, pose, None if number else target)
-        weighed, along = weight[:, :, None] * by, weight * by_depth
-        share = points.doubt**2 / (1 + points.doubt**2 * (along * by_depth).sum(1))
-        weighed = weighed - along[:, :, None] * ((by_depth[:, :, None] * weighed).sum(1) * share[:, None])[:, None]
-        normal = (weighed @ by.transpose(2, 3)).sum(1) + held
-        right = (weighed * (target - seen)[:, :, None]).sum((1, 3))
-        pull = torch.cat([torch.zeros_like(right[:, :6]), firmness * pose.tilt], 1)
-        pose = pose.moved(solve(normal, right - pull))
+        by_depth = by_depth[:, None]
+        weighed, along = weight * by, weight * by_depth
+        share = doubt / (1 + doubt * (along * by_depth).sum(2, keepdim=True))
+        weighed = weighed - along * ((by_depth * weighed).sum(2, keepdim=True) * share)
+        weighed = weighed.flatten(2)  # x and y are one sum
+        normal = weighed @ by.flatten(2).transpose(1, 2) + held
+        right = weighed @ (target - seen).flatten(1)[:, :, None]
+        if number:  # the road was level
+            right = right - (prior * pad(pose.tilt, (UNKNOWNS - 2, 0)))[:, :, None]
+        pose = pose.moved(solve(normal, right))
     return pose, normal
 
 
+def diagonal(matrix: Tensor) -> Tensor:
+    """Of matrices (N, K, K), as columns (N, K, 1): by a sum, two nodes of an exported network and not five."""
+    return (matrix * torch.eye(matrix.shape[1], dtype=matrix.dtype, device=matrix.device)).sum(2, keepdim=True)
+
+
 def solve(matrix: Tensor, right: Tensor) -> Tensor:
-    """Solve (N, K, K) x = (N, K) for positive definite matrices.
+    """Solve (N, K, K) x = (N, K, 1) for positive definite matrices.
 
     In units in which the diagonal is 1: metres and radians side by side have a condition number of 10^7, which float32
     does not bear.
     """
-    unit = torch.diagonal(matrix, dim1=1, dim2=2).clamp_min(_LEAST).rsqrt()
-    scaled = matrix * unit[:, :, None] * unit[:, None]
-    solution: Tensor = torch.linalg.solve_ex(scaled, (right * unit)[:, :, None])[0]
-    return solution[:, :, 0] * unit
+    unit = diagonal(matrix).clamp_min(_LEAST).rsqrt()
+    scaled = matrix * unit * unit.transpose(1, 2)
+    solution: Tensor = torch.linalg.solve_ex(scaled, right * unit)[0]
+    return solution * unit
 
 
 def _standing(flow: Tensor) -> RelativePose:
     rotation = torch.eye(3, dtype=flow.dtype, device=flow.device).expand(len(flow), 3, 3)
-    return RelativePose(rotation, flow.new_zeros(len(flow), 3, 1), flow.new_zeros(len(flow), 2))
+    shift, tilt = _NOWHERE.to(flow).expand(len(flow), -1, -1), _LEVEL.to(flow).expand(len(flow), -1)
+    return RelativePose(rotation, shift, tilt)
 
 
 def _rotation(vector: Tensor) -> Tensor:
-    """Rotations (N, 3, 3) about small vectors (N, 3), rad, by Cayley's formula: rotations to the last digit."""
-    half = vector / 2
-    skew = (half @ _SKEW.to(half)).unflatten(1, (3, 3))
-    factor = 2 / (1 + half.square().sum(1)[:, None, None])
-    return torch.eye(3, dtype=vector.dtype, device=vector.device) + factor * (skew + skew @ skew)
+    """Rotations (N, 3, 3) about small vectors (N, 3, 1), rad, by Cayley's formula: rotations to the last digit."""
+    skew = (_SKEW.to(vector) @ vector).view(-1, 3, 3)
+    size = skew.square().sum((1, 2), keepdim=True)  # twice the square of half the vector
+    return torch.eye(3, dtype=vector.dtype, device=vector.device) + (skew + skew @ skew) / (0.5 + size / 4)
