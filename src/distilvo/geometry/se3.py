@@ -80,14 +80,13 @@ def motions_from_matrices(matrices: NDArray[Any]) -> Floats:
 def matrices_from_motions(motions: NDArray[Any]) -> Floats:
     """Motions (..., 6) [m, rad] -> rigid transforms (..., 4, 4), float64."""
     motions = np.asarray(motions, dtype=np.float64)
-    sx, sy, sz = np.moveaxis(np.sin(motions[..., 3:6]), -1, 0)
-    cx, cy, cz = np.moveaxis(np.cos(motions[..., 3:6]), -1, 0)
-    rows = [
-        [cy * cz + sy * sx * sz, sy * sx * cz - cy * sz, sy * cx],
-        [cx * sz, cx * cz, -sx],
-        [cy * sx * sz - sy * cz, sy * sz + cy * sx * cz, cy * cx],
-    ]
-    rotation = np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+    turns = motions[..., 3:6]
+    (sx, sy, sz), (cx, cy, cz) = ([part[..., k] for k in range(3)] for part in (np.sin(turns), np.cos(turns)))
+    rotation = np.empty((*turns.shape, 3))
+    rotation[..., 0, 0], rotation[..., 0, 1] = cy * cz + sy * sx * sz, sy * sx * cz - cy * sz
+    rotation[..., 1, 0], rotation[..., 1, 1] = cx * sz, cx * cz
+    rotation[..., 2, 0], rotation[..., 2, 1] = cy * sx * sz - sy * cz, sy * sz + cy * sx * cz
+    rotation[..., 0, 2], rotation[..., 1, 2], rotation[..., 2, 2] = sy * cx, -sx, cy * cx
     return assemble(rotation, motions[..., :3])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 import numpy as np
@@ -74,5 +75,5 @@ class Bridge:
 
 def too_fast(motion: Motion, seconds: float) -> bool:
     """Whether no vehicle moves like that: more than 100 m/s, or a whole turn in a second."""
-    metres, radians = np.linalg.norm(motion[:3]), np.linalg.norm(motion[3:])
-    return bool(metres > _FASTEST_M_S * seconds or radians > _FASTEST_RAD_S * seconds)
+    x, y, z, *turns = motion.tolist()
+    return math.hypot(x, y, z) > _FASTEST_M_S * seconds or math.hypot(*turns) > _FASTEST_RAD_S * seconds
