@@ -13,7 +13,9 @@ class Correlation(nn.Module):
     """Compares each place of one feature map with its surroundings in another.
 
     One matrix product compares every place of a row with every place of all displaced rows, and the diagonals within
-    reach are kept: on a CPU far faster than one product per displacement.
+    reach are kept: on a CPU far faster than one product per displacement. Rows of the product are then
+    taken for longer by one than they are, so that each moves by one against the row before, and the value at (x, x + d)
+    comes to (x, d).
     """
 
     def __init__(self, reach: tuple[int, int]) -> None:
@@ -29,19 +31,13 @@ class Correlation(nn.Module):
         channels, rows, width = before.shape[1:]
         down, right = self.reach
         left = (before / math.sqrt(channels)).permute(0, 2, 3, 1)
-        padded = pad(after, (right, right, down, down)).transpose(1, 2)
-        near = torch.cat([padded[:, dy : dy + rows] for dy in range(2 * down + 1)], 3)
-        products = _skewed(torch.matmul(left, near)).unflatten(-1, (2 * down + 1, width + 2 * right))
-        return products[..., : 2 * right + 1].permute(0, 3, 4, 1, 2).flatten(1, 2)
-
-
-def _skewed(products: Tensor) -> Tensor:
-    """(..., W, L) -> (..., W, L): the value at (x, x + d) moves to (x, d), 0 where there is none in the row.
-
-    One more column at the end of the flattened rows shifts each row by one against the row before.
-    """
-    width, length = products.shape[-2:]
-    return pad(products.flatten(-2), (0, width)).unflatten(-1, (width, length + 1))[..., :length]
+        count, length = 2 * down + 1, width + 2 * right + 1
+        padded = pad(after, (right, right + 1, down, down)).transpose(1, 2)
+        near = [padded[:, dy : dy + rows] for dy in range(count)]
+        near[-1] = near[-1][..., :-1]
+        products = torch.matmul(left, torch.cat(near, 3)).flatten(2)
+        moved = pad(products, (0, width)).unflatten(2, (width, count, length))
+        return moved[..., : 2 * right + 1].permute(0, 3, 4, 1, 2).flatten(1, 2)
 
 
 def moved_by(features: Tensor, flow: Tensor) -> Tensor:

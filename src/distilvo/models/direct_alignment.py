@@ -72,8 +72,8 @@ class DirectAlignment(nn.Module):
 
     def look(self, image: Tensor) -> Look:
         """What is needed of images, (N, 1, H, W) grey levels: once of each, although it is in two pairs."""
-        with_slopes, normalisation = self._with_slopes(image), self._normalisation(image)
-        place, values = self._steepest(with_slopes)
+        (with_slopes, steepness), normalisation = self._with_slopes(image), self._normalisation(image)
+        place, values = self._steepest(with_slopes, steepness)
         return Look(with_slopes, normalisation, torch.cat([place, _normalised(values, normalisation)], 1))
 
     def forward(
@@ -129,29 +129,31 @@ class DirectAlignment(nn.Module):
             pose, moved = pose.moved(step[:, :UNKNOWNS]), moved + step
         return pose, total[:, :UNKNOWNS, :UNKNOWNS]
 
-    def _steepest(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Of an image and its slopes (N, 3, H, W) the pixel of each block with the largest: places and values.
+    def _steepest(self, image: Tensor, steepness: Tensor) -> tuple[Tensor, Tensor]:
+        """Of an image and its slopes (N, 3, H, W) the steepest pixel of each block: places and values.
 
         Places are (N, 2, P) pixels, across and down. Slopes of bytes are exact in float32: of equal ones the first is
         taken on every machine.
         """
-        _, across, down = image.split(1, 1)
-        index = self.blocks(across * across + down * down).flatten(2).argmax(1)
+        index = self.blocks(steepness).flatten(2).argmax(1)
         at = self.corners + embedding(index, self.within).transpose(1, 2)
         values = image.flatten(2).gather(2, at[:, 2:].long().expand(-1, 3, -1))
         return at[:, :2], values
 
-    def _with_slopes(self, image: Tensor) -> Tensor:
-        """An image (N, 1, H, W), and its central differences across and down, 0 near the border, (N, 3, H, W).
+    def _with_slopes(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """An image (N, 1, H, W) and its central differences across and down, (N, 3, H, W), and the squares' sum.
 
-        By differences of its rows in one line: in an exported network far fewer copies than by rows and columns.
+        They are 0 near the border. By differences of its rows in one line: in an exported network far fewer copies than
+        by rows and columns.
         """
         line, width = image.flatten(1), image.shape[3]
         first, count = _BORDER * width, len(self.inner)
         left, right, above, below = (line[:, first + k : first + k + count] for k in (-1, 1, -width, width))
         none = torch.zeros(1, first).to(line).expand(len(line), -1)
         across, down = (right - left) * self.inner, (below - above) * self.inner
-        return torch.cat([line, none, across, none, none, down, none], 1).unflatten(1, (3, *image.shape[2:]))
+        with_slopes = torch.cat([line, none, across, none, none, down, none], 1)
+        steepness = torch.cat([none, across * across + down * down, none], 1)
+        return with_slopes.unflatten(1, (3, *image.shape[2:])), steepness.view_as(image)
 
     def _normalisation(self, image: Tensor) -> Tensor:
         """Of an image (N, 1, H, W), for ``_normalised``: (N, 3, 2).
