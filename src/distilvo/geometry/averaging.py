@@ -1,4 +1,4 @@
-"""Averages by area that shrink a grey image by any factor, some three times as fast as OpenCV.
+"""Averages by area that shrink a grey image by any factor, two to three times as fast as OpenCV.
 
 Each pixel of the result is the mean of the source pixels that it covers, a pixel that it covers in part counted in
 part. So the result is ``rows @ image @ columns`` with matrices that are zero but for a narrow band; small blocks along
