@@ -267,7 +267,7 @@ class DemoSettings:
     """
 
     labelled_streets: int = 12
-    unlabelled_streets: int = 60
+    unlabelled_streets: int = 48
     train_frames: int = 40
     test_streets: int = 10
     test_frames: int = 60
