@@ -89,3 +89,11 @@ def test_a_drive_without_poses_or_intrinsics_is_refused() -> None:
 def test_labels_are_unique(tmp_path: Path) -> None:
     models = [tmp_path / "a/m", tmp_path / "b/m", tmp_path / "c/model.onnx"]
     assert [real_film._label(model, models) for model in models] == [str(models[0]), str(models[1]), "c/model.onnx"]
+
+
+def test_the_plot_leaves_out_what_has_no_lengths(tmp_path: Path) -> None:
+    import plot_real_film
+
+    drives = {name: {"model": measured(MOTIONS), "KLT": measured(MOTIONS, scaled=False)} for name in ("00", "06")}
+    plot_real_film.draw(drives, tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
