@@ -12,7 +12,6 @@ import numpy as np
 
 from distilvo import environment
 from distilvo.bench.latency import TIMER, latencies_ms
-from distilvo.commands.first_drive import first_drive
 from distilvo.data import FrameCache, motion_scale, open_cache
 from distilvo.distill.batches import TeacherOutputs
 from distilvo.distill.checkpoint import Curve
@@ -118,6 +117,8 @@ class _Demo:
         return dict(kept["result"])
 
     def _first_drive(self) -> dict[str, Any]:
+        from distilvo.commands.first_drive import first_drive  # behind torch: what lacks first is told first
+
         return first_drive(
             self.out / "data/first", FIRST_DRIVE, self.settings.test_frames, SIZE, self.out / "first_drive"
         )
