@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from distilvo.pipeline.adaptation import Adapted, Film
     from distilvo.sequences import Sequence
 
-RECIPE = Recipe(epochs=3, learning_rate=5e-4)
+RECIPE = Recipe(epochs=10, learning_rate=1e-4)
 
 
 @dataclass(frozen=True)
