@@ -46,6 +46,7 @@ def test_size_and_shape() -> None:
 def test_names_of_model_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert {name: named_model(Path(name)) for name in FOLDERS} == FOLDERS
+    assert named_model(Path("teacher-demo")) == LSTM_TEACHER
     assert named_model(Path("studnet")) == Path("studnet")
     (tmp_path / "student").mkdir()
     assert named_model(Path("student")) == Path("student")  # what a user has there comes first

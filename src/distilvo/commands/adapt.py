@@ -53,7 +53,7 @@ class Adapt:
             raise DistilvoError("adapt: no film; expected a video, a folder of images or a data set behind MODEL")
         parallel.share(self.recipe.batch_size)  # before any work, rather than when the training begins
         start, config = load_model(named_model(self.model))
-        teacher, _ = load_model(self.teacher or SHIPPED_TEACHER)
+        teacher, _ = load_model(named_model(self.teacher or SHIPPED_TEACHER))
         sequences = open_unlabelled(self.film, self.source)
         settings = self._settings(start, teacher)
         claim_folder(self.out, "adapt", settings)

@@ -112,9 +112,9 @@ class Distill:
     def _network(self) -> MotionNetwork | None:
         """The teacher, unless trajectories are."""
         from distilvo.models.model_folder import load_model
-        from distilvo.models.teacher import SHIPPED_TEACHER
+        from distilvo.models.teacher import SHIPPED_TEACHER, named_model
 
-        path = self.teacher or SHIPPED_TEACHER
+        path = named_model(self.teacher or SHIPPED_TEACHER)
         if path.exists() and not (path / "config.json").exists():
             return None
         if self.teacher_scale is not None:

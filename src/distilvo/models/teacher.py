@@ -54,8 +54,8 @@ LSTM_TEACHER = _WEIGHTS / "teacher-demo"
 
 
 def named_model(model: Path) -> Path:
-    """The model folder of a path; of ``teacher`` or ``student``, where nothing lies there, that of the package."""
-    named = {SHIPPED_TEACHER.name: SHIPPED_TEACHER, SHIPPED_STUDENT.name: SHIPPED_STUDENT}
+    """The model folder of a path; where nothing lies there, that of the package with the name, such as ``student``."""
+    named = {folder.name: folder for folder in (SHIPPED_TEACHER, SHIPPED_STUDENT, LSTM_TEACHER)}
     return model if model.exists() else named.get(str(model), model)
 
 

@@ -51,7 +51,8 @@ def fit_uncertainty(network: MotionNetwork, cache: FrameCache, drives: Collectio
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    calibrate(network, cache, drives)
+    with torch.no_grad():
+        _scale(network, errors, network.uncertainty(inputs).exp() * ERROR_UNIT)
 
 
 def calibrate(network: FlowNetwork, cache: FrameCache, drives: Collection[int] | None = None) -> Tensor:
@@ -66,6 +67,10 @@ def calibrate(network: FlowNetwork, cache: FrameCache, drives: Collection[int] |
         The factors (6,) by which the standard deviations had to be multiplied, one for each component.
     """
     _, errors, deviations = _seen(network, cache, range(len(cache.drives)) if drives is None else drives)
+    return _scale(network, errors, deviations)
+
+
+def _scale(network: FlowNetwork, errors: Tensor, deviations: Tensor) -> Tensor:
     factors = (errors / deviations).square().mean(0).sqrt()
     network.scale_deviation(factors)
     return factors
