@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from distilvo.geometry import se3
 from distilvo.report.error_statistics import by_length, length_grid
-from distilvo.report.matplotlib_renderer import write_plot
+from distilvo.report.matplotlib_renderer import plain, write_plot
 from distilvo.report.plot_specs import Axis, BarMark, BoxMark, HistogramMark, LineMark, Panel, Plot, PointMark
 from distilvo.report.plotly_renderer import plotly_figure, points_of_a_line
 from distilvo.report.results import DriveResult, Estimate, Reliability, RunResults, TrustResult, frames_to_show
@@ -236,3 +236,7 @@ def test_thinned_errors_keep_their_peaks(values: list[float], points: int) -> No
 def test_images_are_spread_over_the_whole_drive(frames: int, drives: int) -> None:
     chosen = frames_to_show(frames, drives)
     assert chosen[0] == 0 and chosen[-1] == frames - 1 and len(chosen) == min(frames, max(6, min(40, 160 // drives)))
+
+
+def test_spaces_that_do_not_break_are_drawn_as_spaces() -> None:
+    assert plain("90\N{NO-BREAK SPACE}%\n5\N{NARROW NO-BREAK SPACE}$ \x1b") == "90 %\n5 \\$ \\x1b"

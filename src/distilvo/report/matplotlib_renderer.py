@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -109,8 +110,9 @@ def name_rows(panels: Sequence[Any], names: Sequence[str]) -> None:
 
 
 def plain(text: str) -> str:
-    """Text in which matplotlib finds no formula, and no sign that no font has."""
-    return "\n".join(map(printable, text.split("\n"))).replace("$", r"\$")
+    """Text in which matplotlib finds no formula, and no sign that no font has; spaces of all kinds are plain ones."""
+    spaced = "".join(" " if category(sign) == "Zs" else sign for sign in text)
+    return "\n".join(map(printable, spaced.split("\n"))).replace("$", r"\$")
 
 
 @contextmanager
