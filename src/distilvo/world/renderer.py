@@ -129,9 +129,9 @@ class Renderer:
         bodies_seen(self._index, ends, self.body)
         out = np.empty((height, width, 3), np.uint8)
         shadows, zenith, horizon, cloud = self._shadows, *self._sky
+        rays = pose[:3, :3] @ np.linalg.inv(self.intrinsics)
         resolve(
-            self._triangles, self._materials, self._texture, self._index,
-            pose[:3, :3] @ np.linalg.inv(self.intrinsics), pose[:3, 3].copy(),
+            self._triangles, self._materials, self._texture, self._index, rays, np.linalg.inv(rays), pose[:3, 3].copy(),
             t.texels, t.offsets, t.sizes, self._special, WETTABLE,
             self._sun, zenith, horizon, cloud, self._weather, self._fog,
             shadows.origin, shadows.scale, shadows.table, shadows.pages,

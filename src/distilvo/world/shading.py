@@ -168,18 +168,18 @@ def _display(tone, radiance):
 
 @njit(cache=True, error_model="numpy")
 def resolve(
-    triangles, materials, textures, index, rays, eye, texels, offsets, sizes, special, wettable,
+    triangles, materials, textures, index, rays, to_pixels, eye, texels, offsets, sizes, special, wettable,
     sun, zenith, horizon, cloud_colour, weather, fog, shadow_origin, shadow_scale, table, pages, saturation,
     tone, max_samples, out, depth,
 ):  # fmt: skip
     """Shade every pixel into ``out`` (H, W, 3) uint8 and ``depth`` (H, W) float32.
 
-    ``rays`` (3, 3) takes (column, row, 1) of a pixel to its ray in the world, one metre long along the optical axis.
+    ``rays`` (3, 3) takes (column, row, 1) of a pixel to its ray in the world, one metre long along the optical axis;
+    ``to_pixels`` is its inverse, made outside: numba's own linear algebra would need scipy.
     ``special`` are the textures of clouds, glass, cars' front and back, and lorries' back; ``wettable`` (T,) 0..1 says
     how well water stands on each texture; ``weather``: see ``Light.weather``.
     """
     cloud_texture, wet, headlights, lamps = special[0], weather[4], weather[5], F(weather[6])
-    inverse = np.linalg.inv(rays)
     radiance = np.empty((out.shape if wet > 0 else (1, 1, 3)), np.float32)
     sun_x, sun_y = sun[0] / sun[2], sun[1] / sun[2]
     ids = np.empty(4, np.int32)
@@ -256,7 +256,7 @@ def resolve(
                     b = b * (material[2] * (F(1) + shine) + lit * material[5]) + warm * warm * lamp
                     if film > 0:
                         film, mx, my, mz = mirror(dx, dy, dz, material, film, ripple)
-                        j, i = mirrored(wx, wy, wz, mx, my, mz, eye, inverse, y, depth)
+                        j, i = mirrored(wx, wy, wz, mx, my, mz, eye, to_pixels, y, depth)
                         if j >= 0:
                             mr, mg, mb = radiance[j, i, 0], radiance[j, i, 1], radiance[j, i, 2]
                         else:
