@@ -241,7 +241,7 @@ def test_bad_input_is_one_clear_line(folder: Path, tmp_path: Path) -> None:
         ((tmp_path / "none.onnx",), None, r"none\.onnx: no such file"),
         ((tmp_path / "bad.onnx",), None, r"bad\.onnx: not a model that 'distilvo export' wrote"),
         ((tmp_path / "none",), None, "none: no such folder"),
-        ((folder,), "papre", "papre: no such model; expected a folder, an ONNX file, paper or demo"),
+        ((folder,), "papre", "papre: no such model; expected a folder, an ONNX file, paper, demo, teacher"),
     ):
         with pytest.raises(DistilvoError, match=message):
             gather(models, against, False, tmp_path)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from conftest import make_kitti
+from distilvo.commands import main
 from distilvo.data import FrameCache, motion_scale, open_cache
 from distilvo.models.flow_family import FLOW_STUDENTS, FLOW_TEACHER
 from distilvo.models.kinds import distillation_rate
@@ -50,6 +54,39 @@ def test_names_of_model_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert named_model(Path("studnet")) == Path("studnet")
     (tmp_path / "student").mkdir()
     assert named_model(Path("student")) == Path("student")  # what a user has there comes first
+
+
+def test_every_verb_that_takes_a_model_knows_the_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data"
+    make_kitti(data, "00", 4)
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["distilvo", *arguments])
+        main.main()
+
+    def refusal(*arguments: str) -> str:
+        with pytest.raises(SystemExit):
+            call(*arguments)
+        return capsys.readouterr().err
+
+    def printed(*arguments: str) -> dict[str, list[dict[str, str]]]:
+        call(*arguments, "--json")
+        return json.loads(capsys.readouterr().out)  # type: ignore[no-any-return]
+
+    assert [row["estimate"] for row in printed("evaluate", "student", "--data", str(data))["scores"]] == [
+        "mean_motion",
+        "student",
+    ]
+    rows = printed("bench", "student-int8", "--against", "student", "--rounds", "2")["models"]
+    assert {row["name"] for row in rows} == {"models/student.onnx", "models/student-int8.onnx"}
+    call("export", "student", "--out", "mine.onnx")
+    assert StepModel(Path("mine.onnx")).parameters == StepModel(model_path("student")).parameters
+    assert "export: student comes with the package; give --out" in refusal("export", "student")
+    assert "--against studnet: no such model" in refusal("bench", "student", "--against", "studnet")
+    assert [path.name for path in tmp_path.glob("student*")] == []
 
 
 @pytest.mark.parametrize("name", FOLDERS)

@@ -11,8 +11,9 @@ from distilvo.bench.engine_kinds import open_engine
 from distilvo.bench.engines import Engine
 from distilvo.bench.macs import onnx_macs, torch_macs
 from distilvo.errors import DistilvoError
+from distilvo.runtime.packaged_models import model_path
 
-TEACHERS = {"teacher": "paper", "paper": "paper", "demo": "demo"}
+TEACHERS = ("paper", "demo")
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ def gather(models: tuple[Path, ...], against: str | None, baselines: bool, scrat
     """The contestants of each model, those of the reference first.
 
     Args:
-        models: model folders and ONNX files.
-        against: the reference: a model, or a teacher by name; the first model where not given.
+        models: model folders, ONNX files, and names of the ONNX files of the package.
+        against: the reference: such a model, or ``paper`` or ``demo``; the first model where not given.
         baselines: add two classical trackers and DeepVO.
         scratch: folder for exported files.
 
@@ -61,6 +62,9 @@ def gather(models: tuple[Path, ...], against: str | None, baselines: bool, scrat
     """
     if not models:
         raise DistilvoError("bench: nothing to measure; give one or more model folders or ONNX files")
+    models = tuple(model_path(model) for model in models)
+    if against is not None and against not in TEACHERS:
+        against = str(model_path(against))
     groups: list[list[Contestant]] = []
     if against is not None and Path(against).resolve() not in {model.resolve() for model in models}:
         groups.append(_reference(against, scratch))
@@ -77,10 +81,12 @@ def _open(model: Path, scratch: Path) -> list[Contestant]:
 
 
 def _reference(against: str, scratch: Path) -> list[Contestant]:
-    """A model, or a teacher by name: ``demo`` is the shipped one, ``paper`` has random weights."""
+    """A model, or one of the paper's kind: ``demo`` comes with the package, ``paper`` has random weights."""
     if Path(against).exists() or against not in TEACHERS:
         if not Path(against).exists():
-            raise DistilvoError(f"--against {against}: no such model; expected a folder, an ONNX file, paper or demo")
+            raise DistilvoError(
+                f"--against {against}: no such model; expected a folder, an ONNX file, paper, demo, teacher or student"
+            )
         return _open(Path(against), scratch)
     _need_torch(f"--against {against}")
     import torch
@@ -88,10 +94,10 @@ def _reference(against: str, scratch: Path) -> list[Contestant]:
     from distilvo.models.model_folder import save_model
     from distilvo.models.teacher import LSTM_TEACHER, teacher
 
-    if TEACHERS[against] == "demo":
+    if against == "demo":
         return [replace(row, name="teacher-demo") for row in _folder(LSTM_TEACHER, scratch)]
     torch.manual_seed(0)
-    network = teacher(TEACHERS[against])
+    network = teacher(against)
     folder = save_model(network, scratch / network.architecture.name, {})
     return [replace(row, note="random weights") for row in _folder(folder, scratch)]
 

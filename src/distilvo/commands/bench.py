@@ -18,9 +18,9 @@ class Bench:
     """Measure models side by side: size, arithmetic, memory, latency, frames/s; see docs/bench.md."""
 
     models: Positional[tuple[Path, ...]] = ()
-    """Model folders and ONNX files."""
+    """Model folders and ONNX files; or teacher, student and student-int8, which come along."""
     against: str | None = None
-    """What speed is compared with: a model folder, an ONNX file, or a teacher, paper or demo; else the first model."""
+    """What speed is compared with: such a model, or paper or demo, teachers of its kind; else the first model."""
     baselines: bool = False
     """Measure two classical trackers and DeepVO beside them: the last one takes 5 GB of memory."""
     rounds: int = 100

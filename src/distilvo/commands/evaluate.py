@@ -33,8 +33,8 @@ class Evaluate:
     """Score models and trajectory files against ground truth; models beside always predicting the mean motion."""
 
     models: Positional[tuple[Path, ...]] = ()
-    """Model folders, the first one is what the others' parameters are compared with; trajectory files (KITTI, with or
-    without a leading frame number, or TUM) and folders of them."""
+    """Model folders, or teacher and student, which come along; the first is what the others' parameters are compared
+    with. Trajectory files (KITTI, with or without a leading frame number, or TUM) and folders of them."""
     data: Path | None = None
     """Data set in KITTI odometry layout: what models are run on."""
     out: Path | None = None
@@ -71,6 +71,9 @@ class Evaluate:
             self._publish(scores)
             self._report(scores, files)
             return
+        from distilvo.models.teacher import named_model
+
+        folders = tuple(named_model(path) for path in folders)
         for path in folders:
             if not (path / "config.json").exists():
                 reason = "no trajectory file and no config.json in it" if path.exists() else "no such file or folder"

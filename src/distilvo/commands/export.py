@@ -26,7 +26,7 @@ class Export:
     """Write a model as one ONNX file and check that it gives the same poses."""
 
     model: Positional[Path]
-    """Model folder."""
+    """Model folder; or teacher or student, which come along."""
     out: Path | None = None
     """ONNX file; MODEL/model.onnx where not given."""
     int8: bool = False
@@ -39,7 +39,12 @@ class Export:
 
     def run(self) -> None:
         """Export; with ``int8`` the convolutions are quantised too, and what that costs is measured."""
-        path = self.out or self.model / "model.onnx"
+        from distilvo.models.teacher import named_model
+
+        model = named_model(self.model)
+        if self.out is None and model != self.model:
+            raise DistilvoError(f"export: {self.model} comes with the package; give --out, the ONNX file to write")
+        path = self.out or model / "model.onnx"
         if self.data is not None and not self.int8:
             raise DistilvoError("export: --data is what --int8 is calibrated on; give --int8 too, or leave it out")
         if self.sequences and self.data is None:
@@ -49,19 +54,19 @@ class Export:
         if self.out is not None and (there := [file for file in written if file.exists()]):
             raise DistilvoError(f"{there[0]}: exists already; choose another --out or remove it")
         with tempfile.TemporaryDirectory() as scratch:
-            drives = self._drives(Path(scratch)) if self.int8 else None  # what is wrong with the data shows first
-            difference = export_model(self.model, path)
+            drives = self._drives(model, Path(scratch)) if self.int8 else None  # what is wrong with data shows first
+            difference = export_model(model, path)
             size = path.stat().st_size / 1e6
             console.print(f"{path}: {size:.2f} MB, motions within {difference:.1e} (m, rad) of the network's")
             if drives is not None:
-                _quantise(self.model, path, quantised, drives, table)
+                _quantise(model, path, quantised, drives, table)
 
-    def _drives(self, scratch: Path) -> Drives:
+    def _drives(self, model: Path, scratch: Path) -> Drives:
         """The drives that int8 is calibrated and measured on; rendered ones without ``data``."""
         from distilvo.bench.int8_comparison import open_drives
         from distilvo.models.model_folder import read_config
 
-        preprocessing = read_config(self.model)[1].preprocessing
+        preprocessing = read_config(model)[1].preprocessing
         data = self.data
         if data is None:
             from distilvo.world.dataset import render_streets
