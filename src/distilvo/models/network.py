@@ -38,6 +38,8 @@ class Architecture:
         batch_norm: normalise after each convolution: training from scratch needs far fewer steps.
         patch: blocks of so many pixels squared become channels before the first convolution (space-to-depth), which
             then costs little on a large image.
+        student_grid: grid of students made by taking layers away, which see larger feature maps; ``grid`` where not
+            given.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Architecture:
     dropout: float = 0.25
     batch_norm: bool = False
     patch: int = 1
+    student_grid: tuple[int, int] | None = None
 
     @property
     def preprocessing(self) -> Preprocessing:
