@@ -133,7 +133,7 @@ def test_presets_are_what_the_paper_asks_for() -> None:
         ),
         ("[tables]", '[curve]\nrow = "ail"\nrates = [70]\n[tables]', "curve has a row that is nowhere described: ail"),
         ('title = "small"', 'like = "\\u0000"', "is no preset"),
-        ('title = "small"', 'like = "paper"', "'paper' is no preset"),
+        ('title = "small"', 'like = "papre"', "'papre' is no preset"),
         ('title = "small"', "like = " + "[" * 300 + "]" * 300, "is no preset"),
         ('title = "small"', "title = " + "[" * 300 + "]" * 300, "recursion limit exceeded"),
         ('title = "small"', "title = 0x" + "f" * 5000, "Exceeds the limit"),
@@ -254,3 +254,24 @@ def test_kitti_preset_in_miniature(teacher: Path, tmp_path: Path, monkeypatch: p
     cells = json.loads((tmp_path / "out" / "study.json").read_text())
     assert [cell["row"] for cell in cells] == list(names)
     assert len({cell["parameters"] for cell in cells}) > 2
+
+
+def test_a_study_along_routes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drives along poses, of which one has labels; the others are film."""
+    for number, name in enumerate(("00", "01", "02", "03")):
+        make_kitti(tmp_path / "kitti", name, frames=9, seed=number)
+    torch.manual_seed(0)
+    own = save_model(PoseNetwork(TINY), tmp_path / "teacher", {})
+    text = SMALL.replace("[sequences]", '[routes]\nlabelled = ["01"]').replace('"02"]', '"01"]\nvalidation = ["02"]')
+    text = text.replace("inherit = true", 'labels = "film"\ntrust = "learned"').replace("seeds = [0, 1]", "seeds = [0]")
+    text = text.replace("epochs = 1", "epochs = 3")
+    made, out = plan(tmp_path, text.replace('["00", "01", "01"]', '["00", "01"]')), tmp_path / "out"
+    monkeypatch.setattr(runner, "latencies_ms", lambda files: [1.0] * len(files))
+    run_study(made, out, tmp_path / "kitti", own, workers=1)
+    for part, drives in {"train": 2, "validation": 1, "test": 1}.items():
+        sequences = open_dataset(out / "data" / part)
+        assert len(sequences) == drives and all(len(one.poses) == 9 for one in sequences if one.poses is not None)
+    assert all(cell["validation_t_m"] > 0 for cell in json.loads((out / "study.json").read_text()))
+    missing = plan(tmp_path, text.replace('["00", "01", "01"]', '["00", "01", "07"]'))
+    with pytest.raises(DistilvoError, match=r"kitti: no poses of drive 07; expected .*07\.txt or .*poses.07\.txt"):
+        run_study(missing, tmp_path / "other", tmp_path / "kitti", own, workers=1)

@@ -114,6 +114,10 @@ def _plan(file: _PlanFile) -> Plan:
         raise DistilvoError(
             f"row '{parted[0]}': labels is {rows[parted[0]].labels}, expected streets or routes with labelled = ..."
         )
+    if file.curve:
+        curve = _curve(rows, file.curve)
+        rows |= curve
+        tables["rates"] = tuple(curve)
     check_distinct(rows, "rows")
     for table, names in tables.items():
         if missing := [name for name in names if name not in rows]:
@@ -121,10 +125,6 @@ def _plan(file: _PlanFile) -> Plan:
     for table, numbers in file.published.items():
         if missing := [name for name in numbers if name not in tables.get(table, ())]:
             raise DistilvoError(f"published: table '{table}' has no row {', '.join(missing)}")
-    if file.curve:
-        curve = _curve(rows, file.curve)
-        rows |= curve
-        tables["rates"] = tuple(curve)
     return Plan(
         title=file.title,
         data=data,
@@ -141,14 +141,12 @@ def _plan(file: _PlanFile) -> Plan:
 
 
 def _curve(rows: dict[str, Row], curve: _Curve) -> dict[str, Row]:
-    """A row at several rates; at its own rate it is the row itself, so that nothing is trained twice."""
+    """A row at several rates; at its own rate, and where the file has such a row, it is that one: trained once."""
     if curve.row not in rows:
         raise DistilvoError(f"curve has a row that is nowhere described: {curve.row}")
     row = rows[curve.row]
-    at_rates = [
-        row if rate == row.rate else replace(row, name=f"{row.name}@{rate:g}", rate=rate) for rate in curve.rates
-    ]
-    return {one.name: one for one in at_rates}
+    names = {row.name if rate == row.rate else f"{row.name}@{rate:g}": rate for rate in curve.rates}
+    return {name: rows.get(name) or replace(row, name=name, rate=rate) for name, rate in names.items()}
 
 
 def _first_error(error: ValidationError) -> str:

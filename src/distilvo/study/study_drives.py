@@ -10,7 +10,6 @@ from distilvo.errors import DistilvoError
 from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.sequences import Sequence, choose, open_dataset
 from distilvo.study.plan import Plan, Routes, Streets
-from distilvo.trajectory.formats import read_kitti
 
 # Seeds that neither the demo, its tests nor the shipped teacher use.
 TRAIN_SEEDS, TEST_SEEDS, VALIDATION_SEEDS = 30_000, 40_000, 50_000
@@ -39,7 +38,7 @@ def render_drives(plan: Plan, out: Path, data: Path | None, size: tuple[int, int
             seeds = range(first, first + count)
             render_streets(out / "data" / part, seeds, s.frames, size, label=f"{part} streets", adverse=s.adverse)
     if isinstance(plan.data, Routes):
-        from distilvo.world.dataset import render_routes
+        from distilvo.world.routes import read_routes, render_routes
 
         assert data is not None
         r = plan.data
@@ -48,7 +47,7 @@ def render_drives(plan: Plan, out: Path, data: Path | None, size: tuple[int, int
             ("validation", r.validation, VALIDATION_SEEDS, 1),
             ("test", r.test, TEST_SEEDS, r.test_sceneries),
         ):
-            routes = {name: read_kitti(_pose_file(data, name)) for name in names}
+            routes = read_routes(_pose_file(data, name) for name in names)
             seeds = range(first, first + count)
             render_routes(out / "data" / part, routes, seeds, size, label=f"{part} drives", adverse=r.adverse)
 
