@@ -180,7 +180,7 @@ def test_impossible_students() -> None:
         student(99.9, "demo")
     with pytest.raises(DistilvoError, match="is 100, expected at least 1 and less than 100"):
         student(100, "demo")
-    with pytest.raises(DistilvoError, match="expected one of paper, demo"):
+    with pytest.raises(DistilvoError, match="expected one of paper, quarter, demo"):
         teacher("huge")
 
 

@@ -191,13 +191,16 @@ class PoseNetwork(MotionNetwork):
 
     def relate(self, before: Tensor, after: Tensor) -> Tensor:
         """Two frames' features (N, C', H', W') -> one vector for the pair, (N, V)."""
-        if self.correlation is None:
-            features = torch.cat([before, after], 1)
-        else:
-            features = torch.cat([after, self.correlation(before, after)], 1)
+        features = self.compare(before, after)
         for layer in self.convolutions[self.architecture.shared :]:
             features = layer(features)
         return self.pool(features)
+
+    def compare(self, before: Tensor, after: Tensor) -> Tensor:
+        """Two frames' features (N, C', H', W') -> what the convolutions that see the pair begin with."""
+        if self.correlation is None:
+            return torch.cat([before, after], 1)
+        return torch.cat([after, self.correlation(before, after)], 1)
 
     def regress(self, vectors: Tensor) -> Tensor:
         """(..., V) -> (..., 6) motions, m and rad."""
