@@ -13,7 +13,7 @@ from conftest import make_kitti
 from distilvo.commands.study import Study
 from distilvo.data import motion_scale, open_cache
 from distilvo.errors import DistilvoError
-from distilvo.models.model_folder import load_model, save_model
+from distilvo.models.model_folder import FLOW_ALONE, load_model, save_model
 from distilvo.models.network import PoseNetwork
 from distilvo.output_folders import claim_folder
 from distilvo.pipeline.evaluation import evaluate, network_motions
@@ -261,10 +261,10 @@ def test_a_study_along_routes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for number, name in enumerate(("00", "01", "02", "03")):
         make_kitti(tmp_path / "kitti", name, frames=9, seed=number)
     torch.manual_seed(0)
-    own = save_model(PoseNetwork(TINY), tmp_path / "teacher", {})
+    own = save_model(PoseNetwork(TINY), tmp_path / "teacher", {"training": FLOW_ALONE})
     text = SMALL.replace("[sequences]", '[routes]\nlabelled = ["01"]').replace('"02"]', '"01"]\nvalidation = ["02"]')
     text = text.replace("inherit = true", 'labels = "film"\ntrust = "learned"').replace("seeds = [0, 1]", "seeds = [0]")
-    text = text.replace("epochs = 1", "epochs = 3")
+    text = text.replace("epochs = 1", "epochs = 3") + "[teacher]\nepochs = 1\nclip_length = 3\nbatch_size = 4\n"
     made, out = plan(tmp_path, text.replace('["00", "01", "01"]', '["00", "01"]')), tmp_path / "out"
     monkeypatch.setattr(runner, "latencies_ms", lambda files: [1.0] * len(files))
     run_study(made, out, tmp_path / "kitti", own, workers=1)
@@ -272,6 +272,13 @@ def test_a_study_along_routes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         sequences = open_dataset(out / "data" / part)
         assert len(sequences) == drives and all(len(one.poses) == 9 for one in sequences if one.poses is not None)
     assert all(cell["validation_t_m"] > 0 for cell in json.loads((out / "study.json").read_text()))
+    network = load_model(out / "teacher")[0]  # it was trained on motions, in their unit
+    assert torch.equal(
+        network.scale, motion_scale(open_cache(open_dataset(out / "data/train"), TINY.preprocessing, out))[1]
+    )
+    untrained = replace(made, teacher=None)
+    with pytest.raises(DistilvoError, match="knows optical flow alone"):
+        run_study(untrained, tmp_path / "other", tmp_path / "kitti", own, workers=1)
     missing = plan(tmp_path, text.replace('["00", "01", "01"]', '["00", "01", "07"]'))
     with pytest.raises(DistilvoError, match=r"kitti: no poses of drive 07; expected .*07\.txt or .*poses.07\.txt"):
         run_study(missing, tmp_path / "other", tmp_path / "kitti", own, workers=1)

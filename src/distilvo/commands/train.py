@@ -44,8 +44,8 @@ class Train:
     def run(self) -> None:
         """Train, or go on where it was interrupted."""
         from distilvo.data import motion_scale, open_cache
-        from distilvo.models.model_folder import knows_flow_alone, load_model, save_model
-        from distilvo.pipeline.recipes import about, train_supervised
+        from distilvo.models.model_folder import load_model, save_model
+        from distilvo.pipeline.recipes import about, begin_in_unit, train_supervised
         from distilvo.sequences import choose
 
         if self.init is not None and self.init_flownet is not None:
@@ -61,8 +61,10 @@ class Train:
         sequences = choose(self.data, self.sequences)
         claim_folder(self.out, "train", settings)
         cache = open_cache(sequences, architecture.preprocessing, self.out / "cache")
-        if start is not None and (filled is not None or knows_flow_alone(known)):
+        if start is not None and filled is not None:
             start.set_motion_scale(*motion_scale(cache))  # its output is random: it begins in that unit
+        if start is not None:
+            begin_in_unit(start, known, cache)
         network, curve = train_supervised(
             architecture, cache, self.recipe, self.out / "checkpoints", label=architecture.name, init=start
         )

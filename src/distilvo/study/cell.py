@@ -27,7 +27,7 @@ from distilvo.models.student import shaped_architecture
 from distilvo.pipeline.evaluation import Evaluation, evaluate, network_motions
 from distilvo.pipeline.frame_teacher import run_teacher
 from distilvo.pipeline.frame_trust import teacher_outputs
-from distilvo.pipeline.recipes import Distilled, FoldTeachers, about, cross_fit, distill_student
+from distilvo.pipeline.recipes import Distilled, FoldTeachers, about, begin_in_unit, cross_fit, distill_student
 from distilvo.sequences import open_dataset
 from distilvo.settings import Recipe
 from distilvo.study.plan import QUANTILES, Plan, Routes, Row, Streets
@@ -51,7 +51,11 @@ class Workshop:
         if not row.folds:
             return None
         begin = self.out / "teacher_begin"
-        return FoldTeachers(row.folds, self.plan.fold_teacher, load_model(begin)[0] if begin.exists() else None)
+        if not begin.exists():
+            return FoldTeachers(row.folds, self.plan.fold_teacher)
+        network, config = load_model(begin, to_train=True)
+        begin_in_unit(network, config, self.train)
+        return FoldTeachers(row.folds, self.plan.fold_teacher, network)
 
     def data(self, row: Row) -> FrameCache:
         """The part of the training set that a row is trained on, with the labels that it has."""

@@ -24,7 +24,7 @@ from distilvo.models.motion_network import MotionNetwork
 from distilvo.models.onnx_export import export_onnx
 from distilvo.pipeline.evaluation import constant_motion, evaluate, network_motions
 from distilvo.pipeline.frame_teacher import run_teacher
-from distilvo.pipeline.recipes import about, train_supervised
+from distilvo.pipeline.recipes import about, begin_in_unit, train_supervised
 from distilvo.progress import progress
 from distilvo.report.results import TrustResult
 from distilvo.report.trust_report import trust_result
@@ -70,10 +70,11 @@ def run_study(plan: Plan, out: Path, data: Path | None, teacher: Path, *, worker
 
 def _prepare(plan: Plan, out: Path, data: Path | None, teacher: Path) -> Workshop:
     """Make everything that the cells share, before them."""
-    network, _ = load_model(teacher)
+    network, config = load_model(teacher, to_train=plan.teacher is not None)
     render_drives(plan, out, data, network.architecture.size)
     drives = open_drives(plan, out, data, network.preprocessing)
     if not (out / "teacher" / "config.json").exists():
+        begin_in_unit(network, config, drives.train)
         _make_teacher(plan, out, drives.train, teacher, network)
     workshop = Workshop(plan, out, drives)
     for row in plan.rows.values():
