@@ -229,8 +229,6 @@ def test_impossible_drives_are_one_line_and_nothing_is_made(tmp_path: Path) -> N
         with pytest.raises(DistilvoError, match=message) as caught:
             Render(out, poses=paths, size=SMALL).run()
         assert "\n" not in str(caught.value)
-    with pytest.raises(DistilvoError, match="--poses without a file"):
-        Render(out=tmp_path / "out", poses=()).run()
     with pytest.raises(DistilvoError, match="--frames 4 beside --poses"):
         Render(out, poses=(poses,), frames=4).run()
     with pytest.raises(DistilvoError, match=r"share of 1\.5"):

@@ -24,7 +24,7 @@ class Render:
     """Images of each street, 200 where not given; with --poses each drive has as many as poses."""
     size: tuple[int, int] = (192, 640)
     """Height and width, pixels."""
-    poses: tuple[Path, ...] | None = None
+    poses: tuple[Path, ...] = ()
     """Drive along these pose files (KITTI: 12 numbers a row), or all *.txt of a folder, instead of streets of the
     world's own making. A sequence is named as its file, with --streets 2 or more by the seed too: 00-00, 00-01."""
     adverse: float = 0.0
@@ -39,12 +39,10 @@ class Render:
             raise DistilvoError(f"render: --streets {self.streets}; expected at least 1")
         if not 0.0 <= self.adverse <= 1.0:
             raise DistilvoError(f"render: --adverse {self.adverse}; expected 0 to 1")
-        if self.poses == ():
-            raise DistilvoError("render: --poses without a file; expected pose files or folders of them behind it")
         if self.poses and self.frames is not None:
             raise DistilvoError(f"render: --frames {self.frames} beside --poses; each drive has as many as poses")
         seeds = range(self.seed, self.seed + self.streets)
-        folders = self._streets(seeds) if self.poses is None else self._along(self.poses, seeds)
+        folders = self._along(seeds) if self.poses else self._streets(seeds)
         console.print(f"{len(folders)} sequences in {self.out / 'sequences'}")
 
     def _streets(self, seeds: range) -> list[Path]:
@@ -55,15 +53,15 @@ class Render:
         claim_folder(self.out, "render", self._settings() | {"frames": frames, "poses": None})
         return render_streets(self.out, seeds, frames, self.size, adverse=self.adverse, flow=self.flow)
 
-    def _along(self, files: tuple[Path, ...], seeds: range) -> list[Path]:
+    def _along(self, seeds: range) -> list[Path]:
         from distilvo.world.dataset import check_extent
         from distilvo.world.routes import read_routes, render_routes, route_names
 
-        routes = read_routes(files)
+        routes = read_routes(self.poses)
         for poses in routes.values():
             check_extent(self.out, len(poses), self.size, seeds)
         route_names(routes, seeds)  # refused before the folder is claimed
-        settings = self._settings() | {"poses": [str(path) for path in files]}
+        settings = self._settings() | {"poses": [str(path) for path in self.poses]}
         if len(seeds) == 1:  # else the names tell the seeds, and there may be more of them
             settings["seed"] = self.seed
         claim_folder(self.out, "render", settings)
