@@ -34,6 +34,7 @@ EXTRAS = {
         "world_flow",
         "world_renderer",
         "world_roads",
+        "world_routes",
         "world_sensor",
         "world_street",
         "world_weather",

@@ -14,6 +14,7 @@ from distilvo.data import MIRROR, Clips, FrameCache, motion_scale, open_cache
 from distilvo.distill.batches import Batches, TeacherOutputs
 from distilvo.distill.hints import Tap
 from distilvo.distill.shapes import per_sample
+from distilvo.distill.stages import stages
 from distilvo.distill.task import Distillation, HintLoss, ImitationLoss, parameters_up_to
 from distilvo.distill.trainer import TrainingSettings, train
 from distilvo.errors import DistilvoError
@@ -106,6 +107,16 @@ def test_each_sample_gets_its_own_row_of_the_teacher(store: FrameCache) -> None:
         for rows in (batch.teacher[..., 5], batch.hints[0][..., 7], batch.trust):
             assert torch.equal(rows, samples.index.float())
         assert np.allclose(batch.targets, store.motions[samples.index])
+
+
+def test_two_stages_need_two_steps(store: FrameCache, tmp_path: Path) -> None:
+    given, _ = teacher_outputs(make(store).eval(), store, PAPER, tmp_path)
+    student = PoseNetwork(student_architecture(60, TINY))
+    batches = Batches(Clips(store, RECIPE), given)
+    guided = [student.architecture.last_layer]
+    with pytest.raises(DistilvoError, match="two stages: 1 step in all; expected at least 2"):
+        list(stages(student, PAPER, batches, 1, student.scale, guided=guided))
+    assert [stage.steps for stage in stages(student, PAPER, batches, 2, student.scale, guided=guided)] == [1, 1]
 
 
 def test_stages_train_and_freeze_what_they_should(store: FrameCache, tmp_path: Path) -> None:

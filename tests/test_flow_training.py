@@ -200,5 +200,6 @@ def test_unknown_architecture_is_one_line(root: Path, tmp_path: Path, capsys: py
         main("train-flow", str(root), "--held-out", str(root), "--out", str(tmp_path / "m"), "--architecture", "odd")
     assert caught.value.code == 2
     text = capsys.readouterr().err
-    assert "architecture 'odd' is unknown" in " ".join(text.split()) and "Traceback" not in text
+    expected = "architecture 'odd' is unknown; expected one of flow-teacher, flow-nano, paper, quarter, demo"
+    assert expected in " ".join(text.split()) and "Traceback" not in text
     assert not (tmp_path / "m").exists()

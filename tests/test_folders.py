@@ -19,7 +19,8 @@ from distilvo.errors import DistilvoError
 from distilvo.files import draft_folder, remove_drafts, remove_inside, write_text
 from distilvo.output_folders import claim_folder
 from distilvo.world import dataset, street_writer
-from distilvo.world.dataset import render_along, render_streets
+from distilvo.world.dataset import render_streets
+from distilvo.world.routes import render_routes
 from distilvo.world.street import make_street
 from distilvo.world.street_writer import write_street
 
@@ -256,7 +257,7 @@ def test_a_name_leads_out_of_no_data_set(tmp_path: Path) -> None:
     poses = np.tile(np.eye(4), (3, 1, 1))
     for name in ("../victim", "/victim", ".", ""):
         with pytest.raises(DistilvoError, match="cannot name a folder"):
-            render_along(poses, 0, SIZE, tmp_path / "out", name)
+            render_routes(tmp_path / "out", {name: poses}, [0], SIZE)
     assert not list(tmp_path.iterdir())
 
 

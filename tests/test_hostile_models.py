@@ -90,6 +90,8 @@ def folder(tmp_path: Path, change: Callable[[str], str] | None = None, **archite
         ({"size": [9600, 9600], "channels": 3}, "a feature map has"),
         ({"size": [4800, 4800], "reach": [48, 48]}, "a feature map has"),
         ({"reach": [1] * 100_000}, "expected size, grid and reach of 2 numbers"),
+        ({"student_grid": [3, 10, 1]}, "expected size, grid and reach of 2 numbers"),
+        ({"student_grid": [0, 1]}, "expected sizes that are whole numbers"),
         ({"name": "../../victim"}, "architecture '../../victim': cannot name a folder"),
         ({"name": "x" * 10**6}, "cannot name a folder"),
         ({"name": "\x1b[2J"}, "cannot name a folder"),

@@ -157,7 +157,14 @@ def test_slim_students_keep_their_teachers_layers(rate: float, name: str) -> Non
 def test_demo_students_lose_their_convolutions_in_order() -> None:
     """Down to those in front of the correlation, which is what a frame pair is compared by."""
     rates = (80.0, 86.0, 92.95, 95.0, 97.0)
-    assert [len(student_architecture(rate, DEMO).convolutions) for rate in rates] == [5, 4, 3, 2, 2]
+    assert [len(student_architecture(rate, DEMO).convolutions) for rate in rates] == [5, 4, 2, 2, 2]
+
+
+def test_the_papers_students_keep_the_papers_convolutions() -> None:
+    """Its tables name "6 - 2" at 72.88 % and "5 - 3" at 79.69 %: convolutions, and FC layers up to the guided one."""
+    students = [student_architecture(rate, PAPER) for rate in (65.8, 72.88, 79.69, 92.95)]
+    assert [(len(one.convolutions), len(one.fc)) for one in students] == [(7, 2), (6, 2), (5, 3), (3, 3)]
+    assert all(one.grid == (3, 10) and min(one.fc) >= PAPER.fc[-1] // 2 for one in students)
 
 
 def test_papers_smallest_student_has_about_2_4_million() -> None:
@@ -173,7 +180,7 @@ def test_impossible_students() -> None:
         student(99.9, "demo")
     with pytest.raises(DistilvoError, match="is 100, expected at least 1 and less than 100"):
         student(100, "demo")
-    with pytest.raises(DistilvoError, match="expected one of paper, demo"):
+    with pytest.raises(DistilvoError, match="expected one of paper, quarter, demo"):
         teacher("huge")
 
 

@@ -13,9 +13,10 @@ from conftest import make_kitti
 from distilvo.commands.study import Study
 from distilvo.data import motion_scale, open_cache
 from distilvo.errors import DistilvoError
-from distilvo.models.model_folder import save_model
+from distilvo.models.model_folder import FLOW_ALONE, load_model, save_model
 from distilvo.models.network import PoseNetwork
 from distilvo.output_folders import claim_folder
+from distilvo.pipeline.evaluation import evaluate, network_motions
 from distilvo.sequences import open_dataset
 from distilvo.settings import PAPER, Method
 from distilvo.study import runner
@@ -113,8 +114,13 @@ def test_presets_are_what_the_paper_asks_for() -> None:
         ('test = ["03"]', 'test = "03"', "sequences: test is '03', expected to be a list"),
         ('test = ["03"]', "test = [3]", "sequences: test: 0 is 3, expected to be a valid string"),
         ('test = ["03"]', 'test = ["02"]', "sequences: 02 is in train and in test; expected others"),
-        ('[sequences]\ntrain = ["00", "01", "02"]\ntest = ["03"]', "", r"expected either \[streets\] or \[sequences\]"),
-        ("[sequences]", "[streets]\ntrain = 1\ntest = 1\nframes = 9\n[sequences]", "expected either"),
+        ('[sequences]\ntrain = ["00", "01", "02"]\ntest = ["03"]', "", r"expected one of \[streets\], \[routes\] and"),
+        ("[sequences]", "[streets]\ntrain = 1\ntest = 1\nframes = 9\n[sequences]", "expected one of"),
+        ("[recipe]", "[choice]\nlearning_rates = [1e-3, 1e-2]\n[recipe]", "choice: .*expected validation = "),
+        ("inherit = true", "budget = 0.0", r"row 'ours': budget is 0, expected more than 0"),
+        ("[tables]", "[published.blends.gt]\nate = 1.0\n[tables]", "published: blends: gt: ate is unknown"),
+        ("[tables]", "[published.blends.ours]\n[tables]", "published: table 'blends' has no row ours"),
+        ('test = ["03"]', 'test = ["03"]\nvalidation = ["02"]', "sequences: 02 is in validation and elsewhere"),
         (
             "[sequences]",
             "[streets]\ntrain = 0\ntest = 1\nframes = 9\n[sequences]",
@@ -127,7 +133,7 @@ def test_presets_are_what_the_paper_asks_for() -> None:
         ),
         ("[tables]", '[curve]\nrow = "ail"\nrates = [70]\n[tables]', "curve has a row that is nowhere described: ail"),
         ('title = "small"', 'like = "\\u0000"', "is no preset"),
-        ('title = "small"', 'like = "paper"', "'paper' is no preset"),
+        ('title = "small"', 'like = "papre"', "'papre' is no preset"),
         ('title = "small"', "like = " + "[" * 300 + "]" * 300, "is no preset"),
         ('title = "small"', "title = " + "[" * 300 + "]" * 300, "recursion limit exceeded"),
         ('title = "small"', "title = 0x" + "f" * 5000, "Exceeds the limit"),
@@ -183,6 +189,31 @@ def test_study_goes_on_cell_by_cell(
         run_study(plan(tmp_path, SMALL.replace("inherit = true", "")), out, kitti_root, teacher, workers=1)
 
 
+def test_each_row_gets_the_learning_rate_that_does_best_in_validation(
+    kitti_root: Path, teacher: Path, tmp_path: Path
+) -> None:
+    text = SMALL.replace('train = ["00", "01", "02"]', 'train = ["00", "01"]\nvalidation = ["02"]')
+    text = text.replace("inherit = true", "budget = 2.0").replace("seeds = [0, 1]", "seeds = [0]")
+    out = tmp_path / "out"
+    rates = ("0.0001", "0.3")
+    run_study(
+        plan(tmp_path, text + f"[choice]\nlearning_rates = [{', '.join(rates)}]\n"), out, kitti_root, teacher, workers=2
+    )
+    short, long = json.loads((out / "study.json").read_text())
+    assert long["steps"] == 2 * short["steps"]
+    for cell in (short, long):
+        trials = {rate: json.loads((out / "trials" / cell["row"] / f"{rate}.json").read_text()) for rate in rates}
+        errors = {rate: trial["validation_t_m"] * trial["validation_r_deg"] for rate, trial in trials.items()}
+        assert cell["learning_rate"] == float(min(errors, key=errors.__getitem__))
+        student = load_model(out / "models" / cell["row"] / "0")[0]
+        drive = open_cache([open_dataset(kitti_root)[2]], student.preprocessing, tmp_path / "cache")
+        total = evaluate(network_motions(student), drive).total
+        assert (cell["validation_t_m"], cell["validation_ate_m"]) == pytest.approx((total.rms_rpe_t_m, total.ate_m))
+    changed = plan(tmp_path, text.replace("budget = 2.0", "budget = 1.0") + "[choice]\nlearning_rates = [1e-4, 0.3]\n")
+    with pytest.raises(DistilvoError, match=r"trials/ours/0\.0001\.json: row 'ours' was made with other settings"):
+        run_study(changed, out, kitti_root, teacher, workers=1)
+
+
 def test_data_that_do_not_fit_the_plan(kitti_root: Path, teacher: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     (tmp_path / "small.toml").write_text(SMALL)
@@ -223,3 +254,31 @@ def test_kitti_preset_in_miniature(teacher: Path, tmp_path: Path, monkeypatch: p
     cells = json.loads((tmp_path / "out" / "study.json").read_text())
     assert [cell["row"] for cell in cells] == list(names)
     assert len({cell["parameters"] for cell in cells}) > 2
+
+
+def test_a_study_along_routes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drives along poses, of which one has labels; the others are film."""
+    for number, name in enumerate(("00", "01", "02", "03")):
+        make_kitti(tmp_path / "kitti", name, frames=9, seed=number)
+    torch.manual_seed(0)
+    own = save_model(PoseNetwork(TINY), tmp_path / "teacher", {"training": FLOW_ALONE})
+    text = SMALL.replace("[sequences]", '[routes]\nlabelled = ["01"]').replace('"02"]', '"01"]\nvalidation = ["02"]')
+    text = text.replace("inherit = true", 'labels = "film"\ntrust = "learned"').replace("seeds = [0, 1]", "seeds = [0]")
+    text = text.replace("epochs = 1", "epochs = 3") + "[teacher]\nepochs = 1\nclip_length = 3\nbatch_size = 4\n"
+    made, out = plan(tmp_path, text.replace('["00", "01", "01"]', '["00", "01"]')), tmp_path / "out"
+    monkeypatch.setattr(runner, "latencies_ms", lambda files: [1.0] * len(files))
+    run_study(made, out, tmp_path / "kitti", own, workers=1)
+    for part, drives in {"train": 2, "validation": 1, "test": 1}.items():
+        sequences = open_dataset(out / "data" / part)
+        assert len(sequences) == drives and all(len(one.poses) == 9 for one in sequences if one.poses is not None)
+    assert all(cell["validation_t_m"] > 0 for cell in json.loads((out / "study.json").read_text()))
+    network = load_model(out / "teacher")[0]  # it was trained on motions, in their unit
+    assert torch.equal(
+        network.scale, motion_scale(open_cache(open_dataset(out / "data/train"), TINY.preprocessing, out))[1]
+    )
+    untrained = replace(made, teacher=None)
+    with pytest.raises(DistilvoError, match="knows optical flow alone"):
+        run_study(untrained, tmp_path / "other", tmp_path / "kitti", own, workers=1)
+    missing = plan(tmp_path, text.replace('["00", "01", "01"]', '["00", "01", "07"]'))
+    with pytest.raises(DistilvoError, match=r"kitti: no poses of drive 07; expected .*07\.txt or .*poses.07\.txt"):
+        run_study(missing, tmp_path / "other", tmp_path / "kitti", own, workers=1)

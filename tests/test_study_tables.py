@@ -20,7 +20,7 @@ from distilvo.report.results import TrustResult, TrustSample
 from distilvo.settings import PAPER, Recipe
 from distilvo.study.claims import every, some
 from distilvo.study.findings import Finding, study_findings
-from distilvo.study.plan import Cell, Plan, Reference, Row, Streets
+from distilvo.study.plan import Cell, Plan, Published, Reference, Row, Streets
 from distilvo.study.plan_file import read_plan
 from distilvo.study.statistics import by_row
 from distilvo.study.study_files import write_results
@@ -32,8 +32,8 @@ EVIL = '<script>alert("1")</script>&|$x$'
 SEEDS = (0, 1, 2, 3, 4)
 NOISE = (0.001, -0.001, 0.0005, -0.0005, 0.0)
 SPREAD = (0.01, 0.03, 0.05, 0.08, 0.2, 0.4)
-TEACHER = Reference("teacher", 1_000_000, 21.2, 0.08, 0.14, 2.5, SPREAD, SPREAD)
-MEAN = Reference("mean_motion", 0, 0.0, 0.3, 1.0, 30.0, SPREAD, SPREAD)
+TEACHER = Reference("teacher", 1_000_000, 21.2, 0.08, 0.14, 2.5, None, None, SPREAD, SPREAD)
+MEAN = Reference("mean_motion", 0, 0.0, 0.3, 1.0, 30.0, None, None, SPREAD, SPREAD)
 ABOUT = {"command": "distilvo study preset", "date": "2026-01-31", "numpy": "2.0"}
 
 METHODS = {
@@ -80,9 +80,15 @@ def cell(row: str, seed: int, error: float, rate: float = 92.95, rotation: float
         seed=seed,
         parameters=round(10_000 * (100 - rate)),
         latency_ms=8.0,
+        learning_rate=1e-3,
         rms_rpe_t_m=error,
         rms_rpe_r_deg=1.6 * error if rotation is None else rotation,
         ate_m=30 * error,
+        t_rel_percent=None,
+        r_rel_deg_per_100m=None,
+        validation_t_m=0.9 * error,
+        validation_r_deg=error,
+        validation_ate_m=20 * error,
         train_s=12.5,
         steps=100,
         hint_error=None if method.hint == "none" else 5 * error,
@@ -233,6 +239,35 @@ def test_blends_table() -> None:
 def test_hints_table_has_the_reconstruction_error() -> None:
     rows = {row[0]: row for row in table("hints", made_up()).rows}
     assert rows["AIL"][-1] == "–" and rows["HT"][-1].startswith("0.49") and rows["teacher"][-1] == "–"
+
+
+def test_ratios_stand_beside_the_papers() -> None:
+    """By hand: 0.08 of 0.1 and 0.09 of 0.1 are 0.85 on average; the paper's 0.106 of 0.116 are 0.91."""
+    rows = {
+        "gt": Row("gt", "GT", METHODS["gt"], 92.95),
+        "min": Row("min", "MIN", METHODS["min"], 92.95),
+        "aht@73": Row("aht@73", "AHT", PAPER, 73.0),
+    }
+    numbers = {"gt": Published(0.116), "min": Published(0.106, ate_m=3.0), "aht@73": Published(0.2)}
+    made = replace(plan((0, 1), **rows), tables={"blends": tuple(rows)}, published={"blends": numbers})
+    cells = [cell("gt", 0, 0.1), cell("gt", 1, 0.1), cell("min", 0, 0.08), cell("min", 1, 0.09)]
+    cells += [cell("aht@73", seed, 0.05, rate=73.0) for seed in (0, 1)]
+    table = next(table for table in study_tables(made, cells, [TEACHER]) if table.name == "blends")
+    first, second, third, _ = table.rows
+    assert first[2].splitlines() == ["0.1000 ± 0.0000", "paper 0.116"]
+    assert second[2].splitlines()[3:] == ["0.85 ± 0.64 × first", "paper 0.106, 0.91 × first"]
+    assert second[4].splitlines()[3:] == ["0.85 ± 0.64 × first", "paper 3"]  # the paper has no ATE of the first row
+    assert third[2].splitlines() == ["0.0500 ± 0.0000", "paper 0.2"]  # the first of its rate
+    assert any("only ratios compare" in note for note in table.notes)
+
+
+def test_budgets_show_the_drives_for_validation() -> None:
+    made = replace(plan((0,)), tables={"budgets": ("gt", "min")})
+    table = next(table for table in study_tables(made, [cell("gt", 0, 0.1)], []) if table.name == "budgets")
+    assert table.headers[-3:] == (
+        "validation: RMS-RPE trans (m)", "validation: RMS-RPE rot (deg)", "validation: ATE (m, Sim(3))",
+    )  # fmt: skip
+    assert [value.split(" ")[0] for value in table.rows[0][-3:]] == ["0.0900", "0.1000", "2.000"]
 
 
 def test_rates_table_has_size_time_and_ratio() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -142,3 +143,16 @@ def test_too_little_memory_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: 
     with pytest.raises(SystemExit) as status:
         cli.main()
     assert status.value.code == 2 and capsys.readouterr().err.startswith("distilvo: not enough memory; ")
+
+
+@pytest.mark.parametrize(
+    "command", ["render --out o --poses", "evaluate x --sequences --data d", "distill d --unlabelled --out o"]
+)
+def test_a_list_with_nothing_in_it_is_refused(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["distilvo", *command.split()])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2
+    assert re.search(r"--(poses|sequences|unlabelled): nothing behind it; expected", capsys.readouterr().err)

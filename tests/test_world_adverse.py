@@ -159,8 +159,6 @@ def test_impossible_arguments_are_refused(tmp_path: Path) -> None:
     for streets in (0, -2):
         with pytest.raises(DistilvoError, match=rf"--streets {streets}; expected at least 1"):
             Render(tmp_path / "x", streets=streets).run()
-    with pytest.raises(DistilvoError, match="none with --poses"):
-        Render(tmp_path / "x", adverse=0.5, poses=tmp_path / "09.txt").run()
     assert not (tmp_path / "x").exists()
 
 

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from distilvo.errors import DistilvoError
 from distilvo.world import street as street_module
 from distilvo.world import street_writer
-from distilvo.world.dataset import render_along, render_streets
+from distilvo.world.dataset import render_streets
 from distilvo.world.mesh import Mesh
 from distilvo.world.motion import Mount
 from distilvo.world.optical_flow import View, optical_flow
 from distilvo.world.renderer import Renderer
+from distilvo.world.routes import render_routes
 from distilvo.world.sensor import SensorModel
 from distilvo.world.street import Street, make_street, make_street_along
 from distilvo.world.street_writer import is_whole, write_street
@@ -323,7 +324,7 @@ def test_whole_streets_stay_and_what_lacks_flow_is_made_anew_with_a_note(tmp_pat
 def test_flow_along_given_poses(tmp_path: Path) -> None:
     poses = np.tile(np.eye(4), (3, 1, 1))
     poses[:, 2, 3] = [0, 1, 2]
-    folder = render_along(poses, 1, SMALL, tmp_path, "05", flow=True)
+    folder = render_routes(tmp_path, {"05": poses}, [1], SMALL, flow=True)[0]
     assert (folder / "camera_height.txt").read_text() == "1.650000\n"
     stored = png(folder / "flow" / "000000.png")
     down = stored[-8:, :, 1][stored[-8:, :, 0] == 1].astype(float) - 32768

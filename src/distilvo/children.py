@@ -6,13 +6,15 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from threading import Thread
 from typing import Any
 
 from distilvo.errors import DistilvoError
+
+_WAIT_S = 0.5
 
 
 def in_processes(
@@ -24,6 +26,7 @@ def in_processes(
     where: str,
     begin: Callable[..., None] | None = None,
     arguments: tuple[Any, ...] = (),
+    while_waiting: Callable[[], None] | None = None,
 ) -> None:
     """Do ``work(*task)`` for each task, in processes of their own.
 
@@ -37,6 +40,7 @@ def in_processes(
         on_done: called with each result, in the order in which they come.
         where: for the message where a process is lost.
         begin: called with ``arguments`` in each process before its first task.
+        while_waiting: called in this process about twice a second, e.g. to show progress within tasks.
 
     Raises:
         DistilvoError: a process was lost.
@@ -47,7 +51,7 @@ def in_processes(
     try:
         with _interrupts_held():
             results = [pool.submit(work, *task) for task in tasks]
-        for result in as_completed(results):
+        for result in _completed(results, while_waiting):
             on_done(result.result())
         pool.shutdown()
     except BaseException as error:
@@ -60,6 +64,19 @@ def in_processes(
                 f"{where}: a process was killed (out of memory?); run again, it goes on (a study: with fewer --workers)"
             ) from None
         raise
+
+
+def _completed(results: Iterable[Future[Any]], while_waiting: Callable[[], None] | None) -> Iterator[Future[Any]]:
+    """The results in the order in which they come."""
+    waiting = set(results)
+    while waiting:
+        try:
+            for result in as_completed(waiting, None if while_waiting is None else _WAIT_S):
+                waiting.remove(result)
+                yield result
+        except TimeoutError:
+            assert while_waiting is not None
+            while_waiting()
 
 
 def end_with_pipe() -> None:

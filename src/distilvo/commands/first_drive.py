@@ -32,11 +32,12 @@ def first_drive(data: Path, seed: int, frames: int, size: tuple[int, int], out: 
     album = Album()
     tracked = track(sequence, tracker_of(sequence, model_path()), watchers=(album.watch,))
     write_track(tracked, out)
-    write_report(out, drive_report(sequence, DEFAULT, tracked, images=album.images, settings={}))
     errors = tracked.errors
     assert errors is not None, "rendered streets have true poses"
     console.print(
         f"The {DEFAULT} that comes along, on a street that it never saw: {errors.rms_rpe_t_m:.3f} m and "
-        f"{errors.rms_rpe_r_deg:.3f} deg a frame, {tracked.frames_per_second:.0f} frames/s: {out / 'report.html'}"
+        f"{errors.rms_rpe_r_deg:.3f} deg a frame, {tracked.frames_per_second:.0f} frames/s"
     )
+    write_report(out, drive_report(sequence, DEFAULT, tracked, images=album.images, settings={}))
+    console.print(f"Its report: {out / 'report.html'}")
     return errors.to_dict()

@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import fields
 from itertools import pairwise
 from typing import Any
 
@@ -125,7 +126,17 @@ def _verb() -> Any:
 
 def _parse(arguments: Sequence[str]) -> Any:
     verbs = VERBS | {"distill": PaperDistill} if _wants_paper(arguments) else VERBS
-    return tyro.extras.subcommand_cli_from_dict(verbs, prog="distilvo", description=__doc__, args=arguments)
+    verb = tyro.extras.subcommand_cli_from_dict(verbs, prog="distilvo", description=__doc__, args=arguments)
+    _refuse_empty_lists(verb, arguments)
+    return verb
+
+
+def _refuse_empty_lists(verb: Any, arguments: Sequence[str]) -> None:
+    """``--sequences`` with nothing behind it, as an empty variable of a shell leaves it, is not the flag left out."""
+    for field in fields(verb):
+        flag = "--" + field.name.replace("_", "-")
+        if flag in arguments and getattr(verb, field.name) == ():
+            raise DistilvoError(f"{flag}: nothing behind it; expected one value or more, or leave it out")
 
 
 def _wants_paper(arguments: Sequence[str]) -> bool:

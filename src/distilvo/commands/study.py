@@ -21,7 +21,7 @@ class Study:
     out: Path
     """Folder of the study."""
     data: Path | None = None
-    """Data set in KITTI odometry layout, where the plan names sequences."""
+    """Data set in KITTI odometry layout, where the plan names sequences; the folder of its poses for routes."""
     teacher: Path | None = None
     """The teacher's model folder; the shipped one of the paper's kind where not given."""
     workers: int | None = None

@@ -14,6 +14,8 @@ from distilvo.output_folders import claim_folder
 from distilvo.progress import console
 from distilvo.settings import Recipe
 
+EVALUATE = "How good the model is on drives that it has not seen: distilvo evaluate."
+
 if TYPE_CHECKING:
     from distilvo.models.network import Architecture, PoseNetwork
     from distilvo.report import Curves, TrustResult
@@ -28,7 +30,7 @@ class Train:
     out: Path
     """Model folder to write."""
     architecture: str = "demo"
-    """Which teacher's: paper or demo."""
+    """Which teacher's: paper, quarter or demo."""
     rate: float | None = None
     """Train the student with at least so many per cent fewer parameters instead of the teacher itself."""
     init: Path | None = None
@@ -43,13 +45,13 @@ class Train:
         """Train, or go on where it was interrupted."""
         from distilvo.data import motion_scale, open_cache
         from distilvo.models.model_folder import load_model, save_model
-        from distilvo.pipeline.recipes import about, train_supervised
+        from distilvo.pipeline.recipes import about, begin_in_unit, train_supervised
         from distilvo.sequences import choose
 
         if self.init is not None and self.init_flownet is not None:
             raise DistilvoError("train: --init and --init-flownet exclude each other; give one of them")
         parallel.share(self.recipe.batch_size)  # before any work, rather than when the training begins
-        start = None if self.init is None else load_model(self.init)[0]
+        start, known = (None, {}) if self.init is None else load_model(self.init, to_train=True)
         architecture = self._architecture() if start is None else start.architecture
         filled: list[str] | None = None
         if self.init_flownet is not None:
@@ -60,7 +62,9 @@ class Train:
         claim_folder(self.out, "train", settings)
         cache = open_cache(sequences, architecture.preprocessing, self.out / "cache")
         if start is not None and filled is not None:
-            start.set_motion_scale(*motion_scale(cache))  # its output is in that unit: nothing to rescale
+            start.set_motion_scale(*motion_scale(cache))  # its output is random: it begins in that unit
+        if start is not None:
+            begin_in_unit(start, known, cache)
         network, curve = train_supervised(
             architecture, cache, self.recipe, self.out / "checkpoints", label=architecture.name, init=start
         )
@@ -80,17 +84,22 @@ class Train:
 
 
 def report_training(
-    out: Path, verb: str, headline: str, curves: Curves, settings: dict[str, Any], trust: TrustResult | None = None
+    out: Path,
+    verb: str,
+    headline: str,
+    curves: Curves,
+    settings: dict[str, Any],
+    trust: TrustResult | None = None,
+    note: str = EVALUATE,
 ) -> None:
-    """Write the page of a training and print where it is."""
+    """Write the page of a training and print where it is; ``note`` says what to do next."""
     from distilvo.report import RunResults, write_report
 
     if not parallel.is_main():
         return
     shown = {key: value for key, value in settings.items() if key != "architecture"}
-    notes = ["How good the model is on drives that it has not seen: distilvo evaluate."]
     title = f"distilvo {verb} {out.name}"
-    write_report(out, RunResults(title, headline, curves=curves, trust=trust, settings=shown, notes=notes))
+    write_report(out, RunResults(title, headline, curves=curves, trust=trust, settings=shown, notes=[note]))
     console.print(f"{out}: {headline}; report.html")
 
 

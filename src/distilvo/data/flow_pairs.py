@@ -1,4 +1,4 @@
-"""Frame pairs with true flow, inverse depth and motion, for networks that see flow first.
+"""Frame pairs with true flow, inverse depth and motion, for networks that learn to see flow.
 
 Not only consecutive frames: some pairs are two frames apart, some run backwards in time, half are mirrored. Their flow
 follows from inverse depth and motion; cells on moving cars, whose flow is known for consecutive frames alone, are left
@@ -34,8 +34,9 @@ class FlowBatch:
     """Pairs for one step of training.
 
     Attributes:
-        inputs: ``frames`` (B, 2, 1, H, W) float32, values 0..255; ``flow`` (B, 2, h, w) cells, ``inverse_depth``
-            (B, 1, h, w) 1 / camera heights; both NaN where they are not known.
+        inputs: ``frames`` (B, 2, C, H, W) float32, values 0..255; ``flow`` (B, 2, h, w) cells, ``inverse_depth``
+            (B, 1, h, w) 1 / camera heights; both NaN where they are not known. A mirrored pair has mirrored
+            intrinsics: they are the same only where the preprocessing is centred.
         targets: (B, 1, 6) true motions, m as from the default camera height, and rad.
         index: (B, 1) number of the first frame.
         weights: of the pairs: all alike.

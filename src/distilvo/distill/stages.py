@@ -59,12 +59,17 @@ def stages(
         forward: runs the student.
 
     Raises:
-        DistilvoError: a layer is not there, the loss would have no lower bound, or hints are wanted and there are none.
+        DistilvoError: a layer is not there, the loss would have no lower bound, hints are wanted and there are none, or
+            two stages have a single step.
     """
     given = batches.teacher
     assert given is not None
     if method.hint != "none" and not (guided and len(given.hints) == len(guided)):
         raise DistilvoError(f"hints: {len(given.hints)} of the teacher for {len(guided)} layers of the student")
+    if steps < 2 and method.hint != "none" and method.schedule == "two-stage":
+        raise DistilvoError(
+            f"two stages: {steps} step in all; expected at least 2: more epochs, data, or a smaller batch"
+        )
     if method.blend == "attentive":
         check_bounded(given.trust, method.alpha)
     example = first_sample(batches)

@@ -33,10 +33,11 @@ def check_architecture(architecture: AnyArchitecture) -> None:
 
 
 def _check_pose(a: Architecture) -> None:
-    if not (len(a.size) == len(a.grid) == len(a.reach) == 2 and all(len(layer) == 3 for layer in a.convolutions)):
+    pairs = (a.size, a.grid, a.student_grid or a.grid, a.reach)
+    if any(len(pair) != 2 for pair in pairs) or any(len(layer) != 3 for layer in a.convolutions):
         raise ValueError("expected size, grid and reach of 2 numbers, and 3 for each convolution")
     _check_layers(a.convolutions, a.lstm, a.fc)
-    _check_sizes([*a.size, *a.grid, *a.fc, *a.lstm, *chain(*a.convolutions), a.channels, a.branch, a.patch, len(a.fc)])
+    _check_sizes([*chain(*pairs[:3], *a.convolutions), *a.fc, *a.lstm, a.channels, a.branch, a.patch, len(a.fc)])
     _check_numbers("shared", a.shared, len(a.convolutions))
     _check_numbers("reach", a.reach, max(a.size))
     if not 0 <= a.dropout < 1 or type(a.batch_norm) is not bool:

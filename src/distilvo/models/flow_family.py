@@ -34,17 +34,6 @@ FLOW_STUDENTS = {
 FLOW_FAMILY = {architecture.name: architecture for architecture in (FLOW_TEACHER, *FLOW_STUDENTS.values())}
 
 
-def flow_architecture(name: str) -> FlowArchitecture:
-    """A network of the family, by name.
-
-    Raises:
-        DistilvoError: there is none of this name.
-    """
-    if name not in FLOW_FAMILY:
-        raise DistilvoError(f"architecture '{name}' is unknown; expected one of {', '.join(FLOW_FAMILY)}")
-    return FLOW_FAMILY[name]
-
-
 def flow_student(shape: str, size: tuple[int, int]) -> FlowArchitecture:
     """The student of a shape, for frames of ``size`` (H, W).
 

@@ -28,6 +28,9 @@ FORMAT = 3
 """Format of model folders. In format 1, which config.json does not name, the correlation was a mean over channels; in
 format 2 no network saw flow first, and motions were metres of cameras of any height."""
 
+FLOW_ALONE = {"knows": "optical flow"}
+"""In the configuration, under ``training``: the convolutions know optical flow, what comes behind them is random."""
+
 
 def save_model(network: MotionNetwork, folder: Path, about: dict[str, Any]) -> Path:
     """Write weights and configuration; the configuration last, so that a folder that has it is whole.
@@ -57,16 +60,25 @@ def copy_model(folder: Path, to: Path) -> None:
             shutil.copyfile(folder / name, temporary)
 
 
-def load_model(folder: Path) -> tuple[MotionNetwork, dict[str, Any]]:
+def load_model(folder: Path, *, to_train: bool = False) -> tuple[MotionNetwork, dict[str, Any]]:
     """Read a model folder.
+
+    Args:
+        folder: of the model.
+        to_train: its motions may be those of random weights, if it is to be trained; see ``knows_flow_alone``.
 
     Returns:
         The network in evaluation mode, and its configuration.
 
     Raises:
-        DistilvoError: a file is missing or damaged, or the two do not fit together.
+        DistilvoError: a file is missing or damaged, the two do not fit together, or its motions were never trained.
     """
     config, architecture = read_config(folder)
+    if knows_flow_alone(config) and not to_train:
+        raise DistilvoError(
+            f"{folder}: knows optical flow alone, its motions are those of random weights; expected a model that was "
+            f"trained on motions; train it first: distilvo train DATA --init {folder} --out MODEL"
+        )
     path = folder / "model.safetensors"
     if not path.exists():
         raise DistilvoError(f"{path}: no such file; a model folder has config.json and model.safetensors")
@@ -87,6 +99,12 @@ def load_model(folder: Path) -> tuple[MotionNetwork, dict[str, Any]]:
     if not all(tensor.isfinite().all() for tensor in tensors.values()):
         raise DistilvoError(f"{path}: holds weights that are not finite; train the model anew")
     return network.eval(), config
+
+
+def knows_flow_alone(config: dict[str, Any]) -> bool:
+    """Whether a configuration is of a network that was trained on optical flow alone, and never on motions."""
+    training = config.get("training")
+    return isinstance(training, dict) and training.items() >= FLOW_ALONE.items()
 
 
 def read_config(folder: Path) -> tuple[dict[str, Any], AnyArchitecture]:

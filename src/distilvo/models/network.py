@@ -38,6 +38,8 @@ class Architecture:
         batch_norm: normalise after each convolution: training from scratch needs far fewer steps.
         patch: blocks of so many pixels squared become channels before the first convolution (space-to-depth), which
             then costs little on a large image.
+        student_grid: grid of students made by taking layers away, which see larger feature maps; ``grid`` where not
+            given.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Architecture:
     dropout: float = 0.25
     batch_norm: bool = False
     patch: int = 1
+    student_grid: tuple[int, int] | None = None
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -188,13 +191,16 @@ class PoseNetwork(MotionNetwork):
 
     def relate(self, before: Tensor, after: Tensor) -> Tensor:
         """Two frames' features (N, C', H', W') -> one vector for the pair, (N, V)."""
-        if self.correlation is None:
-            features = torch.cat([before, after], 1)
-        else:
-            features = torch.cat([after, self.correlation(before, after)], 1)
+        features = self.compare(before, after)
         for layer in self.convolutions[self.architecture.shared :]:
             features = layer(features)
         return self.pool(features)
+
+    def compare(self, before: Tensor, after: Tensor) -> Tensor:
+        """Two frames' features (N, C', H', W') -> what the convolutions that see the pair begin with."""
+        if self.correlation is None:
+            return torch.cat([before, after], 1)
+        return torch.cat([after, self.correlation(before, after)], 1)
 
     def regress(self, vectors: Tensor) -> Tensor:
         """(..., V) -> (..., 6) motions, m and rad."""

@@ -1,7 +1,9 @@
 """Students: a teacher with layers taken away, by distillation rate (paper, Section 4.1).
 
 The last convolutions and all LSTM layers go; one fully connected (FC) layer is added in their place where the rate is
-below 75 %, two where it is larger. The paper leaves the widths open: here the added layers take what the budget leaves.
+below 75 %, two where it is larger. The paper leaves the widths open. Here as many convolutions stay as leave the added
+layers half as wide as the teacher's hint or wider, and they take what the budget leaves. Of the paper's teacher that
+gives the paper's 7, 6 and 5 convolutions at 65.8, 72.88 and 79.69 %.
 Students have no dropout: a network so small does not overfit its training set.
 """
 
@@ -78,10 +80,10 @@ def student_architecture(rate: float, teacher: Architecture) -> Architecture:
     """
     budget = _budget(rate, teacher)
     fewest = max(1, teacher.shared)
-    for kept in range(len(teacher.convolutions) - 1, fewest - 1, -1):
-        narrowest = _shrink(teacher, kept, NARROWEST, rate)
-        if count_parameters(narrowest) <= budget:
-            return _widest(teacher, kept, rate, budget)
+    for least in (teacher.fc[-1] // 2, NARROWEST):
+        for kept in range(len(teacher.convolutions) - 1, fewest - 1, -1):
+            if count_parameters(_shrink(teacher, kept, least, rate)) <= budget:
+                return _widest(teacher, kept, least, rate, budget)
     smallest = distillation_rate(_shrink(teacher, fewest, NARROWEST, rate), teacher)
     raise DistilvoError(
         f"distillation rate {rate} is out of reach for {teacher.name}: its smallest student has {smallest:.2f}"
@@ -134,15 +136,17 @@ def _shrink(teacher: Architecture, kept: int, width: int, rate: float) -> Archit
         teacher,
         name=f"student-{rate:g}",
         convolutions=teacher.convolutions[:kept],
+        grid=teacher.student_grid or teacher.grid,
+        student_grid=None,
         lstm=(),
         dropout=0.0,
         fc=(width,) * added + teacher.fc,
     )
 
 
-def _widest(teacher: Architecture, kept: int, rate: float, budget: int) -> Architecture:
-    """Bisect the added layers' width: parameters grow with it."""
-    low, high = NARROWEST, 8192
+def _widest(teacher: Architecture, kept: int, least: int, rate: float, budget: int) -> Architecture:
+    """Bisect the added layers' width from ``least`` on: parameters grow with it."""
+    low, high = least, 8192
     while high - low > 1:
         middle = (low + high) // 2
         fits = count_parameters(_shrink(teacher, kept, middle, rate)) <= budget

@@ -1,4 +1,4 @@
-"""The paper's kind of teachers: ``paper`` at its size, ``demo`` for a CPU; and what comes with the package."""
+"""The paper's kind of teachers: ``paper`` at its size, smaller ones for a CPU; and what comes with the package."""
 
 from __future__ import annotations
 
@@ -21,7 +21,29 @@ PAPER = Architecture(
     lstm=(660, 660),
     fc=(256,),
     branch=128,
+    # With the last feature map's own size and FC layers of 256 the paper's students keep 7, 6 and 5 convolutions.
+    student_grid=(3, 10),
 )  # fmt: skip
+
+QUARTER = Architecture(
+    name="teacher-quarter",
+    # A third of the paper's height: two cores can train it. Not less: the encoder divides by 64, so that 64 rows leave
+    # one row for the LSTM layers.
+    size=(64, 192),
+    channels=1,  # luminance: colour says little of motion, and a CPU decodes and caches a third of the bytes
+    # The paper's nine convolutions, each a quarter as wide; LSTM, FC and branches too. That is 1.8 M parameters, which
+    # need no GPU. Two stacked frames, as in FlowNetS: the encoder itself must learn to match them.
+    convolutions=tuple((width // 4, kernel, stride) for width, kernel, stride in PAPER.convolutions),
+    grid=(1, 3),  # the whole last feature map: 1 x 3, of the paper's 3 x 10
+    lstm=(165, 165),
+    fc=(64,),
+    branch=32,
+    student_grid=(
+        2,
+        6,
+    ),  # as near to 3 x 10 as divides the maps that students have, 8 x 24 to 2 x 6
+    batch_norm=True,  # no FlowNet has these widths, so it learns from scratch: with it, in far fewer steps
+)
 
 DEMO = Architecture(
     name="teacher-demo",
@@ -39,7 +61,7 @@ DEMO = Architecture(
     batch_norm=True,
 )
 
-TEACHERS = {"paper": PAPER, "demo": DEMO}
+TEACHERS = {"paper": PAPER, "quarter": QUARTER, "demo": DEMO}
 
 _WEIGHTS = Path(__file__).parent / "weights"
 
@@ -74,8 +96,8 @@ def teacher(name: str = "paper") -> PoseNetwork:
     """A teacher with random weights.
 
     Args:
-        name: ``paper`` (192 x 640 RGB, 9 convolutions, 2 LSTM layers, 33.6 M parameters; Section 4.1) or ``demo``
-            (48 x 160 luminance, for a CPU).
+        name: ``paper`` (192 x 640 RGB, 9 convolutions, 2 LSTM layers, 33.6 M parameters; Section 4.1), ``quarter``
+            (64 x 192 luminance, the same layers a quarter as wide) or ``demo`` (48 x 160 luminance, for a CPU).
 
     Raises:
         DistilvoError: no such teacher.

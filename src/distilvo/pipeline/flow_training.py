@@ -14,7 +14,9 @@ from distilvo.distill.checkpoint import Curve
 from distilvo.distill.task import Losses, Task
 from distilvo.distill.trainer import TrainingSettings, train
 from distilvo.distill.validation import Best
-from distilvo.models.flow_network import ERROR_UNIT, FlowArchitecture, FlowNetwork
+from distilvo.models.flow_network import ERROR_UNIT, FlowNetwork
+from distilvo.models.kinds import AnyArchitecture, network_of
+from distilvo.models.motion_network import MotionNetwork
 from distilvo.settings import FlowRecipe
 
 _WEIGHTS = {"coarse_flow": 1.0, "flow": 1.0, "depth": 0.5, "flow_motion": 0.15, "motion": 0.3, "uncertainty": 0.05}
@@ -33,9 +35,9 @@ class SeesFlow(Task):
         flow, depth = batch.inputs["flow"], batch.inputs["inverse_depth"]
         off, off_by_flow = (((m - batch.targets) / ERROR_UNIT.to(m.device)).abs()[:, 0] for m in (motion, flow_motion))
         losses = {
-            "coarse_flow": _mean_over_known((maps.coarse_flow - flow.nan_to_num()).abs(), flow),
-            "flow": _mean_over_known((maps.flow - flow.nan_to_num()).abs(), flow),
-            "depth": _mean_over_known(_log_error(maps.inverse_depth, depth.nan_to_num()), depth),
+            "coarse_flow": mean_over_known((maps.coarse_flow - flow.nan_to_num()).abs(), flow),
+            "flow": mean_over_known((maps.flow - flow.nan_to_num()).abs(), flow),
+            "depth": mean_over_known(_log_error(maps.inverse_depth, depth.nan_to_num()), depth),
             "flow_motion": off_by_flow.clamp_max(_MOST).mean(1),
             "motion": off.clamp_max(_MOST).mean(1),
             "uncertainty": (off.detach() * (-error[:, 0]).exp() + error[:, 0]).mean(1),
@@ -44,10 +46,10 @@ class SeesFlow(Task):
         return losses | {"total": total.mean()}
 
 
-def new_network(architecture: FlowArchitecture, recipe: FlowRecipe) -> FlowNetwork:
+def new_network(architecture: AnyArchitecture, recipe: FlowRecipe) -> MotionNetwork:
     """With the random weights of the recipe's seed."""
     torch.manual_seed(recipe.seed)
-    return FlowNetwork(architecture)
+    return network_of(architecture)
 
 
 def train_flow(
@@ -66,12 +68,27 @@ def train_flow(
         The curves of the loss and of the error on held-out streets, in ``ERROR_UNIT``.
     """
     batches = Batches(FlowPairs(cache, network.preprocessing, recipe))
-    settings = TrainingSettings(
-        recipe.steps, recipe.learning_rate, min(500, recipe.steps // 20), 5.0, recipe.precision, recipe.seed
-    )
     best = _validated(network, held_out, recipe)
-    curve = train(SeesFlow(network), batches, settings, checkpoint, network.architecture.name, best=best)
+    label = network.architecture.name
+    curve = train(SeesFlow(network), batches, settings_of(recipe), checkpoint, label, best=best)
     return curve, best.curve
+
+
+def settings_of(recipe: FlowRecipe) -> TrainingSettings:
+    """How the loop trains by a recipe."""
+    warmup = min(500, recipe.steps // 20)
+    return TrainingSettings(recipe.steps, recipe.learning_rate, warmup, 5.0, recipe.precision, recipe.seed)
+
+
+def steps_between_looks(recipe: FlowRecipe) -> int:
+    """Of the validation: there are twenty looks."""
+    return max(1, recipe.steps // 20)
+
+
+def mean_over_known(error: Tensor, truth: Tensor) -> Tensor:
+    """Mean (B,) of finite errors (B, C, h, w) where the truth is not NaN; 0 where nothing is known."""
+    known = (~truth.isnan()).flatten(1)
+    return (error.flatten(1) * known).sum(1) / known.sum(1).clamp_min(1)
 
 
 def _validated(network: FlowNetwork, held_out: FrameCache, recipe: FlowRecipe) -> Best:
@@ -82,13 +99,7 @@ def _validated(network: FlowNetwork, held_out: FrameCache, recipe: FlowRecipe) -
         motions = [network.predict(held_out.drive_frames(i).to(device)).cpu() for i in range(len(held_out.drives))]
         return float(((torch.cat(motions) - truth) / ERROR_UNIT).abs().clamp_max(_MOST).mean())
 
-    return Best(network, error, max(1, recipe.steps // 20), data=held_out.key)
-
-
-def _mean_over_known(error: Tensor, truth: Tensor) -> Tensor:
-    """Mean (B,) of finite errors (B, C, h, w) where the truth is not NaN."""
-    known = (~truth.isnan()).flatten(1)
-    return (error.flatten(1) * known).sum(1) / known.sum(1).clamp_min(1)
+    return Best(network, error, steps_between_looks(recipe), data=held_out.key)
 
 
 def _log_error(inverse_depth: Tensor, truth: Tensor) -> Tensor:

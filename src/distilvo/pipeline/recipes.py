@@ -21,6 +21,7 @@ from distilvo.errors import DistilvoError
 from distilvo.models.fast_student import space_to_depth_kernel
 from distilvo.models.flow_network import FlowArchitecture, FlowNetwork
 from distilvo.models.kinds import AnyArchitecture, network_of
+from distilvo.models.model_folder import knows_flow_alone
 from distilvo.models.motion_network import MotionNetwork
 from distilvo.models.network import PoseNetwork
 from distilvo.pipeline.frame_teacher import drive_of_pair, run_teacher
@@ -162,6 +163,15 @@ def cross_fit(
         motions.append(run_teacher(network, architecture.last_layer, cache, folder, mirror).motions)
     fold_of = drive_of_pair(cache, mirror) % how.folds
     return torch.stack(motions)[fold_of, torch.arange(len(fold_of))]
+
+
+def begin_in_unit(network: MotionNetwork, config: dict[str, Any], cache: FrameCache) -> None:
+    """Give a network of a model folder that was never trained on motions the unit of the set to learn them on.
+
+    Else its random motions would be kept, in a unit that means nothing.
+    """
+    if knows_flow_alone(config):
+        network.set_motion_scale(*motion_scale(cache))
 
 
 def inherit(student: MotionNetwork, teacher: MotionNetwork, unit: tuple[Tensor, Tensor]) -> list[str]:

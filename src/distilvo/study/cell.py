@@ -27,16 +27,22 @@ from distilvo.models.student import shaped_architecture
 from distilvo.pipeline.evaluation import Evaluation, evaluate, network_motions
 from distilvo.pipeline.frame_teacher import run_teacher
 from distilvo.pipeline.frame_trust import teacher_outputs
-from distilvo.pipeline.recipes import FoldTeachers, about, cross_fit, distill_student
+from distilvo.pipeline.recipes import Distilled, FoldTeachers, about, begin_in_unit, cross_fit, distill_student
 from distilvo.sequences import open_dataset
-from distilvo.study.plan import QUANTILES, Plan, Row, Streets
+from distilvo.settings import Recipe
+from distilvo.study.plan import QUANTILES, Plan, Routes, Row, Streets
+from distilvo.study.study_drives import StudyDrives, route_name
+
+TRIAL_SEED = 1_000_003
+"""Of trainings that choose a learning rate: no seed of a study's own."""
 
 
 class Workshop:
     """Makes the cells of a study from the plan, the frames, the teacher and its outputs."""
 
-    def __init__(self, plan: Plan, out: Path, train: FrameCache, test: FrameCache) -> None:
-        self.plan, self.out, self.train, self.test = plan, out, train, test
+    def __init__(self, plan: Plan, out: Path, drives: StudyDrives) -> None:
+        self.plan, self.out, self.drives = plan, out, drives
+        self.train, self.test = drives.train, drives.test
         self.teacher, _ = load_model(out / "teacher")
         self.outputs = out / "cache"
 
@@ -45,22 +51,36 @@ class Workshop:
         if not row.folds:
             return None
         begin = self.out / "teacher_begin"
-        return FoldTeachers(row.folds, self.plan.fold_teacher, load_model(begin)[0] if begin.exists() else None)
+        if not begin.exists():
+            return FoldTeachers(row.folds, self.plan.fold_teacher)
+        network, config = load_model(begin, to_train=True)
+        begin_in_unit(network, config, self.train)
+        return FoldTeachers(row.folds, self.plan.fold_teacher, network)
 
     def data(self, row: Row) -> FrameCache:
         """The part of the training set that a row is trained on, with the labels that it has."""
-        if row.labels == "all" or not isinstance(self.plan.data, Streets) or self.plan.data.labelled is None:
+        labelled = self._labelled()
+        if row.labels == "all" or not labelled:
             return self.train
-        count = self.plan.data.labelled
         if row.labels == "film":
-            return self.train.with_labels_of(range(count))
-        sequences = open_dataset(self.out / "data/train")[:count]
-        return open_cache(sequences, self.teacher.architecture.preprocessing, self.outputs, "labelled streets")
+            return self.train.with_labels_of(labelled)
+        sequences = open_dataset(self.out / "data/train")
+        chosen = [sequences[index] for index in labelled]
+        return open_cache(chosen, self.teacher.architecture.preprocessing, self.outputs, "labelled drives")
 
-    def epochs(self, data: FrameCache) -> int:
-        """Of a row with these data, so that all rows take as many optimiser steps, whatever they are trained on."""
-        batches = [len(Clips(data, self.plan.recipe)) for data in (self.train, data)]
-        return round(self.plan.recipe.epochs * batches[0] / batches[1])
+    def _labelled(self) -> list[int]:
+        """Indices of the drives that have labels, where the plan says that not all have."""
+        data = self.plan.data
+        if isinstance(data, Streets):
+            return list(range(data.labelled or 0))
+        if not isinstance(data, Routes):
+            return []
+        return [k for k, drive in enumerate(self.train.drives) if route_name(drive.name) in data.labelled]
+
+    def epochs(self, row: Row, share: float = 1.0) -> int:
+        """Of a row, so that all rows of one budget take as many optimiser steps, whatever they are trained on."""
+        batches = [len(Clips(data, self.plan.recipe)) for data in (self.train, self.data(row))]
+        return max(1, round(self.plan.recipe.epochs * row.budget * share * batches[0] / batches[1]))
 
     def teacher_outputs(self, row: Row) -> tuple[TeacherOutputs, Trust]:
         """The teacher's outputs for a row's students, and the trust in them."""
@@ -92,40 +112,18 @@ class Workshop:
         Raises:
             DistilvoError: the cell was made with other settings of its row.
         """
-        path = self.path(row, seed)
-        if not path.exists():
-            return False
-        if read_json(path)["settings"] != _settings(row):
-            raise DistilvoError(
-                f"{path}: row '{row.name}' was made with other settings; rename the row or remove the file"
-            )
-        return True
+        return _is_made(self.path(row, seed), row)
 
     def make(self, row: Row, seed: int) -> None:
         """Train and measure one cell; a finished one is left as it is."""
         if self.is_done(row, seed):
             return
-        path, architecture, data = self.path(row, seed), self.architecture(row), self.data(row)
-        recipe = replace(self.plan.recipe, seed=seed, epochs=self.epochs(data))
-        checkpoints = path.with_suffix("")
-        begin = time.monotonic()
-        label = f"{row.name} {seed}"
-        distilled = distill_student(
-            self.teacher,
-            architecture,
-            data,
-            recipe,
-            checkpoints,
-            method=row.method,
-            outputs=self.outputs,
-            label=label,
-            fold_teachers=self.fold_teachers(row),
-            phi=self.oracle(row),
-        )
+        path, begin = self.path(row, seed), time.monotonic()
+        recipe = replace(self.plan.recipe, seed=seed, epochs=self.epochs(row), learning_rate=self.learning_rate(row))
+        distilled = self._distil(row, recipe, path.with_suffix(""))
         seconds = time.monotonic() - begin
-        student, phi = distilled.student, distilled.trust.phi
-        save_model(student, self.out / "models" / row.name / str(seed), about(data, recipe, row=row.name))
-        evaluation = evaluate(network_motions(student), self.test, label)
+        student, phi, architecture = distilled.student, distilled.trust.phi, self.architecture(row)
+        save_model(student, self.out / "models" / row.name / str(seed), about(self.data(row), recipe, row=row.name))
         facts = {
             "row": row.name,
             "settings": _settings(row),
@@ -135,13 +133,70 @@ class Workshop:
             "rate": distillation_rate(architecture, self.teacher.architecture),
             "seed": seed,
             "parameters": count_parameters(architecture),
+            "learning_rate": recipe.learning_rate,
+            **self._validation(student),
             "train_s": seconds,
             "steps": sum(points[-1][0] for points in distilled.curves.values()),
             "hint_error": self._hint_error(row, student),
             "trust": {"mean": float(phi.mean()), "least": float(phi.min())},
         }
-        write_json(path, facts | measures(evaluation))
-        remove_inside(checkpoints, self.out)
+        write_json(path, facts | measures(evaluate(network_motions(student), self.test, f"{row.name} {seed}")))
+        remove_inside(path.with_suffix(""), self.out)
+
+    def trial_path(self, row: Row, learning_rate: float) -> Path:
+        """The file of a finished trial of a learning rate."""
+        return self.out / "trials" / row.name / f"{learning_rate:g}.json"
+
+    def is_tried(self, row: Row, learning_rate: float) -> bool:
+        """Whether a trial is finished; raises as ``is_done`` does."""
+        return _is_made(self.trial_path(row, learning_rate), row)
+
+    def try_rate(self, row: Row, learning_rate: float) -> None:
+        """Train a row once with a learning rate and write its errors on the drives for validation."""
+        path = self.trial_path(row, learning_rate)
+        if _is_made(path, row):
+            return
+        assert self.plan.choice is not None
+        epochs = self.epochs(row, self.plan.choice.budget)
+        recipe = replace(self.plan.recipe, seed=TRIAL_SEED, epochs=epochs, learning_rate=learning_rate)
+        student = self._distil(row, recipe, path.with_suffix("")).student
+        write_json(path, {"settings": _settings(row), **self._validation(student)})
+        remove_inside(path.with_suffix(""), self.out)
+
+    def learning_rate(self, row: Row) -> float:
+        """The learning rate of a row: of those tried the one with the smallest errors on the drives for validation.
+
+        Errors of translation and rotation have no common unit: their product decides.
+        """
+        if self.plan.choice is None:
+            return self.plan.recipe.learning_rate
+
+        def error(learning_rate: float) -> float:
+            measured = read_json(self.trial_path(row, learning_rate))
+            return float(measured["validation_t_m"] * measured["validation_r_deg"])
+
+        return min(self.plan.choice.learning_rates, key=error)
+
+    def _distil(self, row: Row, recipe: Recipe, checkpoints: Path) -> Distilled:
+        return distill_student(
+            self.teacher,
+            self.architecture(row),
+            self.data(row),
+            recipe,
+            checkpoints,
+            method=row.method,
+            outputs=self.outputs,
+            label=f"{row.name} {recipe.seed}",
+            fold_teachers=self.fold_teachers(row),
+            phi=self.oracle(row),
+        )
+
+    def _validation(self, student: MotionNetwork) -> dict[str, float | None]:
+        if self.drives.validation is None:
+            return dict.fromkeys(("validation_t_m", "validation_r_deg", "validation_ate_m"))
+        total = evaluate(network_motions(student), self.drives.validation, "validation").total
+        errors = (total.rms_rpe_t_m, total.rms_rpe_r_deg, total.ate_m)
+        return dict(zip(("validation_t_m", "validation_r_deg", "validation_ate_m"), errors, strict=True))
 
     def _hint_error(self, row: Row, student: MotionNetwork) -> float | None:
         """Held-out reconstruction error of the hint as a share of its variance.
@@ -168,15 +223,25 @@ def measures(evaluation: Evaluation) -> dict[str, Any]:
         "rms_rpe_t_m": total.rms_rpe_t_m,
         "rms_rpe_r_deg": total.rms_rpe_r_deg,
         "ate_m": total.ate_m,
+        "t_rel_percent": total.t_rel_percent,
+        "r_rel_deg_per_100m": total.r_rel_deg_per_100m,
         "error_t_m": _quantiles(pooled.rpe_t_m),
         "error_r_deg": _quantiles(pooled.rpe_r_deg),
     }
 
 
+def _is_made(path: Path, row: Row) -> bool:
+    if not path.exists():
+        return False
+    if read_json(path)["settings"] != _settings(row):
+        raise DistilvoError(f"{path}: row '{row.name}' was made with other settings; rename the row or remove the file")
+    return True
+
+
 def _settings(row: Row) -> dict[str, Any]:
     """Settings of a row, as the files of its cells hold them."""
     more = {"rate": row.rate, "shape": row.shape, "folds": row.folds, "labels": row.labels, "oracle": row.oracle}
-    return asdict(row.method) | more
+    return asdict(row.method) | more | {"budget": row.budget}
 
 
 def _quantiles(errors: NDArray[np.float64]) -> list[float]:

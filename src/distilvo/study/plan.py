@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,10 +13,20 @@ from distilvo.models.student import check_rate
 from distilvo.paths import checked_name
 from distilvo.settings import Method, Recipe, Shape
 
-Table = Literal["blends", "hints", "literature", "trust", "rates", "beyond", "speed", "scarce"]
+Table = Literal["blends", "hints", "literature", "trust", "rates", "schedules", "budgets", "beyond", "speed", "scarce"]
 Labels = Literal["all", "labelled", "film"]
 """What a row is trained on: everything with its labels; what has labels in the plan; that, and the rest as film."""
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class Published:
+    """The paper's numbers for a row of a table, by the fields of ``Cell``; on KITTI's own images."""
+
+    rms_rpe_t_m: float | None = None
+    rms_rpe_r_deg: float | None = None
+    ate_m: float | None = None
+    hint_error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,7 @@ class Row:
             ``nano``, ``small`` and ``base`` are those made for speed.
         labels: which part of the training set it is trained on, and with which labels.
         oracle: trust by the true error, of film too: what no user has.
+        budget: epochs, as a share of the plan's.
         folds: measure the teacher's error with so many teachers, each on drives that it was not trained on; 0 for the
             teacher's own error.
     """
@@ -45,12 +56,15 @@ class Row:
     folds: int = 0
     labels: Labels = "all"
     oracle: bool = False
+    budget: float = 1.0
 
     def __post_init__(self) -> None:
         checked_name(self.name, "row")
         check_rate(self.rate, f"row '{self.name}': rate")
         if self.folds == 1 or self.folds < 0:
             raise DistilvoError(f"row '{self.name}': folds is {self.folds}, expected 0, or 2 and more")
+        if not 0 < self.budget <= 100:
+            raise DistilvoError(f"row '{self.name}': budget is {self.budget:g}, expected more than 0, at most 100")
 
 
 @dataclass(frozen=True)
@@ -74,14 +88,62 @@ class Streets:
 
 @dataclass(frozen=True)
 class Split:
-    """Names of the sequences of a data set to train and to test on."""
+    """Names of the sequences of a data set to train, to choose settings and to test on."""
 
     train: Names
     test: Names
+    validation: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if shared := sorted(set(self.train) & set(self.test)):
-            raise DistilvoError(f"sequences: {', '.join(shared)} is in train and in test; expected others to test on")
+        _check_apart(self.train, self.test, "train and in test; expected others to test on")
+        _check_apart(
+            self.validation, (*self.train, *self.test), "validation and elsewhere; expected a drive of its own"
+        )
+
+
+@dataclass(frozen=True)
+class Routes:
+    """Drives of the built-in world along the poses of a data set: its motions, among rendered scenery.
+
+    Attributes:
+        train, validation, test: names of pose files. Drives to choose settings on go along poses that may be trained
+            on, too, but always among scenery of their own.
+        sceneries: so many of each drive to train on.
+        test_sceneries: and of each to test on.
+        adverse: share of the way in adverse conditions.
+        labelled: names of those to train on that have labels, where not all have.
+    """
+
+    train: Names
+    test: Names
+    validation: tuple[str, ...] = ()
+    sceneries: Annotated[int, Field(ge=1)] = 1
+    test_sceneries: Annotated[int, Field(ge=1)] = 1
+    adverse: Annotated[float, Field(ge=0, le=1)] = 0.0
+    labelled: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_apart((*self.train, *self.validation), self.test, "train or validation and in test; expected others")
+        if missing := sorted(set(self.labelled) - set(self.train)):
+            raise DistilvoError(f"routes: {', '.join(missing)} is labelled, but not in train")
+
+
+def _check_apart(one: tuple[str, ...], other: tuple[str, ...], where: str) -> None:
+    if shared := sorted(set(one) & set(other)):
+        raise DistilvoError(f"sequences: {', '.join(shared)} is in {where}")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Each row is trained once with each learning rate; it gets the one with the smallest errors in validation.
+
+    Attributes:
+        learning_rates: to choose from.
+        budget: epochs of such a training, as a share of the row's.
+    """
+
+    learning_rates: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=2)]
+    budget: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
 @dataclass(frozen=True)
@@ -90,7 +152,7 @@ class Plan:
 
     Attributes:
         title: for tables and report.
-        data: the built-in world, or how to split a data set given on the command line.
+        data: the built-in world, with streets of its own or along given poses; or how to split a given data set.
         recipe: of every student; all stages together take its epochs.
         teacher: how the teacher is trained further on the training set before the study; None takes it as it is.
         fold_teacher: how each teacher of a cross-fitted trust is trained.
@@ -98,10 +160,12 @@ class Plan:
         rows: by name.
         tables: names of the rows of each table, in order; the others are compared with the first one.
         dropout: of the students.
+        choice: how each row's learning rate is chosen; all have the recipe's where not given.
+        published: the paper's numbers, by table and row.
     """
 
     title: str
-    data: Streets | Split
+    data: Streets | Routes | Split
     recipe: Recipe
     teacher: Recipe | None
     fold_teacher: Recipe
@@ -109,6 +173,8 @@ class Plan:
     rows: dict[str, Row]
     tables: dict[Table, tuple[str, ...]]
     dropout: float = 0.0
+    choice: Choice | None = None
+    published: dict[Table, dict[str, Published]] = field(default_factory=dict)
 
 
 QUANTILES = (5, 25, 50, 75, 95, 99)
@@ -126,7 +192,10 @@ class Cell:
         seed: of weights and order.
         parameters: of the student.
         latency_ms: one step in ONNX Runtime, batch 1, one thread; all shapes interleaved, a run for each seed.
+        learning_rate: the highest one of its training.
         rms_rpe_t_m, rms_rpe_r_deg, ate_m: on the test set, as in ``distilvo.pipeline.evaluation``.
+        t_rel_percent, r_rel_deg_per_100m: likewise; None where no drive is longer than 100 m.
+        validation_t_m, validation_r_deg, validation_ate_m: RMS-RPE and ATE on the drives for validation, if there are.
         train_s: wall time of all its stages.
         steps: optimiser steps of all its stages.
         hint_error: held-out reconstruction error of the hint, mean ``||Psi_T - Psi_S||^2`` as a share of the hint's
@@ -142,9 +211,15 @@ class Cell:
     seed: int
     parameters: int
     latency_ms: float
+    learning_rate: float
     rms_rpe_t_m: float
     rms_rpe_r_deg: float
     ate_m: float
+    t_rel_percent: float | None
+    r_rel_deg_per_100m: float | None
+    validation_t_m: float | None
+    validation_r_deg: float | None
+    validation_ate_m: float | None
     train_s: float
     steps: int
     hint_error: float | None
@@ -162,6 +237,8 @@ class Reference:
     rms_rpe_t_m: float
     rms_rpe_r_deg: float
     ate_m: float
+    t_rel_percent: float | None
+    r_rel_deg_per_100m: float | None
     error_t_m: tuple[float, ...]
     error_r_deg: tuple[float, ...]
 
@@ -171,10 +248,13 @@ def check_data(plan: Plan, data: Path | None) -> None:
     if isinstance(plan.data, Streets) == (data is not None):
         raise DistilvoError(
             f"{plan.title}: "
-            + ("renders its own streets; leave --data out" if data else "names sequences; expected --data DATASET")
+            + ("renders its own streets; leave --data out" if data else "names sequences; expected --data with them")
         )
+
+
+_OF_TABLES = ("rows", "tables", "title", "seeds", "published")
 
 
 def plan_key(plan: Plan) -> dict[str, Any]:
     """The settings that a study's folder is claimed with: without rows and seeds, which may be added later."""
-    return {key: value for key, value in asdict(plan).items() if key not in ("rows", "tables", "title", "seeds")}
+    return {key: value for key, value in asdict(plan).items() if key not in _OF_TABLES}

@@ -16,7 +16,7 @@ from distilvo.files import read_utf8
 from distilvo.models.student import check_rate
 from distilvo.paths import check_distinct, check_regular, near
 from distilvo.settings import PAPER, Recipe
-from distilvo.study.plan import Names, Plan, Row, Split, Streets, Table
+from distilvo.study.plan import Choice, Names, Plan, Published, Routes, Row, Split, Streets, Table
 
 PRESETS = Path(__file__).parent / "presets"
 Rate = Annotated[float, AfterValidator(check_rate)]
@@ -38,18 +38,21 @@ class _PlanFile(BaseModel, strict=True, extra="forbid", allow_inf_nan=False):
     seeds: Annotated[tuple[int, ...], Field(min_length=1)]
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     streets: Streets | None = None
+    routes: Routes | None = None
     sequences: Split | None = None
     recipe: Recipe
     teacher: Recipe | None = None
     fold_teacher: Recipe = Recipe()
+    choice: Choice | None = None
     rows: dict[str, Row]
     curve: _Curve | None = None
     tables: dict[Table, Names]
+    published: dict[Table, dict[str, Published]] = {}
 
 
-_ROW_KEYS = ("label", "rate", "shape", "folds", "labels", "oracle")
+_ROW_KEYS = ("label", "rate", "shape", "folds", "labels", "oracle", "budget")
 _LARGEST = 2**20  # bytes
-_SHARED = ("rate", "seeds", "rows", "curve", "tables")
+_SHARED = ("rate", "seeds", "rows", "curve", "tables", "published")
 """What a plan takes from the preset that it is ``like``."""
 
 
@@ -98,25 +101,30 @@ def _completed(name: str, row: Any, rate: Any) -> Any:
 
 def _plan(file: _PlanFile) -> Plan:
     """The plan of a file, after the checks that need several of its parts."""
-    data = file.streets or file.sequences
-    if data is None or (file.streets and file.sequences):
-        raise DistilvoError("expected either [streets] or [sequences]")
+    data = file.streets or file.routes or file.sequences
+    if data is None or sum(part is not None for part in (file.streets, file.routes, file.sequences)) > 1:
+        raise DistilvoError("expected one of [streets], [routes] and [sequences]")
+    if file.choice and not (isinstance(data, (Routes, Split)) and data.validation):
+        raise DistilvoError("choice: learning rates are chosen on drives for validation; expected validation = [...]")
     if min(file.seeds) < 0 or len(set(file.seeds)) < len(file.seeds):
         raise DistilvoError(f"seeds: is {list(file.seeds)}, expected different numbers, 0 or more")
     rows, tables = dict(file.rows), dict(file.tables)
-    scarce = isinstance(data, Streets) and data.labelled is not None
+    scarce = isinstance(data, (Streets, Routes)) and bool(data.labelled)
     if parted := [name for name, row in rows.items() if row.labels != "all" and not scarce]:
         raise DistilvoError(
-            f"row '{parted[0]}': labels is {rows[parted[0]].labels}, expected streets with labelled = N"
+            f"row '{parted[0]}': labels is {rows[parted[0]].labels}, expected streets or routes with labelled = ..."
         )
-    check_distinct(rows, "rows")
-    for table, names in tables.items():
-        if missing := [name for name in names if name not in rows]:
-            raise DistilvoError(f"table '{table}' has rows that are nowhere described: {', '.join(missing)}")
     if file.curve:
         curve = _curve(rows, file.curve)
         rows |= curve
         tables["rates"] = tuple(curve)
+    check_distinct(rows, "rows")
+    for table, names in tables.items():
+        if missing := [name for name in names if name not in rows]:
+            raise DistilvoError(f"table '{table}' has rows that are nowhere described: {', '.join(missing)}")
+    for table, numbers in file.published.items():
+        if missing := [name for name in numbers if name not in tables.get(table, ())]:
+            raise DistilvoError(f"published: table '{table}' has no row {', '.join(missing)}")
     return Plan(
         title=file.title,
         data=data,
@@ -127,18 +135,18 @@ def _plan(file: _PlanFile) -> Plan:
         rows=rows,
         tables=tables,
         dropout=file.dropout,
+        choice=file.choice,
+        published=file.published,
     )
 
 
 def _curve(rows: dict[str, Row], curve: _Curve) -> dict[str, Row]:
-    """A row at several rates; at its own rate it is the row itself, so that nothing is trained twice."""
+    """A row at several rates; at its own rate, and where the file has such a row, it is that one: trained once."""
     if curve.row not in rows:
         raise DistilvoError(f"curve has a row that is nowhere described: {curve.row}")
     row = rows[curve.row]
-    at_rates = [
-        row if rate == row.rate else replace(row, name=f"{row.name}@{rate:g}", rate=rate) for rate in curve.rates
-    ]
-    return {one.name: one for one in at_rates}
+    names = {row.name if rate == row.rate else f"{row.name}@{rate:g}": rate for rate in curve.rates}
+    return {name: rows.get(name) or replace(row, name=name, rate=rate) for name, rate in names.items()}
 
 
 def _first_error(error: ValidationError) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from distilvo import environment
 from distilvo import progress as progress_bars
 from distilvo.bench.latency import latencies_ms
 from distilvo.children import in_processes
-from distilvo.data import FrameCache, motion_scale, open_cache
+from distilvo.data import FrameCache, motion_scale
 from distilvo.files import check_claim, claimed_folders, read_json, share_claims, write_json
 from distilvo.models.kinds import AnyArchitecture, count_parameters, network_of
 from distilvo.models.model_folder import copy_model, load_model, save_model
@@ -23,19 +24,16 @@ from distilvo.models.motion_network import MotionNetwork
 from distilvo.models.onnx_export import export_onnx
 from distilvo.pipeline.evaluation import constant_motion, evaluate, network_motions
 from distilvo.pipeline.frame_teacher import run_teacher
-from distilvo.pipeline.recipes import about, train_supervised
+from distilvo.pipeline.recipes import about, begin_in_unit, train_supervised
 from distilvo.progress import progress
 from distilvo.report.results import TrustResult
 from distilvo.report.trust_report import trust_result
-from distilvo.sequences import choose, open_dataset
 from distilvo.study.cell import Workshop, measures
 from distilvo.study.findings import study_findings
-from distilvo.study.plan import Cell, Plan, Reference, Row, Streets
+from distilvo.study.plan import Cell, Plan, Reference, Row
+from distilvo.study.study_drives import open_drives, render_drives
 from distilvo.study.study_files import write_results
 from distilvo.study.study_tables import StudyTable, findings_table, study_tables
-
-# Seeds of streets that neither the demo, its tests nor the shipped teacher use.
-TRAIN_SEEDS, TEST_SEEDS = 30_000, 40_000
 
 
 def run_study(plan: Plan, out: Path, data: Path | None, teacher: Path, *, workers: int) -> list[StudyTable]:
@@ -44,7 +42,7 @@ def run_study(plan: Plan, out: Path, data: Path | None, teacher: Path, *, worker
     Args:
         plan: what to compare; see ``distilvo.study.plan_file.read_plan``.
         out: folder of the study.
-        data: data set in KITTI odometry layout, for a plan that names sequences.
+        data: data set in KITTI odometry layout, for a plan that names sequences; its poses alone for one with routes.
         teacher: model folder.
         workers: processes, one torch thread each.
 
@@ -55,6 +53,7 @@ def run_study(plan: Plan, out: Path, data: Path | None, teacher: Path, *, worker
         DistilvoError: the data are not there, or a process was killed.
     """
     workshop = _prepare(plan, out, data, teacher)
+    _choose_rates(workshop, data, workers)
     _make_cells(workshop, data, workers)
     latency = _latencies(workshop)
     cells = [
@@ -69,37 +68,21 @@ def run_study(plan: Plan, out: Path, data: Path | None, teacher: Path, *, worker
     return study_tables(plan, cells, references) + [findings_table(findings)] * bool(findings)
 
 
-def _caches(plan: Plan, out: Path, data: Path | None, architecture: AnyArchitecture) -> tuple[FrameCache, FrameCache]:
-    if isinstance(plan.data, Streets):
-        parts = [open_dataset(out / "data" / part) for part in ("train", "test")]
-    else:
-        assert data is not None
-        parts = [choose(data, names) for names in (plan.data.train, plan.data.test)]
-    train, test = (open_cache(part, architecture.preprocessing, out / "cache") for part in parts)
-    return train, test
-
-
 def _prepare(plan: Plan, out: Path, data: Path | None, teacher: Path) -> Workshop:
     """Make everything that the cells share, before them."""
-    network, _ = load_model(teacher)
-    if isinstance(plan.data, Streets):
-        from distilvo.world.dataset import render_streets
-
-        s = plan.data
-        for part, first, count in (("train", TRAIN_SEEDS, s.train), ("test", TEST_SEEDS, s.test)):
-            seeds = range(first, first + count)
-            size = network.architecture.size
-            render_streets(out / "data" / part, seeds, s.frames, size, label=f"{part} streets", adverse=s.adverse)
-    train, test = _caches(plan, out, data, network.architecture)
+    network, config = load_model(teacher, to_train=plan.teacher is not None)
+    render_drives(plan, out, data, network.architecture.size)
+    drives = open_drives(plan, out, data, network.preprocessing)
     if not (out / "teacher" / "config.json").exists():
-        _make_teacher(plan, out, train, teacher, network)
-    workshop = Workshop(plan, out, train, test)
+        begin_in_unit(network, config, drives.train)
+        _make_teacher(plan, out, drives.train, teacher, network)
+    workshop = Workshop(plan, out, drives)
     for row in plan.rows.values():
         workshop.architecture(row)  # a rate out of reach fails before any training
     for row in plan.rows.values():
         workshop.teacher_outputs(row)
         hint = row.method.hint_layer or network.architecture.last_layer
-        run_teacher(workshop.teacher, hint, test, workshop.outputs)
+        run_teacher(workshop.teacher, hint, drives.test, workshop.outputs)
     return workshop
 
 
@@ -114,18 +97,40 @@ def _make_teacher(plan: Plan, out: Path, train: FrameCache, folder: Path, networ
     save_model(trained, out / "teacher", about(train, plan.teacher, begun_with=str(folder)))
 
 
+def _choose_rates(workshop: Workshop, data: Path | None, workers: int) -> None:
+    choice = workshop.plan.choice
+    if choice is None:
+        return
+    trials = [(row.name, rate) for row in workshop.plan.rows.values() for rate in choice.learning_rates]
+    missing = [(name, rate) for name, rate in trials if not workshop.is_tried(workshop.plan.rows[name], rate)]
+    _in_workers(_try, missing, len(trials), "learning rates", workshop, data, workers)
+
+
 def _make_cells(workshop: Workshop, data: Path | None, workers: int) -> None:
     # Seed by seed, so that all rows of an unfinished study have the same seeds.
     cells = [(row.name, seed) for seed in workshop.plan.seeds for row in workshop.plan.rows.values()]
     missing = [(name, seed) for name, seed in cells if not workshop.is_done(workshop.plan.rows[name], seed)]
-    with progress("cells", len(cells), len(cells) - len(missing)) as bar:
+    _in_workers(_work, missing, len(cells), "cells", workshop, data, workers)
 
-        def done(cell: str) -> None:
+
+def _in_workers(
+    work: Callable[..., str],
+    missing: Sequence[tuple[Any, ...]],
+    count: int,
+    label: str,
+    workshop: Workshop,
+    data: Path | None,
+    workers: int,
+) -> None:
+    """Call ``work`` with the arguments of each missing one, in processes with a workshop each."""
+    with progress(label, count, count - len(missing)) as bar:
+
+        def done(name: str) -> None:
             check_claim(workshop.out)
-            bar.advance(note=cell)
+            bar.advance(note=name)
 
         in_processes(
-            _work,
+            work,
             missing,
             workers=max(1, min(workers, len(missing))),
             on_done=done,
@@ -144,13 +149,19 @@ def _begin_worker(plan: Plan, out: Path, data: Path | None, claims: tuple[Path, 
     torch.set_num_threads(1)
     progress_bars.silence()
     network, _ = load_model(out / "teacher")
-    _workshop = Workshop(plan, out, *_caches(plan, out, data, network.architecture))
+    _workshop = Workshop(plan, out, open_drives(plan, out, data, network.preprocessing))
 
 
 def _work(name: str, seed: int) -> str:
     assert _workshop is not None
     _workshop.make(_workshop.plan.rows[name], seed)
     return f"{name} {seed}"
+
+
+def _try(name: str, learning_rate: float) -> str:
+    assert _workshop is not None
+    _workshop.try_rate(_workshop.plan.rows[name], learning_rate)
+    return f"{name} {learning_rate:g}"
 
 
 def _latencies(workshop: Workshop) -> list[dict[AnyArchitecture, float]]:

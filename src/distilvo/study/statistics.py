@@ -52,6 +52,11 @@ TRANSLATION = Measure("rms_rpe_t_m", "translation", "RMS-RPE trans (m)", "m", 4)
 ROTATION = Measure("rms_rpe_r_deg", "rotation", "RMS-RPE rot (deg)", "deg", 4)
 ATE = Measure("ate_m", "ATE", "ATE (m, Sim(3))", "m, Sim(3)", 3)
 ERRORS = (TRANSLATION, ROTATION, ATE)
+VALIDATION = (
+    Measure("validation_t_m", "translation", "validation: RMS-RPE trans (m)", "m", 4),
+    Measure("validation_r_deg", "rotation", "validation: RMS-RPE rot (deg)", "deg", 4),
+    Measure("validation_ate_m", "ATE", "validation: ATE (m, Sim(3))", "m, Sim(3)", 3),
+)
 HINT_ERROR = Measure("hint_error", "hint", "hint error (share of variance)", "of the hint's variance", 4)
 
 
@@ -155,6 +160,13 @@ def values(cells: Mapping[int, Cell], field: str) -> dict[int, float]:
 def compared(cells: Mapping[int, Cell], reference: Mapping[int, Cell], measure: Measure) -> Paired:
     """Compare two rows by one measure."""
     return paired(values(cells, measure.field), values(reference, measure.field))
+
+
+def share_of(cells: Mapping[int, Cell], reference: Mapping[int, Cell], measure: Measure) -> Interval | None:
+    """A row's measure over another's, seed by seed; None where they share no seed that has it."""
+    own, others = values(cells, measure.field), values(reference, measure.field)
+    shares = [own[seed] / others[seed] for seed in sorted(own.keys() & others.keys()) if others[seed]]
+    return mean_interval(shares) if shares else None
 
 
 def ratio(cells: Mapping[int, Cell], teacher: Reference, measure: Measure) -> Interval:

@@ -10,7 +10,7 @@ import numpy as np
 
 from distilvo.report.matplotlib_renderer import name_rows, png_figure
 from distilvo.report.style import LEAST_TRUSTED, Palette, label
-from distilvo.study.plan import Cell, Plan, Reference, Row
+from distilvo.study.plan import Cell, Plan, Reference, Row, Table
 from distilvo.study.statistics import (
     ERRORS,
     HINT_ERROR,
@@ -22,7 +22,7 @@ from distilvo.study.statistics import (
     mean_interval,
     values,
 )
-from distilvo.study.study_tables import TITLES, distribution_rows
+from distilvo.study.study_tables import TITLES, distribution_rows, first_of
 
 _LOOKS = Palette(("student_distilled", "teacher", "mean_motion"))
 _STUDENT, _TEACHER = _LOOKS.colour("student_distilled"), _LOOKS.colour("teacher")
@@ -57,10 +57,11 @@ def write_figures(folder: Path, plan: Plan, cells: Sequence[Cell], references: S
         _plot_distributions(written["error_t_m"], spread, cells_of_rows, references)
     # Students of other sizes differ so much that nothing could be read beside them; they have their own figure.
     compared_in = [name for name in TITLES if name != "rates"]
-    groups = {TITLES[name]: [plan.rows[row] for row in plan.tables.get(name, ())] for name in compared_in}
-    if any(pair for rows in groups.values() for pair in _pairs(rows, cells_of_rows)):
+    groups = {name: [plan.rows[row] for row in plan.tables.get(name, ())] for name in compared_in}
+    pairs = {name: _pairs(name, rows, cells_of_rows) for name, rows in groups.items()}
+    if any(pairs.values()):
         written["differences"] = folder / "differences.png"
-        _plot_differences(written["differences"], groups, cells_of_rows)
+        _plot_differences(written["differences"], {TITLES[name]: lines for name, lines in pairs.items() if lines})
     return written
 
 
@@ -126,13 +127,10 @@ def _plot_distributions(path: Path, rows: list[Row], cells: CellsOfRows, referen
         )
 
 
-def _plot_differences(path: Path, groups: dict[str, list[Row]], cells: CellsOfRows) -> None:
-    """Every row less the first of its table, with the interval of the paired difference; left of 0 is better."""
+def _plot_differences(path: Path, groups: dict[str, list[tuple[str, _Pair]]]) -> None:
+    """Every row less the one that it is compared with, with the interval of the paired difference; left is better."""
     lines: list[tuple[str, _Pair | None]] = [
-        line
-        for title, rows in groups.items()
-        if (pairs := _pairs(rows, cells))
-        for line in ((f"{title}\nagainst {rows[0].label}", None), *pairs)
+        line for title, pairs in groups.items() for line in ((title, None), *pairs)
     ]
     with png_figure(path, (12, 1.7 + 0.4 * len(lines))) as figure:
         panels = figure.subplots(1, len(ERRORS), sharey=True)
@@ -152,12 +150,14 @@ def _plot_differences(path: Path, groups: dict[str, list[Row]], cells: CellsOfRo
         figure.suptitle("Paired differences by seed with 95 % interval; left of 0 is better", fontsize=11)
 
 
-def _pairs(rows: list[Row], cells: CellsOfRows) -> list[tuple[str, _Pair]]:
-    """The label of each further row, with its cells and those of the first."""
-    if not rows or rows[0].name not in cells:
-        return []
-    first = cells[rows[0].name]
-    return [(row.label, (cells[row.name], first)) for row in rows[1:] if cells.get(row.name, {}).keys() & first.keys()]
+def _pairs(table: Table, rows: list[Row], cells: CellsOfRows) -> list[tuple[str, _Pair]]:
+    """The label of each row and of the one that it is compared with, with the cells of both."""
+    pairs = []
+    for row in rows:
+        first = first_of(table, rows, row)
+        if row != first and cells.get(row.name, {}).keys() & cells.get(first.name, {}).keys():
+            pairs.append((f"{row.label} − {first.label}", (cells[row.name], cells[first.name])))
+    return pairs
 
 
 def _interval(axes: Any, interval: Interval, place: int, ink: str, mark: str) -> None:

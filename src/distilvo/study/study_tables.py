@@ -17,12 +17,14 @@ from distilvo.study.plan import QUANTILES, Cell, Plan, Reference, Row, Table
 from distilvo.study.statistics import (
     ERRORS,
     HINT_ERROR,
+    VALIDATION,
     CellsOfRows,
     Measure,
     by_row,
     compared,
     mean_interval,
     ratio,
+    share_of,
     values,
 )
 
@@ -32,6 +34,8 @@ TITLES: dict[Table, str] = {
     "literature": "(3) Methods of the literature",
     "trust": "Variants of the trust Φ",
     "rates": "(4) Error, parameters and time against the distillation rate",
+    "schedules": "The paper's schedule: as many epochs for each stage as for a method of one stage",
+    "budgets": "Trained until flat: error against the number of epochs",
     "beyond": "Beyond the paper",
     "speed": "Students made for speed",
     "scarce": "Few labels and much film",
@@ -40,8 +44,14 @@ _DISTRIBUTIONS = (
     ("error_t_m", "(5) Errors of single frame pairs, translation (m, not aligned)", "m"),
     ("error_r_deg", "(5) Errors of single frame pairs, rotation (deg, not aligned)", "deg"),
 )
+_ORDER: tuple[Table, ...] = ("scarce", "blends", "hints", "literature", "schedules", "budgets", "trust", "rates")
 _DISTRIBUTED: tuple[Table, ...] = ("blends", "hints", "scarce")
 _SIZED: tuple[Table, ...] = ("rates", "beyond", "speed")  # students of different sizes, held against the teacher
+_MORE: dict[Table, tuple[Measure, ...]] = {"hints": (HINT_ERROR,), "budgets": VALIDATION}
+_PUBLISHED = (
+    "'paper' are the paper's numbers, on KITTI's images with networks of its own size; only ratios compare, each over "
+    "the first row of its rate."
+)
 _ALIGNMENT = "RMS-RPE over consecutive frames, not aligned; ATE aligned by Sim(3). Smaller is better."
 
 
@@ -73,8 +83,13 @@ def study_tables(plan: Plan, cells: Sequence[Cell], references: Sequence[Referen
     of_rows = by_row(cells)
     tables = {name: _Compared(plan, name, of_rows, references).table() for name in TITLES if name in plan.tables}
     spread = [_distribution(plan, of_rows, references, *table) for table in _DISTRIBUTIONS]
-    order = [tables.get(name) for name in ("scarce", "blends", "hints", "literature", "trust", "rates")]
+    order = [tables.get(name) for name in _ORDER]
     return [table for table in (*order, *spread, tables.get("beyond"), tables.get("speed")) if table and table.rows]
+
+
+def first_of(table: Table, rows: Sequence[Row], row: Row) -> Row:
+    """What a row of a table is compared with: the first of its rate, or of the table where sizes differ anyway."""
+    return next(one for one in rows if table in _SIZED or one.rate == row.rate)
 
 
 def distribution_rows(plan: Plan) -> list[str]:
@@ -123,7 +138,8 @@ class _Compared:
         self._cells = cells
         self._references = references
         self._teacher = next((reference for reference in references if reference.name == "teacher"), None)
-        self._measures = (*ERRORS, HINT_ERROR) if name == "hints" else ERRORS
+        self._measures: tuple[Measure, ...] = (*ERRORS, *_MORE.get(name, ()))
+        self._published = plan.published.get(name, {})
 
     def table(self) -> StudyTable:
         headers = ["row", "seeds"]
@@ -140,7 +156,7 @@ class _Compared:
 
     def _errors(self, row: Row, measure: Measure) -> str:
         """The mean; below it the difference to the first row and the verdict; and the ratio to the teacher."""
-        cells, first = self._cells.get(row.name, {}), self._rows[0]
+        cells, first = self._cells.get(row.name, {}), self._first(row)
         by_seed = values(cells, measure.field)
         if not by_seed:
             return NOTHING
@@ -148,9 +164,23 @@ class _Compared:
         if row != first:
             pair = compared(cells, self._cells.get(first.name, {}), measure)
             lines += [pair.difference.show(measure.decimals, signed=True), pair.verdict] if pair.difference else []
+        lines += self._beside_the_paper(row, first, measure) if self._published else []
         if self._name in _SIZED and self._teacher:
             lines.append(f"{ratio(cells, self._teacher, measure).show(3)} × teacher")
         return "\n".join(lines)
+
+    def _first(self, row: Row) -> Row:
+        return first_of(self._name, self._rows, row)
+
+    def _beside_the_paper(self, row: Row, first: Row, measure: Measure) -> list[str]:
+        """The ratio to the first row, and the paper's."""
+        share = share_of(self._cells.get(row.name, {}), self._cells.get(first.name, {}), measure)
+        lines = [f"{share.show(2)} × first"] if share and row != first else []
+        paper, papers_first = (getattr(self._published.get(one.name), measure.field, None) for one in (row, first))
+        if paper is None:
+            return lines
+        over = f", {paper / papers_first:.2f} × first" if papers_first and row != first else ""
+        return [*lines, f"paper {paper:g}{over}"]
 
     def _size(self, cells: list[Cell]) -> list[str]:
         if not cells:
@@ -170,16 +200,14 @@ class _Compared:
         return (label(reference.name), NOTHING, *size, *errors, *[NOTHING] * (len(self._measures) - len(ERRORS)))
 
     def _notes(self) -> list[str]:
-        first = self._rows[0]
-        means = (
-            f"Mean ± half of the 95 % interval over seeds; below it the difference to '{first.label}', paired by seed, "
-        )
+        firsts = " or ".join(f"'{first.label}'" for first in dict.fromkeys(map(self._first, self._rows)))
+        means = f"Mean ± half of the 95 % interval over seeds; below it the difference to {firsts}, paired by seed, "
         notes = [means + "and what its interval shows. Each interval is of one comparison, not of all together."]
         if self._name in _SIZED and self._teacher:
             notes[0] += " The last line is the error over the teacher's."
-        notes.append(_ALIGNMENT)
+        notes += [_ALIGNMENT] + [_PUBLISHED] * bool(self._published)
         for row in self._rows[1:]:
-            cells, reference = self._cells.get(row.name, {}), self._cells.get(first.name, {})
+            cells, reference = self._cells.get(row.name, {}), self._cells.get(self._first(row).name, {})
             left_out = compared(cells, reference, ERRORS[0]).left_out
             if cells and left_out:
                 seeds = f"seed{'s' * (len(left_out) > 1)} {', '.join(map(str, left_out))}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,8 @@ _KINDS: dict[str, dict[str, tuple[float, float]]] = {
     "foggy": {"fog": (0.04, 0.10)},
     "crowded": {},
 }
+_PART = 100  # images of a long drive that are good or adverse together
+_CROWDED = 3 / 8  # of streets in adverse conditions: each has one or two of four kinds
 _RAMP = 8.0  # images in which the effect comes or goes
 _VEIL = np.float32(165)  # the fog's brightness, 8-bit steps
 _SKY = 300.0  # metres of fog in front of the sky
@@ -98,6 +102,36 @@ def sample_adverse(seed: int, frames: int) -> AdverseConditions:
     kinds = rng.choice(list(_KINDS), size=int(rng.integers(1, 3)), replace=False)
     length = rng.uniform(0.4, 0.8)
     begin = rng.uniform(-0.1, 1.1 - length)
-    drawn = {name: float(rng.uniform(*span)) for kind in kinds for name, span in _KINDS[kind].items()}
     segment = float(begin * frames), float((begin + length) * frames)
-    return AdverseConditions(seed, segment, crowded="crowded" in kinds, **drawn)
+    return AdverseConditions(seed, segment, crowded="crowded" in kinds, **_strengths(rng, kinds))
+
+
+def sample_adverse_parts(seed: int, frames: int, share: float) -> tuple[AdverseConditions, ...]:
+    """Draw the adverse conditions of a long drive, in which they come and go.
+
+    The drive is cut into parts of about 100 images, and ``share`` (0..1) of them are dark, blurred or foggy for a
+    segment of 0.4 to 0.8 of their length; no two such segments overlap. A crowd stays all the way: dense traffic is
+    drawn for ``share`` times 3/8 of the drives, as often as among streets. A larger share adds to what a smaller has.
+    """
+    edges = np.linspace(0, frames, max(1, round(frames / _PART)) + 1)
+    drawn = [_in_part(seed, part, begin, end, share) for part, (begin, end) in enumerate(pairwise(edges))]
+    conditions = [part for part in drawn if part is not None]
+    if np.random.default_rng([seed, 9]).random() < _CROWDED * share:
+        conditions.append(AdverseConditions(seed, (0.0, float(frames)), crowded=True))
+    return tuple(conditions)
+
+
+def _in_part(seed: int, part: int, begin: float, end: float, share: float) -> AdverseConditions | None:
+    """Conditions in images ``begin`` to ``end`` of a drive; None where this part is not among the ``share``."""
+    rng = np.random.default_rng([seed, 8, part])
+    if rng.random() >= share:
+        return None
+    kinds = rng.choice([kind for kind, spans in _KINDS.items() if spans], size=int(rng.integers(1, 3)), replace=False)
+    length = rng.uniform(0.4, 0.8) * (end - begin)
+    first = float(rng.uniform(begin, end - length))
+    return AdverseConditions(seed, (first, float(first + length)), crowded=False, **_strengths(rng, kinds))
+
+
+def _strengths(rng: np.random.Generator, kinds: Iterable[str]) -> dict[str, float]:
+    """The values of ``AdverseConditions`` for these kinds."""
+    return {name: float(rng.uniform(*span)) for kind in kinds for name, span in _KINDS[kind].items()}

@@ -7,16 +7,13 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from distilvo.children import in_processes
 from distilvo.environment import usable_cores
 from distilvo.errors import DistilvoError
 from distilvo.files import check_claim, claimed_folders, remove_drafts, share_claims
 from distilvo.progress import progress
 from distilvo.world.adverse import is_adverse
-from distilvo.world.street import make_street, make_street_along
+from distilvo.world.street import make_street
 from distilvo.world.street_writer import is_whole, write_street
 
 _MOST_STREETS, _MOST_FRAMES, _MOST_PIXELS = 100_000, 1_000_000, 2**24
@@ -52,8 +49,7 @@ def render_streets(
         DistilvoError: the share is outside 0 to 1, a file cannot be written, a street is not whole and holds files of
             others, or a process was killed.
     """
-    if not 0.0 <= adverse <= 1.0:
-        raise DistilvoError(f"{root}: a share of {adverse} in adverse conditions; expected 0 to 1, e.g. 0.5")
+    check_share(root, adverse)
     check_extent(root, frames, size, seeds)
     names = [street_name(seed) for seed in seeds]
     remove_drafts(root / "sequences")
@@ -79,16 +75,10 @@ def render_streets(
     return [root / "sequences" / name for name in names]
 
 
-def render_along(
-    poses: NDArray[np.float64], seed: int, size: tuple[int, int], root: Path, name: str, *, flow: bool = False
-) -> Path:
-    """Render a street along camera-to-world poses (N, 4, 4) at 10 Hz; an existing one is left as it is."""
-    check_extent(root, len(poses), size, (seed,))
-    remove_drafts(root / "sequences")
-    if not is_whole(root, name, len(poses), flow=flow):
-        with progress("render", len(poses)) as bar:
-            write_street(make_street_along(poses, seed, size), root, name, bar.advance, flow=flow)
-    return root / "sequences" / name
+def check_share(root: Path, share: float) -> None:
+    """Raise DistilvoError where a share in adverse conditions is outside 0 to 1."""
+    if not 0.0 <= share <= 1.0:
+        raise DistilvoError(f"{root}: a share of {share} in adverse conditions; expected 0 to 1, e.g. 0.5")
 
 
 def check_extent(root: Path, frames: int, size: tuple[int, int], seeds: Sequence[int]) -> None:

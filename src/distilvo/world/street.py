@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distilvo.errors import DistilvoError
-from distilvo.world.adverse import AdverseConditions, sample_adverse
+from distilvo.world.adverse import AdverseConditions, sample_adverse, sample_adverse_parts
 from distilvo.world.course import sample_road
 from distilvo.world.layout import make_map
 from distilvo.world.lighting import sample_light
@@ -51,7 +52,7 @@ class Street:
         times: NDArray[np.float64],
         scene: Scene,
         camera_height: float,
-        adverse: AdverseConditions | None = None,
+        adverse: Sequence[AdverseConditions] = (),
     ) -> None:
         """``world_poses`` (N, 4, 4) are camera-to-world in the z-up frame of the ``scene``'s meshes."""
         rng = np.random.default_rng([seed, 3])
@@ -91,8 +92,8 @@ class Street:
         seen = np.where(self.own_car, np.float32(0), self.depth)
         self._keep(index, View(pose, seen, numbers[self._renderer.body], {n: b for n, _, b in bodies}))
         sensor = self._sensor
-        if self._adverse is not None:
-            image, sensor = self._adverse.on_view(image, self.depth, index), self._adverse.on_sensor(sensor, index)
+        for adverse in self._adverse:
+            image, sensor = adverse.on_view(image, self.depth, index), adverse.on_sensor(sensor, index)
         image = glare(image, self.depth, pose[:3, :3], self.intrinsics, self._light)
         if self._bonnet is not None:
             image = self._bonnet.over(image)
@@ -181,7 +182,7 @@ def make_street(
     mount = sample_mount(rng)
     poses = camera_poses(ground, road, keeping, filmed, mount)
     road_map = make_map(rng, road, ground, street_type)
-    conditions = sample_adverse(seed, frames) if adverse else None
+    conditions = (sample_adverse(seed, frames),) if adverse else ()
     scene = _scene(rng, road_map, street_type, state.s, poses[:, :2, 3], rate_hz, conditions)
     times = np.arange(frames) / rate_hz
     return Street(seed, size, poses, times, scene, mount.height, conditions)
@@ -192,6 +193,7 @@ def make_street_along(
     seed: int,
     size: tuple[int, int] = (96, 320),
     times: NDArray[np.float64] | None = None,
+    adverse: float = 0.0,
 ) -> Street:
     """A street built along given poses, e.g. those of a KITTI sequence; the camera follows them exactly.
 
@@ -200,6 +202,7 @@ def make_street_along(
         seed: chooses scenery, light and sensor model.
         size: (H, W) of the images in pixels.
         times: (N,) seconds, increasing; 10 Hz if None.
+        adverse: share of the drive's parts in adverse conditions, 0 to 1; see ``sample_adverse_parts``.
 
     Raises:
         DistilvoError: if the shapes do not fit or a value is not finite.
@@ -220,8 +223,9 @@ def make_street_along(
     )
     road_map = make_map(rng, road, laps[0].ground, street_type)
     rate_hz = 1.0 / float(np.median(np.diff(times)))
-    scene = _scene(rng, road_map, street_type, s, world_poses[:, :2, 3], rate_hz).over_laps(laps, s)
-    return Street(seed, size, world_poses, times, scene, CAMERA_HEIGHT)
+    conditions = sample_adverse_parts(seed, len(poses), adverse)
+    scene = _scene(rng, road_map, street_type, s, world_poses[:, :2, 3], rate_hz, conditions).over_laps(laps, s)
+    return Street(seed, size, world_poses, times, scene, CAMERA_HEIGHT, conditions)
 
 
 def _scene(
@@ -231,14 +235,15 @@ def _scene(
     s: NDArray[np.float64],
     camera: NDArray[np.float64],
     rate_hz: float,
-    adverse: AdverseConditions | None = None,
+    adverse: Sequence[AdverseConditions],
 ) -> Scene:
     parked = ParkedCars(rng, road_map, street_type)
     parked.keep_away(camera)
     traffic = Traffic(road_map, street_type, s, camera, rate_hz)
     movers = traffic.sample(rng)  # always drawn, so that the later draws do not depend on adverse conditions
-    if adverse is not None and adverse.crowded:
-        movers = adverse.traffic(traffic)
+    for conditions in adverse:
+        if conditions.crowded:
+            movers = conditions.traffic(traffic)
     for mover in movers:
         parked.keep_away(mover.ends())
     return Scene(build_scenery(road_map, street_type, rng, parked), movers)

@@ -1,0 +1,86 @@
+"""The drives of a study: rendered where its plan says so, and opened as caches of frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from distilvo.data import FrameCache, open_cache
+from distilvo.errors import DistilvoError
+from distilvo.geometry.preprocessing import Preprocessing
+from distilvo.sequences import Sequence, choose, open_dataset
+from distilvo.study.plan import Plan, Routes, Streets
+
+# Seeds that neither the demo, its tests nor the shipped teacher use.
+TRAIN_SEEDS, TEST_SEEDS, VALIDATION_SEEDS = 30_000, 40_000, 50_000
+
+
+@dataclass(frozen=True)
+class StudyDrives:
+    """Frames to train on, to test on, and to choose settings by, where the plan has such."""
+
+    train: FrameCache
+    test: FrameCache
+    validation: FrameCache | None
+
+
+def render_drives(plan: Plan, out: Path, data: Path | None, size: tuple[int, int]) -> None:
+    """Render what the plan wants rendered into ``out / "data"``; what is there already is left as it is.
+
+    Raises:
+        DistilvoError: a pose file is missing.
+    """
+    if isinstance(plan.data, Streets):
+        from distilvo.world.dataset import render_streets
+
+        s = plan.data
+        for part, first, count in (("train", TRAIN_SEEDS, s.train), ("test", TEST_SEEDS, s.test)):
+            seeds = range(first, first + count)
+            render_streets(out / "data" / part, seeds, s.frames, size, label=f"{part} streets", adverse=s.adverse)
+    if isinstance(plan.data, Routes):
+        from distilvo.world.routes import read_routes, render_routes
+
+        assert data is not None
+        r = plan.data
+        for part, names, first, count in (
+            ("train", r.train, TRAIN_SEEDS, r.sceneries),
+            ("validation", r.validation, VALIDATION_SEEDS, 1),
+            ("test", r.test, TEST_SEEDS, r.test_sceneries),
+        ):
+            routes = read_routes(_pose_file(data, name) for name in names)
+            seeds = range(first, first + count)
+            render_routes(out / "data" / part, routes, seeds, size, label=f"{part} drives", adverse=r.adverse)
+
+
+def open_drives(plan: Plan, out: Path, data: Path | None, preprocessing: Preprocessing) -> StudyDrives:
+    """Open the drives of all parts; rendered ones lie in ``out / "data"``."""
+
+    def opened(part: str) -> FrameCache | None:
+        sequences = _sequences(plan, out, data, part)
+        return open_cache(sequences, preprocessing, out / "cache", f"{part} drives") if sequences else None
+
+    train, test = opened("train"), opened("test")
+    assert train is not None and test is not None
+    return StudyDrives(train, test, opened("validation"))
+
+
+def _sequences(plan: Plan, out: Path, data: Path | None, part: str) -> list[Sequence]:
+    if isinstance(plan.data, (Streets, Routes)):
+        folder = out / "data" / part
+        return open_dataset(folder) if folder.is_dir() else []
+    assert data is not None
+    names: tuple[str, ...] = getattr(plan.data, part)
+    return choose(data, names) if names else []
+
+
+def _pose_file(data: Path, name: str) -> Path:
+    places = [folder / f"{name}.txt" for folder in (data, data / "poses")]
+    for path in places:
+        if path.is_file():
+            return path
+    raise DistilvoError(f"{data}: no poses of drive {name}; expected {places[0]} or {places[1]}")
+
+
+def route_name(drive: str) -> str:
+    """The route of a rendered drive: its name is that and, where there are several sceneries, a number."""
+    return drive.partition("-")[0]
