@@ -134,7 +134,7 @@ def _check_apart(one: tuple[str, ...], other: tuple[str, ...], where: str) -> No
 
 
 @dataclass(frozen=True)
-class Choice:
+class RateChoice:
     """Each row is trained once with each learning rate; it gets the one with the smallest errors in validation.
 
     Attributes:
@@ -173,7 +173,7 @@ class Plan:
     rows: dict[str, Row]
     tables: dict[Table, tuple[str, ...]]
     dropout: float = 0.0
-    choice: Choice | None = None
+    choice: RateChoice | None = None
     published: dict[Table, dict[str, Published]] = field(default_factory=dict)
 
 

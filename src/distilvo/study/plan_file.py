@@ -16,7 +16,7 @@ from distilvo.files import read_utf8
 from distilvo.models.student import check_rate
 from distilvo.paths import check_distinct, check_regular, near
 from distilvo.settings import PAPER, Recipe
-from distilvo.study.plan import Choice, Names, Plan, Published, Routes, Row, Split, Streets, Table
+from distilvo.study.plan import Names, Plan, Published, RateChoice, Routes, Row, Split, Streets, Table
 
 PRESETS = Path(__file__).parent / "presets"
 Rate = Annotated[float, AfterValidator(check_rate)]
@@ -43,7 +43,7 @@ class _PlanFile(BaseModel, strict=True, extra="forbid", allow_inf_nan=False):
     recipe: Recipe
     teacher: Recipe | None = None
     fold_teacher: Recipe = Recipe()
-    choice: Choice | None = None
+    choice: RateChoice | None = None
     rows: dict[str, Row]
     curve: _Curve | None = None
     tables: dict[Table, Names]
