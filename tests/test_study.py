@@ -20,9 +20,11 @@ from distilvo.pipeline.evaluation import evaluate, network_motions
 from distilvo.sequences import open_dataset
 from distilvo.settings import PAPER, Method
 from distilvo.study import runner
+from distilvo.study.cell import Workshop
 from distilvo.study.plan import Plan, Streets, plan_key
 from distilvo.study.plan_file import read_plan
 from distilvo.study.runner import run_study
+from distilvo.study.study_drives import open_drives
 from tiny_teacher import TINY
 
 SMALL = """
@@ -262,7 +264,7 @@ def test_a_study_along_routes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         make_kitti(tmp_path / "kitti", name, frames=9, seed=number)
     torch.manual_seed(0)
     own = save_model(PoseNetwork(TINY), tmp_path / "teacher", {"training": FLOW_ALONE})
-    text = SMALL.replace("[sequences]", '[routes]\nlabelled = ["01"]').replace('"02"]', '"01"]\nvalidation = ["02"]')
+    text = SMALL.replace("[sequences]", '[routes]\nlabelled = ["01"]').replace('"02"]', '"01"]\nvalidation = ["01"]')
     text = text.replace("inherit = true", 'labels = "film"\ntrust = "learned"').replace("seeds = [0, 1]", "seeds = [0]")
     text = text.replace("epochs = 1", "epochs = 3") + "[teacher]\nepochs = 1\nclip_length = 3\nbatch_size = 4\n"
     made, out = plan(tmp_path, text.replace('["00", "01", "01"]', '["00", "01"]')), tmp_path / "out"
@@ -272,6 +274,11 @@ def test_a_study_along_routes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         sequences = open_dataset(out / "data" / part)
         assert len(sequences) == drives and all(len(one.poses) == 9 for one in sequences if one.poses is not None)
     assert all(cell["validation_t_m"] > 0 for cell in json.loads((out / "study.json").read_text()))
+    drives = open_drives(made, out, None, TINY.preprocessing)
+    assert drives.validation is not None
+    assert (drives.validation.drive_motions(0) == drives.train.drive_motions(1)).all()
+    assert not torch.equal(drives.validation.drive_frames(0), drives.train.drive_frames(1))  # other scenery
+    assert Workshop(made, out, drives).data(made.rows["ours"]).labelled_drives == [1]
     network = load_model(out / "teacher")[0]  # it was trained on motions, in their unit
     assert torch.equal(
         network.scale, motion_scale(open_cache(open_dataset(out / "data/train"), TINY.preprocessing, out))[1]
