@@ -165,7 +165,7 @@ def test_streets_are_rendered_where_there_is_no_data(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr("distilvo.world.dataset.render_streets", render)
     model = save_model(PoseNetwork(TINY), tmp_path / "model", {})
-    drives = Export(model, int8=True)._drives(tmp_path)
+    drives = Export(model, int8=True)._drives(model, tmp_path)
     names = [drive.name for part in (drives.calibration, drives.check) for drive in part.drives]
     assert names == [str(seed) for seed in export.STREETS]
     assert len(drives.calibration.drives) == len(names) // 4
