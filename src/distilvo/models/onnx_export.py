@@ -115,10 +115,18 @@ def _difference(network: MotionNetwork, path: Path, frames: Tensor) -> Tensor:
     differences = [torch.from_numpy(_motions(model, frames)) - network.predict(frames)]
     for streams, length in CLIPS:
         first = torch.arange(streams)[:, None]
-        clips = frames[(first + (first + 1) * torch.arange(length)) % len(frames)]  # each stream at another speed
+        clips = frames[
+            _there_and_back(first + (first + 1) * torch.arange(length), len(frames))
+        ]  # at its own speed each
         alone = torch.from_numpy(np.stack([_motions(model, clip) for clip in clips]))
         differences.append((alone - network(clips)).flatten(0, 1))
     return torch.cat(differences).abs()
+
+
+def _there_and_back(steps: Tensor, count: int) -> Tensor:
+    """Numbers of frames 0 .. count - 1 .. 0 ..: a jump from the last to the first would have no flow to be seen."""
+    places = steps % max(1, 2 * (count - 1))
+    return torch.minimum(places, 2 * (count - 1) - places)
 
 
 def _write(network: MotionNetwork, config: dict[str, Any], path: Path) -> None:
