@@ -18,6 +18,7 @@ import matplotlib as mpl
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 import torch
+from matplotlib.ticker import NullFormatter
 
 from distilvo.bench.latency import latencies_ms
 from distilvo.data import open_cache
@@ -125,23 +126,34 @@ def errors(network: FlowNetwork, held_out) -> dict[str, float]:
 
 
 def draw(rows: dict[str, dict[str, float]], image: Path) -> None:
-    """Latency against both median errors; the front joins what nothing else beats in both."""
+    """Latency against both median errors; a line joins what nothing of the same training beats in both."""
     figure, axes = plt.subplots(1, 2, figsize=(12, 4.6), layout="constrained")
     panels = {"median_t_m": "translation error (median, m)", "median_r_deg": "rotation error (median, degrees)"}
+    groups = [("o", "#0072b2", "-", {}), ("D", "#d55e00", "--", {})]
+    for name, row in rows.items():
+        groups[name.startswith("shipped")][3][name] = row
+    numbers = {name: number for number, name in enumerate(rows, 1)}
     for axis, (measure, title) in zip(axes, panels.items(), strict=True):
-        for name, row in rows.items():
-            shipped = name.startswith("shipped")
-            axis.plot(
-                row["latency_ms"], row[measure], "D" if shipped else "o", color="#d55e00" if shipped else "#0072b2"
-            )
-            axis.annotate(name, (row["latency_ms"], row[measure]), (5, 4), textcoords="offset points", fontsize=8)
-        front = [row for row in rows.values() if not any(beats(other, row, measure) for other in rows.values())]
-        front.sort(key=lambda row: row["latency_ms"])
-        axis.plot([r["latency_ms"] for r in front], [r[measure] for r in front], color="0.6", zorder=0)
+        for mark, colour, line, group in groups:
+            front = [row for row in group.values() if not any(beats(other, row, measure) for other in group.values())]
+            front.sort(key=lambda row: row["latency_ms"])
+            axis.plot([r["latency_ms"] for r in front], [r[measure] for r in front], line, color="0.6", zorder=0)
+            for name, row in group.items():
+                axis.plot(row["latency_ms"], row[measure], mark, color=colour, markersize=13)
+                place = row["latency_ms"], row[measure]
+                axis.annotate(numbers[name], place, ha="center", va="center", color="white", fontsize=8)
         axis.set(xscale="log", yscale="log", xlabel="ms a step of the network, one core", ylabel=title)
-        axis.grid(alpha=0.3, which="both")
-    figure.suptitle("Same short training (circles); trained until they shipped (diamonds)", fontsize=10)
-    figure.savefig(image, dpi=110)
+        axis.set_xticks([2, 3, 5, 10, 20], ["2", "3", "5", "10", "20"])
+        for part in (axis.xaxis, axis.yaxis):
+            part.set_minor_formatter(NullFormatter())
+        ticks = [0.02, 0.03, 0.04, 0.06, 0.1, 0.15]
+        axis.set_yticks([t for t in ticks if axis.get_ylim()[0] <= t <= axis.get_ylim()[1]])
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.grid(alpha=0.3)
+    names = "\n".join(f"{number}  {name}" for name, number in numbers.items())
+    figure.text(1.01, 0.5, names, va="center", fontsize=9)
+    figure.suptitle("One short training of all (circles); trained until they shipped (diamonds)", fontsize=10)
+    figure.savefig(image, dpi=100, bbox_inches="tight")
 
 
 def beats(one: dict[str, float], other: dict[str, float], measure: str) -> bool:
