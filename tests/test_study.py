@@ -13,18 +13,16 @@ from conftest import make_kitti
 from distilvo.commands.study import Study
 from distilvo.data import motion_scale, open_cache
 from distilvo.errors import DistilvoError
-from distilvo.models.model_folder import FLOW_ALONE, load_model, save_model
+from distilvo.models.model_folder import load_model, save_model
 from distilvo.models.network import PoseNetwork
 from distilvo.output_folders import claim_folder
 from distilvo.pipeline.evaluation import evaluate, network_motions
 from distilvo.sequences import open_dataset
 from distilvo.settings import PAPER, Method
 from distilvo.study import runner
-from distilvo.study.cell import Workshop
-from distilvo.study.plan import Plan, Streets, plan_key
+from distilvo.study.plan import Plan, Routes, Streets, plan_key
 from distilvo.study.plan_file import read_plan
 from distilvo.study.runner import run_study
-from distilvo.study.study_drives import open_drives
 from tiny_teacher import TINY
 
 SMALL = """
@@ -65,14 +63,17 @@ def plan(tmp_path: Path, text: str = SMALL) -> Plan:
 
 
 def test_presets_are_what_the_paper_asks_for() -> None:
-    builtin, fallible, kitti = map(read_plan, ("builtin", "fallible", "kitti"))
+    builtin, fallible, kitti, paper = map(read_plan, ("builtin", "fallible", "kitti", "paper"))
     assert fallible.teacher is None and {name for names in fallible.tables.values() for name in names} == set(
         fallible.rows
     )
     assert isinstance(builtin.data, Streets)
     assert len(builtin.seeds) >= 5
-    assert builtin.rows == kitti.rows
-    assert kitti.recipe.epochs == 2 * 30 and kitti.recipe.learning_rate == 1e-4 and kitti.dropout == 0.25
+    assert (paper.rows, paper.published, kitti.choice) == (kitti.rows, kitti.published, None)
+    assert kitti.recipe.epochs == 30 and kitti.recipe.learning_rate == 1e-4 and kitti.dropout == 0.25
+    assert kitti.rows["aht-ail-each"] == replace(kitti.rows["aht-ail"], name="aht-ail-each", budget=2.0)  # 30 a stage
+    assert isinstance(paper.data, Routes) and paper.data.test == ("09", "10") == kitti.data.test  # type: ignore[union-attr]
+    assert paper.published["literature"]["aht-ail"].ate_m == 29.03
     blends = {builtin.rows[name].method.blend for name in builtin.tables["blends"]}
     assert len(blends) == len(builtin.tables["blends"]) == 8
     assert [builtin.rows[name].rate for name in builtin.tables["rates"]] == [65, 73, 80, 86, 92.95, 95, 97]
@@ -248,44 +249,22 @@ def test_kitti_preset_in_miniature(teacher: Path, tmp_path: Path, monkeypatch: p
     preset = read_plan("kitti")
     short = replace(preset.recipe, epochs=1, clip_length=2, batch_size=4)
     names = ("ground-truth", "laplace", "cross-fitted", "fitnets", "aht-ail")
-    rows = {name: replace(preset.rows[name], rate=50 + 5 * i) for i, name in enumerate(names)}
+    known = read_plan("builtin").rows | preset.rows
+    rows = {name: replace(known[name], rate=50 + 5 * i) for i, name in enumerate(names)}
     tables = {"blends": ("ground-truth", "laplace"), "literature": ("ground-truth", "fitnets", "aht-ail")}
-    made = replace(preset, recipe=short, teacher=short, fold_teacher=short, rows=rows, tables=tables, seeds=(0,))
+    published = {"literature": {"fitnets": preset.published["literature"]["fitnets"]}}
+    made = replace(
+        preset,
+        recipe=short,
+        teacher=short,
+        fold_teacher=short,
+        rows=rows,
+        tables=tables,
+        seeds=(0,),
+        published=published,
+    )
     monkeypatch.setattr(runner, "latencies_ms", lambda files: [1.0 + index for index in range(len(files))])
     run_study(made, tmp_path / "out", tmp_path / "kitti", teacher, workers=1)
     cells = json.loads((tmp_path / "out" / "study.json").read_text())
     assert [cell["row"] for cell in cells] == list(names)
     assert len({cell["parameters"] for cell in cells}) > 2
-
-
-def test_a_study_along_routes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drives along poses, of which one has labels; the others are film."""
-    for number, name in enumerate(("00", "01", "02", "03")):
-        make_kitti(tmp_path / "kitti", name, frames=9, seed=number)
-    torch.manual_seed(0)
-    own = save_model(PoseNetwork(TINY), tmp_path / "teacher", {"training": FLOW_ALONE})
-    text = SMALL.replace("[sequences]", '[routes]\nlabelled = ["01"]').replace('"02"]', '"01"]\nvalidation = ["01"]')
-    text = text.replace("inherit = true", 'labels = "film"\ntrust = "learned"').replace("seeds = [0, 1]", "seeds = [0]")
-    text = text.replace("epochs = 1", "epochs = 3") + "[teacher]\nepochs = 1\nclip_length = 3\nbatch_size = 4\n"
-    made, out = plan(tmp_path, text.replace('["00", "01", "01"]', '["00", "01"]')), tmp_path / "out"
-    monkeypatch.setattr(runner, "latencies_ms", lambda files: [1.0] * len(files))
-    run_study(made, out, tmp_path / "kitti", own, workers=1)
-    for part, drives in {"train": 2, "validation": 1, "test": 1}.items():
-        sequences = open_dataset(out / "data" / part)
-        assert len(sequences) == drives and all(len(one.poses) == 9 for one in sequences if one.poses is not None)
-    assert all(cell["validation_t_m"] > 0 for cell in json.loads((out / "study.json").read_text()))
-    drives = open_drives(made, out, None, TINY.preprocessing)
-    assert drives.validation is not None
-    assert (drives.validation.drive_motions(0) == drives.train.drive_motions(1)).all()
-    assert not torch.equal(drives.validation.drive_frames(0), drives.train.drive_frames(1))  # other scenery
-    assert Workshop(made, out, drives).data(made.rows["ours"]).labelled_drives == [1]
-    network = load_model(out / "teacher")[0]  # it was trained on motions, in their unit
-    assert torch.equal(
-        network.scale, motion_scale(open_cache(open_dataset(out / "data/train"), TINY.preprocessing, out))[1]
-    )
-    untrained = replace(made, teacher=None)
-    with pytest.raises(DistilvoError, match="knows optical flow alone"):
-        run_study(untrained, tmp_path / "other", tmp_path / "kitti", own, workers=1)
-    missing = plan(tmp_path, text.replace('["00", "01", "01"]', '["00", "01", "07"]'))
-    with pytest.raises(DistilvoError, match=r"kitti: no poses of drive 07; expected .*07\.txt or .*poses.07\.txt"):
-        run_study(missing, tmp_path / "other", tmp_path / "kitti", own, workers=1)

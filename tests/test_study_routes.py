@@ -1,0 +1,56 @@
+"""Studies along given drives."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from conftest import make_kitti
+from distilvo.data import motion_scale, open_cache
+from distilvo.errors import DistilvoError
+from distilvo.models.model_folder import FLOW_ALONE, load_model, save_model
+from distilvo.models.network import PoseNetwork
+from distilvo.sequences import open_dataset
+from distilvo.study import runner
+from distilvo.study.cell import Workshop
+from distilvo.study.runner import run_study
+from distilvo.study.study_drives import open_drives
+from test_study import SMALL, plan
+from tiny_teacher import TINY
+
+
+def test_a_study_along_routes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drives along poses, of which one has labels; the others are film."""
+    for number, name in enumerate(("00", "01", "02", "03")):
+        make_kitti(tmp_path / "kitti", name, frames=9, seed=number)
+    torch.manual_seed(0)
+    own = save_model(PoseNetwork(TINY), tmp_path / "teacher", {"training": FLOW_ALONE})
+    text = SMALL.replace("[sequences]", '[routes]\nlabelled = ["01"]').replace('"02"]', '"01"]\nvalidation = ["01"]')
+    text = text.replace("inherit = true", 'labels = "film"\ntrust = "learned"').replace("seeds = [0, 1]", "seeds = [0]")
+    text = text.replace("epochs = 1", "epochs = 3") + "[teacher]\nepochs = 1\nclip_length = 3\nbatch_size = 4\n"
+    made, out = plan(tmp_path, text.replace('["00", "01", "01"]', '["00", "01"]')), tmp_path / "out"
+    monkeypatch.setattr(runner, "latencies_ms", lambda files: [1.0] * len(files))
+    run_study(made, out, tmp_path / "kitti", own, workers=1)
+    for part, drives in {"train": 2, "validation": 1, "test": 1}.items():
+        sequences = open_dataset(out / "data" / part)
+        assert len(sequences) == drives and all(len(one.poses) == 9 for one in sequences if one.poses is not None)
+    assert all(cell["validation_t_m"] > 0 for cell in json.loads((out / "study.json").read_text()))
+    drives = open_drives(made, out, None, TINY.preprocessing)
+    assert drives.validation is not None
+    assert (drives.validation.drive_motions(0) == drives.train.drive_motions(1)).all()
+    assert not torch.equal(drives.validation.drive_frames(0), drives.train.drive_frames(1))  # other scenery
+    assert Workshop(made, out, drives).data(made.rows["ours"]).labelled_drives == [1]
+    network = load_model(out / "teacher")[0]  # it was trained on motions, in their unit
+    assert torch.equal(
+        network.scale, motion_scale(open_cache(open_dataset(out / "data/train"), TINY.preprocessing, out))[1]
+    )
+    untrained = replace(made, teacher=None)
+    with pytest.raises(DistilvoError, match="knows optical flow alone"):
+        run_study(untrained, tmp_path / "other", tmp_path / "kitti", own, workers=1)
+    missing = plan(tmp_path, text.replace('["00", "01", "01"]', '["00", "01", "07"]'))
+    with pytest.raises(DistilvoError, match=r"kitti: no poses of drive 07; expected .*07\.txt or .*poses.07\.txt"):
+        run_study(missing, tmp_path / "other", tmp_path / "kitti", own, workers=1)
