@@ -4,7 +4,7 @@
     distilvo bench FOLDER/* --against paper --baselines --rounds 40 --json > benchmarks/bench.json
     python benchmarks/speed.py draw benchmarks/bench.json benchmarks/study.json docs/images/pareto.png
 
-The networks have random weights, since times do not depend on weights: the paper's student (192 x 640 RGB) and the
+The networks have random weights, since times do not depend on weights: students of the paper's (192 x 640 RGB) and the
 students made for speed (luminance), these in int8 too. The errors are those of the study's students of the same shape,
 at the study's image size.
 """
@@ -54,6 +54,8 @@ def make(folder: Path) -> None:
 
     torch.manual_seed(0)
     save_model(student(92.95, "paper"), folder / "paper-student", {})
+    for rate in (72.88, 79.69):
+        save_model(student(rate, "paper"), folder / f"paper-{rate}", {})
     with tempfile.TemporaryDirectory() as name_of_scratch:
         scratch, preprocessing = Path(name_of_scratch), fast_architecture("nano").preprocessing
         render_streets(scratch / "streets", STREETS, 100, preprocessing.size)
