@@ -12,9 +12,9 @@ from distilvo.study.study_tables import StudyTable, study_tables
 EVIL = '<script>alert("1")</script>&|$x$'
 SEEDS = (0, 1, 2, 3, 4)
 NOISE = (0.001, -0.001, 0.0005, -0.0005, 0.0)
-SPREAD = (0.01, 0.03, 0.05, 0.08, 0.2, 0.4)
-TEACHER = Reference("teacher", 1_000_000, 21.2, 0.08, 0.14, 2.5, None, None, SPREAD, SPREAD)
-MEAN = Reference("mean_motion", 0, 0.0, 0.3, 1.0, 30.0, None, None, SPREAD, SPREAD)
+SPREAD = (0.01, 0.03, 0.05, 0.08, 0.2, 0.4, 0.9)
+TEACHER = Reference("teacher", 1_000_000, 21.2, 0.08, 0.14, 2.5, None, None, SPREAD, SPREAD, SPREAD, {})
+MEAN = Reference("mean_motion", 0, 0.0, 0.3, 1.0, 30.0, None, None, SPREAD, SPREAD, SPREAD, {})
 ABOUT = {"command": "distilvo study preset", "date": "2026-01-31", "numpy": "2.0"}
 
 METHODS = {
@@ -75,6 +75,8 @@ def cell(row: str, seed: int, error: float, rate: float = 92.95, rotation: float
         hint_error=None if method.hint == "none" else 5 * error,
         error_t_m=tuple(error * value for value in SPREAD),
         error_r_deg=tuple(2 * error * value for value in SPREAD),
+        error_ate_m=tuple(30 * error * value for value in SPREAD),
+        drives={"09": {"ate_m": 30 * error}},
     )
 
 

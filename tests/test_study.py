@@ -178,7 +178,10 @@ def test_study_goes_on_cell_by_cell(
     assert wanted | {"ate_m", "train_s"} <= set(cells[0])
     assert len({cell["steps"] for cell in cells}) == 1  # equal budgets
     assert cells[0]["rms_rpe_t_m"] != cells[1]["rms_rpe_t_m"]
-    assert cells[0]["hint_error"] is None and cells[2]["hint_error"] > 0
+    assert cells[0]["hint_error"] > 0 and cells[2]["hint_error"] > 0
+    assert list(cells[0]["drives"]) == ["03"] and cells[0]["drives"]["03"]["ate_m"] == cells[0]["ate_m"]
+    assert cells[0]["error_ate_m"] == sorted(cells[0]["error_ate_m"])
+    assert cells[0]["error_ate_m"][0] < cells[0]["ate_m"] < cells[0]["error_ate_m"][-1]
     assert "small" in (out / "tables.md").read_text() and (out / "report.html").stat().st_size > 1000
     kept = {path: path.stat().st_mtime_ns for path in (out / "cells").rglob("*.json")}
     first = out / "cells" / "gt" / "1.json"

@@ -84,9 +84,11 @@ def test_rates_table_has_size_time_and_ratio() -> None:
 def test_error_distributions_are_means_over_seeds() -> None:
     cells = [cell("gt", 0, 1.0), cell("gt", 1, 3.0)]
     found = table("error_t_m", cells)
-    assert found.headers[2:] == tuple(f"{q} % (m)" for q in (5, 25, 50, 75, 95, 99))
-    assert found.rows[0] == ("GT", "2 of 5", "0.0200", "0.0600", "0.1000", "0.1600", "0.4000", "0.8000")
+    assert found.headers[2:] == tuple(f"{q} % (m)" for q in (5, 25, 50, 75, 95, 99, 100))
+    assert found.rows[0] == ("GT", "2 of 5", "0.0200", "0.0600", "0.1000", "0.1600", "0.4000", "0.8000", "1.8000")
     assert table("error_r_deg", cells).rows[0][4] == "0.2000"
+    poses = table("error_ate_m", cells)
+    assert poses.rows[0][-1] == "54.0000" and "over all poses" in poses.notes[0]
 
 
 def test_incomplete_studies_say_what_they_have() -> None:

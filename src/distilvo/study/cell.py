@@ -32,7 +32,9 @@ from distilvo.sequences import open_dataset
 from distilvo.settings import Recipe
 from distilvo.study.plan import QUANTILES, Plan, Routes, Row, Streets
 from distilvo.study.study_drives import StudyDrives, route_name
+from distilvo.trajectory.metrics import Errors
 
+OF_DRIVES = ("rms_rpe_t_m", "rms_rpe_r_deg", "ate_m", "t_rel_percent", "r_rel_deg_per_100m")
 TRIAL_SEED = 1_000_003
 """Of trainings that choose a learning rate: no seed of a study's own."""
 
@@ -201,10 +203,10 @@ class Workshop:
     def _hint_error(self, row: Row, student: MotionNetwork) -> float | None:
         """Held-out reconstruction error of the hint as a share of its variance.
 
-        None without a hint, and where a projection stands between the layers.
+        None where the layers differ in size, or the student was trained with a projection between them.
         """
         method = row.method
-        if method.hint == "none" or method.hint_form in (None, "mean"):
+        if method.hint_form in (None, "mean"):
             return None
         guided = method.guided_layer or student.architecture.last_layer
         hint = method.hint_layer or self.teacher.architecture.last_layer
@@ -227,7 +229,13 @@ def measures(evaluation: Evaluation) -> dict[str, Any]:
         "r_rel_deg_per_100m": total.r_rel_deg_per_100m,
         "error_t_m": _quantiles(pooled.rpe_t_m),
         "error_r_deg": _quantiles(pooled.rpe_r_deg),
+        "error_ate_m": _quantiles(pooled.ate_m),
+        "drives": {name: _of_drive(errors) for name, errors in evaluation.errors.items()},
     }
+
+
+def _of_drive(errors: Errors) -> dict[str, float | None]:
+    return {name: getattr(errors, name) for name in OF_DRIVES}
 
 
 def _is_made(path: Path, row: Row) -> bool:

@@ -177,8 +177,8 @@ class Plan:
     published: dict[Table, dict[str, Published]] = field(default_factory=dict)
 
 
-QUANTILES = (5, 25, 50, 75, 95, 99)
-"""Per cent, of ``Cell.error_t_m`` and ``Cell.error_r_deg``."""
+QUANTILES = (5, 25, 50, 75, 95, 99, 100)
+"""Per cent, of ``Cell.error_t_m``, ``error_r_deg`` and ``error_ate_m``; the last one is the largest error."""
 
 
 @dataclass(frozen=True)
@@ -199,8 +199,11 @@ class Cell:
         train_s: wall time of all its stages.
         steps: optimiser steps of all its stages.
         hint_error: held-out reconstruction error of the hint, mean ``||Psi_T - Psi_S||^2`` as a share of the hint's
-            variance; None without hints.
-        error_t_m, error_r_deg: 5, 25, 50, 75, 95 and 99 % quantiles of the error of single frame pairs.
+            variance, whether or not the student was trained to imitate it; None where the layers differ in size.
+        error_t_m, error_r_deg: ``QUANTILES`` of the error of single frame pairs.
+        error_ate_m: likewise of single poses, aligned by Sim(3).
+        drives: ``rms_rpe_t_m``, ``rms_rpe_r_deg``, ``ate_m``, ``t_rel_percent`` and ``r_rel_deg_per_100m`` of each
+            drive of the test set.
     """
 
     row: str
@@ -225,6 +228,8 @@ class Cell:
     hint_error: float | None
     error_t_m: tuple[float, ...]
     error_r_deg: tuple[float, ...]
+    error_ate_m: tuple[float, ...]
+    drives: dict[str, dict[str, float | None]]
 
 
 @dataclass(frozen=True)
@@ -241,6 +246,8 @@ class Reference:
     r_rel_deg_per_100m: float | None
     error_t_m: tuple[float, ...]
     error_r_deg: tuple[float, ...]
+    error_ate_m: tuple[float, ...]
+    drives: dict[str, dict[str, float | None]]
 
 
 def check_data(plan: Plan, data: Path | None) -> None:

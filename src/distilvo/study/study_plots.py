@@ -29,7 +29,11 @@ _STUDENT, _TEACHER = _LOOKS.colour("student_distilled"), _LOOKS.colour("teacher"
 _VERDICTS = {"better": _STUDENT, "worse": LEAST_TRUSTED, "no difference shown": "#6b6b6b"}
 _MARKS = {"better": "o", "worse": "s", "no difference shown": "D"}
 _Pair = tuple[dict[int, Cell], dict[int, Cell]]
-_SPREADS = (("error_t_m", "translation (m a frame pair)"), ("error_r_deg", "rotation (deg a frame pair)"))
+_SPREADS = (
+    ("error_t_m", "translation (m a frame pair)"),
+    ("error_r_deg", "rotation (deg a frame pair)"),
+    ("error_ate_m", "a pose (m, Sim(3))"),
+)
 
 
 def write_figures(folder: Path, plan: Plan, cells: Sequence[Cell], references: Sequence[Reference]) -> dict[str, Path]:
@@ -110,11 +114,11 @@ def _plot_rates(path: Path, title: str, rows: list[Row], cells: CellsOfRows, tea
 
 
 def _plot_distributions(path: Path, rows: list[Row], cells: CellsOfRows, references: Sequence[Reference]) -> None:
-    """Boxes of the middle half, whiskers of the middle 90 %, a dot at 99 %; quantiles are means over seeds."""
+    """Boxes of the middle half, whiskers of the middle 90 %, a dot at 99 %, a cross at the largest; seeds' means."""
     names = [row.label for row in rows] + [label(reference.name) for reference in references]
     colours = [_STUDENT] * len(rows) + [_LOOKS.colour(reference.name) for reference in references]
-    with png_figure(path, (11, 1.6 + 0.42 * len(names))) as figure:
-        panels = figure.subplots(1, 2, sharey=True)
+    with png_figure(path, (13, 1.6 + 0.42 * len(names))) as figure:
+        panels = figure.subplots(1, len(_SPREADS), sharey=True)
         for axes, (field, header) in zip(panels, _SPREADS, strict=True):
             spreads = [np.mean([getattr(cell, field) for cell in cells[row.name].values()], axis=0) for row in rows]
             spreads += [np.array(getattr(reference, field)) for reference in references]
@@ -123,7 +127,8 @@ def _plot_distributions(path: Path, rows: list[Row], cells: CellsOfRows, referen
             axes.set(xlabel=header, xscale="log")
         name_rows(panels, names)
         figure.suptitle(
-            "Errors of frame pairs, logarithmic: median, middle 50 %, middle 90 %, dot at 99 %", fontsize=11
+            "Single errors, logarithmic: median, middle 50 %, middle 90 %, dot at 99 %, cross at the largest",
+            fontsize=11,
         )
 
 
@@ -166,11 +171,12 @@ def _interval(axes: Any, interval: Interval, place: int, ink: str, mark: str) ->
 
 
 def _box(axes: Any, spread: Any, place: int, ink: str) -> None:
-    low, quarter, median, three_quarters, high, highest = spread
+    low, quarter, median, three_quarters, high, highest, largest = spread
     axes.hlines(place, low, high, color=ink, linewidth=1.4)
     axes.barh(place, three_quarters - quarter, left=quarter, height=0.5, color=ink, alpha=0.45)
     axes.vlines(median, place - 0.28, place + 0.28, color=ink, linewidth=2.2)
     axes.plot(highest, place, "o", color=ink, markersize=4)
+    axes.plot(largest, place, "x", color=ink, markersize=5)
 
 
 def _mean(cells: CellsOfRows, row: Row, field: str) -> float:

@@ -43,6 +43,7 @@ TITLES: dict[Table, str] = {
 _DISTRIBUTIONS = (
     ("error_t_m", "(5) Errors of single frame pairs, translation (m, not aligned)", "m"),
     ("error_r_deg", "(5) Errors of single frame pairs, rotation (deg, not aligned)", "deg"),
+    ("error_ate_m", "(5) Errors of single poses (m, aligned by Sim(3))", "m"),
 )
 _ORDER: tuple[Table, ...] = ("scarce", "blends", "hints", "literature", "schedules", "budgets", "trust", "rates")
 _DISTRIBUTED: tuple[Table, ...] = ("blends", "hints", "scarce")
@@ -60,7 +61,7 @@ class StudyTable:
     """A table as text.
 
     Attributes:
-        name: as in ``Plan.tables``, or ``error_t_m`` and ``error_r_deg``.
+        name: as in ``Plan.tables``, or ``error_t_m``, ``error_r_deg``, ``error_ate_m``.
         title: above it.
         headers: with units and alignment.
         rows: as many places as headers; a place may have several lines.
@@ -218,7 +219,7 @@ class _Compared:
 def _distribution(
     plan: Plan, cells: CellsOfRows, references: Sequence[Reference], field: str, title: str, unit: str
 ) -> StudyTable:
-    """Quantiles over frame pairs, mean over seeds, of the rows of the first two tables."""
+    """Quantiles over frame pairs or poses, mean over seeds, of the rows of the first two tables."""
     rows = []
     for name in distribution_rows(plan):
         quantiles = [getattr(cell, field) for cell in cells.get(name, {}).values()]
@@ -227,7 +228,8 @@ def _distribution(
     if rows:
         rows += [(label(ref.name), NOTHING, *(f"{value:.4f}" for value in getattr(ref, field))) for ref in references]
     headers = ("row", "seeds", *(f"{quantile} % ({unit})" for quantile in QUANTILES))
-    notes = ("Quantiles of the error over all frame pairs of the test set, not aligned; mean over seeds.",)
+    what = "poses of the test set" if field == "error_ate_m" else "frame pairs of the test set"
+    notes = (f"Quantiles of the error over all {what}; 100 % is the largest; mean over seeds.",)
     return StudyTable(field, title, headers, tuple(rows), notes)
 
 
