@@ -162,6 +162,15 @@ def test_rows_that_differ_in_case_alone(tmp_path: Path) -> None:
         plan(tmp_path, SMALL.replace("[rows.ours]", "[rows.GT]"))
 
 
+def test_a_plan_like_a_preset_with_tables_of_its_own(tmp_path: Path) -> None:
+    """The paper's numbers go with the preset's tables; a preset may itself be like another."""
+    recipe = 'title = "x"\nlike = "kitti"\n[sequences]\ntrain = ["00"]\ntest = ["01"]\n[recipe]\nepochs = 1\n'
+    paper, whole = read_plan("paper"), plan(tmp_path, recipe)
+    assert (whole.rows, whole.tables, whole.published) == (paper.rows, paper.tables, paper.published)
+    own = plan(tmp_path, recipe + '[tables]\nliterature = ["ail"]\n')
+    assert own.tables["literature"] == ("ail",) and own.published == {}
+
+
 def test_a_study_of_nothing() -> None:
     with pytest.raises(DistilvoError, match=r"nothing\.toml: no such file; .* presets builtin, fallible, kitti"):
         read_plan("nothing.toml")

@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import torch
 
 from conftest import make_kitti
-from distilvo.data import motion_scale, open_cache
+from distilvo.data import FrameCache, motion_scale, open_cache
 from distilvo.errors import DistilvoError
 from distilvo.models.model_folder import FLOW_ALONE, load_model, save_model
 from distilvo.models.network import PoseNetwork
 from distilvo.sequences import open_dataset
 from distilvo.study import runner
 from distilvo.study.cell import Workshop
+from distilvo.study.plan import Routes
+from distilvo.study.plan_file import read_plan
 from distilvo.study.runner import run_study
-from distilvo.study.study_drives import open_drives
+from distilvo.study.study_drives import labelled_drives, open_drives
 from test_study import SMALL, plan
 from tiny_teacher import TINY
 
@@ -54,3 +58,11 @@ def test_a_study_along_routes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     missing = plan(tmp_path, text.replace('["00", "01", "01"]', '["00", "01", "07"]'))
     with pytest.raises(DistilvoError, match=r"kitti: no poses of drive 07; expected .*07\.txt or .*poses.07\.txt"):
         run_study(missing, tmp_path / "other", tmp_path / "kitti", own, workers=1)
+
+
+@pytest.mark.parametrize(("sceneries", "names"), [(1, ["a", "a-b", "c"]), (2, ["a-30000", "a-b-30001", "c-30000"])])
+def test_labels_are_those_of_the_named_routes(sceneries: int, names: list[str]) -> None:
+    """A name may hold the sign that stands in front of a scenery's number."""
+    routes = Routes(train=("a", "a-b", "c"), test=("d",), sceneries=sceneries, labelled=("a-b",))
+    drives = cast(FrameCache, SimpleNamespace(drives=[SimpleNamespace(name=name) for name in names]))
+    assert labelled_drives(replace(read_plan("paper"), data=routes), drives) == [1]

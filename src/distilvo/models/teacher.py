@@ -38,10 +38,8 @@ QUARTER = Architecture(
     lstm=(165, 165),
     fc=(64,),
     branch=32,
-    student_grid=(
-        2,
-        6,
-    ),  # as near to 3 x 10 as divides the maps that students have, 8 x 24 to 2 x 6
+    # As near to 3 x 10 as divides the maps that students have, 8 x 24 to 2 x 6.
+    student_grid=(2, 6),
     batch_norm=True,  # no FlowNet has these widths, so it learns from scratch: with it, in far fewer steps
 )
 

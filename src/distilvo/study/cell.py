@@ -30,11 +30,12 @@ from distilvo.pipeline.frame_trust import teacher_outputs
 from distilvo.pipeline.recipes import Distilled, FoldTeachers, about, begin_in_unit, cross_fit, distill_student
 from distilvo.sequences import open_dataset
 from distilvo.settings import Recipe
-from distilvo.study.plan import QUANTILES, Plan, Routes, Row, Streets
-from distilvo.study.study_drives import StudyDrives, route_name
+from distilvo.study.plan import QUANTILES, Plan, Row
+from distilvo.study.study_drives import StudyDrives, labelled_drives
 from distilvo.trajectory.metrics import Errors
 
-OF_DRIVES = ("rms_rpe_t_m", "rms_rpe_r_deg", "ate_m", "t_rel_percent", "r_rel_deg_per_100m")
+_OF_VALIDATION = ("validation_t_m", "validation_r_deg", "validation_ate_m")
+_OF_DRIVES = ("rms_rpe_t_m", "rms_rpe_r_deg", "ate_m", "t_rel_percent", "r_rel_deg_per_100m")
 TRIAL_SEED = 1_000_003
 """Of trainings that choose a learning rate: no seed of a study's own."""
 
@@ -61,7 +62,7 @@ class Workshop:
 
     def data(self, row: Row) -> FrameCache:
         """The part of the training set that a row is trained on, with the labels that it has."""
-        labelled = self._labelled()
+        labelled = labelled_drives(self.plan, self.train)
         if row.labels == "all" or not labelled:
             return self.train
         if row.labels == "film":
@@ -69,15 +70,6 @@ class Workshop:
         sequences = open_dataset(self.out / "data/train")
         chosen = [sequences[index] for index in labelled]
         return open_cache(chosen, self.teacher.architecture.preprocessing, self.outputs, "labelled drives")
-
-    def _labelled(self) -> list[int]:
-        """Indices of the drives that have labels, where the plan says that not all have."""
-        data = self.plan.data
-        if isinstance(data, Streets):
-            return list(range(data.labelled or 0))
-        if not isinstance(data, Routes):
-            return []
-        return [k for k, drive in enumerate(self.train.drives) if route_name(drive.name) in data.labelled]
 
     def epochs(self, row: Row, share: float = 1.0) -> int:
         """Of a row, so that all rows of one budget take as many optimiser steps, whatever they are trained on."""
@@ -195,10 +187,10 @@ class Workshop:
 
     def _validation(self, student: MotionNetwork) -> dict[str, float | None]:
         if self.drives.validation is None:
-            return dict.fromkeys(("validation_t_m", "validation_r_deg", "validation_ate_m"))
+            return dict.fromkeys(_OF_VALIDATION)
         total = evaluate(network_motions(student), self.drives.validation, "validation").total
         errors = (total.rms_rpe_t_m, total.rms_rpe_r_deg, total.ate_m)
-        return dict(zip(("validation_t_m", "validation_r_deg", "validation_ate_m"), errors, strict=True))
+        return dict(zip(_OF_VALIDATION, errors, strict=True))
 
     def _hint_error(self, row: Row, student: MotionNetwork) -> float | None:
         """Held-out reconstruction error of the hint as a share of its variance.
@@ -235,7 +227,7 @@ def measures(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _of_drive(errors: Errors) -> dict[str, float | None]:
-    return {name: getattr(errors, name) for name in OF_DRIVES}
+    return {name: getattr(errors, name) for name in _OF_DRIVES}
 
 
 def _is_made(path: Path, row: Row) -> bool:

@@ -110,7 +110,7 @@ class Routes:
             on, too, but always among scenery of their own.
         sceneries: so many of each drive to train on.
         test_sceneries: and of each to test on.
-        adverse: share of the way in adverse conditions.
+        adverse: share of the parts of each drive, 10 s long, that have a segment in adverse conditions.
         labelled: names of those to train on that have labels, where not all have.
     """
 

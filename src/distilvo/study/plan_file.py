@@ -73,12 +73,7 @@ def read_plan(source: str) -> Plan:
         raise DistilvoError(f"{source}: no such file; {instead}expected a TOML file or one of the presets {names}")
     check_regular(path, "a study's TOML file", _LARGEST)
     try:
-        values = tomllib.loads(read_utf8(path))
-        if "like" in values:
-            if values["like"] not in presets:
-                raise DistilvoError(f"like = '{values['like']}' is no preset; expected builtin")
-            other = tomllib.loads((PRESETS / f"{values['like']}.toml").read_text(encoding="utf-8"))
-            values = {key: other[key] for key in _SHARED if key in other} | values
+        values = _with_preset(tomllib.loads(read_utf8(path)), presets)
         if isinstance(rows := values.get("rows"), dict):
             values["rows"] = {name: _completed(name, row, values.get("rate")) for name, row in rows.items()}
         # Strict types take tuples and dataclasses from JSON only.
@@ -88,6 +83,19 @@ def read_plan(source: str) -> Plan:
     except (ValueError, RecursionError, DistilvoError) as error:  # of tomllib and json
         reason = str(error)
     raise DistilvoError(f"{path}: {reason}; see docs/study.md for what a study's file holds")
+
+
+def _with_preset(values: dict[str, Any], presets: list[str]) -> dict[str, Any]:
+    """A file's values on top of those that it takes from the preset that it is ``like``, if it is like one."""
+    if "like" not in values:
+        return values
+    if values["like"] not in presets:
+        raise DistilvoError(f"like = '{values['like']}' is no preset; expected one of {', '.join(presets)}")
+    text = (PRESETS / f"{values['like']}.toml").read_text(encoding="utf-8")
+    preset = _with_preset(tomllib.loads(text), presets)
+    # The paper's numbers are for the preset's own tables.
+    shared = [key for key in _SHARED if key in preset and not (key == "published" and "tables" in values)]
+    return {key: preset[key] for key in shared} | values
 
 
 def _completed(name: str, row: Any, rate: Any) -> Any:

@@ -64,6 +64,18 @@ def open_drives(plan: Plan, out: Path, data: Path | None, preprocessing: Preproc
     return StudyDrives(train, test, opened("validation"))
 
 
+def labelled_drives(plan: Plan, train: FrameCache) -> list[int]:
+    """Indices of the drives to train on that have labels, where the plan says that not all have; else none."""
+    if isinstance(plan.data, Streets):
+        return list(range(plan.data.labelled or 0))
+    if not isinstance(plan.data, Routes) or not plan.data.labelled:
+        return []
+    from distilvo.world.routes import route_names
+
+    names = route_names(plan.data.labelled, range(TRAIN_SEEDS, TRAIN_SEEDS + plan.data.sceneries))
+    return [index for index, drive in enumerate(train.drives) if drive.name in names]
+
+
 def _sequences(plan: Plan, out: Path, data: Path | None, part: str) -> list[Sequence]:
     if isinstance(plan.data, (Streets, Routes)):
         folder = out / "data" / part
@@ -79,8 +91,3 @@ def _pose_file(data: Path, name: str) -> Path:
         if path.is_file():
             return path
     raise DistilvoError(f"{data}: no poses of drive {name}; expected {places[0]} or {places[1]}")
-
-
-def route_name(drive: str) -> str:
-    """The route of a rendered drive: its name is that and, where there are several sceneries, a number."""
-    return drive.partition("-")[0]
