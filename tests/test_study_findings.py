@@ -51,9 +51,17 @@ def test_translation_and_rotation_that_disagree_show_nothing() -> None:
     assert outcomes(opposed)[4] == "not shown"
 
 
-def test_ate_decides_nothing() -> None:
+def test_ate_that_disagrees_shows_nothing() -> None:
     cells = [replace(c, ate_m=0.001 * c.ate_m) if c.row == "joint" else c for c in made_up()]
-    assert outcomes(cells)[4] == "reproduced"
+    assert outcomes(cells)[4] == "not shown"
+
+
+def test_ate_alone_decides() -> None:
+    equal = {name: error for name, error in PAPER_ERRORS.items() if "@" not in name} | {"aht": 0.1, "joint": 0.1}
+    cells = [cell(row, seed, error + NOISE[seed] * (row == "joint")) for row, error in equal.items() for seed in SEEDS]
+    assert outcomes(cells)[4] == "not shown"
+    worse = [replace(c, ate_m=1.5 * c.ate_m) if c.row == "joint" else c for c in cells]
+    assert outcomes(worse)[4] == "reproduced"
 
 
 @pytest.mark.parametrize(

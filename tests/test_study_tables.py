@@ -19,7 +19,7 @@ from distilvo.errors import DistilvoError
 from distilvo.report.results import TrustResult, TrustSample
 from distilvo.settings import PAPER
 from distilvo.study.findings import study_findings
-from distilvo.study.plan import Published, Row
+from distilvo.study.plan import Published, Routes, Row, Split, Streets
 from distilvo.study.study_files import write_results
 from distilvo.study.study_page import write_page
 from distilvo.study.study_plots import write_figures
@@ -37,6 +37,23 @@ def test_blends_table() -> None:
     value, difference, verdict = ail[2].split("\n")
     assert re.fullmatch(r"0\.104\d ± 0\.00\d\d", value) and difference.startswith("-0.00") and verdict == "better"
     assert teacher == ("teacher", "–", "0.0800", "0.1400", "2.500") and mean[0] == "mean motion"
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (Streets(2, 1, 10), "The images are rendered;"),
+        (Routes(("00",), ("09", "10")), "The images are rendered along the true trajectories of 09, 10;"),
+        (Split(("00",), ("09",)), None),
+    ],
+)
+def test_every_table_says_where_its_images_are_rendered(data: Streets | Routes | Split, said: str | None) -> None:
+    made = replace(plan(), data=data)
+    tables = [*study_tables(made, made_up(), [TEACHER]), findings_table(made, findings(made_up()))]
+    assert len(tables) > 5
+    for found in tables:
+        notes = [note for note in found.notes if "rendered" in note]
+        assert [note.startswith(said or "") for note in notes] == ([True] if said else [])
 
 
 def test_hints_table_has_the_reconstruction_error() -> None:
@@ -109,7 +126,7 @@ def test_one_seed_has_neither_interval_nor_verdict() -> None:
 def test_markdown_keeps_its_columns() -> None:
     evil = plan()
     evil = replace(evil, rows=evil.rows | {"ail": replace(evil.rows["ail"], label=EVIL)})
-    for found in (*study_tables(evil, made_up(), [TEACHER]), findings_table(findings(made_up(), evil))):
+    for found in (*study_tables(evil, made_up(), [TEACHER]), findings_table(evil, findings(made_up(), evil))):
         lines = [line for line in markdown_table(found).splitlines() if line.startswith("|")]
         assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {len(found.headers) + 1}
         assert len(lines) == len(found.rows) + 2 and "<script" not in "".join(lines)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from distilvo.study.plan import Cell, Reference
-from distilvo.study.statistics import ATE, ERRORS, Interval, Measure, compared, ratio
+from distilvo.study.statistics import ERRORS, Interval, Measure, compared, ratio
 
 Outcome = Literal["reproduced", "not shown", "contradicted", "not tested"]
 Intervals = tuple[tuple[Measure, Interval], ...]
@@ -31,10 +31,8 @@ class Claim:
         return f"{self.of} {'above' if self.side > 0 else 'below'} {self.threshold:g}"
 
     def outcome(self, intervals: Intervals) -> Outcome:
-        """On the paper's side in one measure and on the other side in none, or the other way round; ATE is left out."""
-        sides = {
-            self.side * interval.side(self.threshold) for measure, interval in intervals if measure.field != ATE.field
-        }
+        """On the paper's side in one measure and on the other side in none, or the other way round."""
+        sides = {self.side * interval.side(self.threshold) for _, interval in intervals}
         if not sides:
             return "not tested"
         if 1 in sides and -1 not in sides:

@@ -13,9 +13,9 @@ from distilvo.study.plan import Cell, Plan, Reference, Row, Table
 from distilvo.study.statistics import CellsOfRows, by_row
 
 RULE = (
-    "A comparison is reproduced where the 95 % interval over seeds lies wholly on the paper's side in translation or "
-    "in rotation and wholly on the other side in neither; contradicted where it is the other way round; otherwise not "
-    "shown. ATE is shown and decides nothing. A finding of several claims is reproduced if all of them are and "
+    "A comparison is reproduced where the 95 % interval over seeds lies wholly on the paper's side in translation, "
+    "rotation or ATE and wholly on the other side in none; contradicted where it is the other way round; otherwise not "
+    "shown. A finding of several claims is reproduced if all of them are and "
     "contradicted if one of them is; where the paper says that something can be, one case is enough. Rows are compared "
     "at one rate and are those of the tables (1) to (4), without what the paper does not have: narrow students and "
     "inherited weights."

@@ -65,7 +65,7 @@ def run_study(plan: Plan, out: Path, data: Path | None, teacher: Path, *, worker
     write_json(out / "references.json", [asdict(reference) for reference in references])
     write_results(plan, cells, references, about_machine(), out, trusts=_trusts(workshop))
     findings = study_findings(plan, cells, references)
-    return study_tables(plan, cells, references) + [findings_table(findings)] * bool(findings)
+    return study_tables(plan, cells, references) + [findings_table(plan, findings)] * bool(findings)
 
 
 def _prepare(plan: Plan, out: Path, data: Path | None, teacher: Path) -> Workshop:

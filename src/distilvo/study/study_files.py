@@ -70,5 +70,5 @@ def _check_finite(cell: Cell) -> None:
 def _markdown(plan: Plan, cells: list[Cell], references: list[Reference], about: dict[str, str]) -> str:
     facts = "".join(f"- {name}: {' '.join(value.split())}\n" for name, value in about.items())
     findings = study_findings(plan, cells, references)
-    tables = [findings_table(findings)] * bool(findings) + study_tables(plan, cells, references)
+    tables = [findings_table(plan, findings)] * bool(findings) + study_tables(plan, cells, references)
     return f"# {plan.title}\n\n{facts}\n" + "\n".join(map(markdown_table, tables))

@@ -13,7 +13,7 @@ from rich.text import Text
 from distilvo.report.model_table import NOTHING
 from distilvo.report.style import label
 from distilvo.study.findings import RULE, Finding
-from distilvo.study.plan import QUANTILES, Cell, Plan, Reference, Row, Table
+from distilvo.study.plan import QUANTILES, Cell, Plan, Reference, Routes, Row, Split, Table
 from distilvo.study.statistics import (
     ERRORS,
     HINT_ERROR,
@@ -98,14 +98,14 @@ def distribution_rows(plan: Plan) -> list[str]:
     return list(dict.fromkeys(row for name in _DISTRIBUTED for row in plan.tables.get(name, ())))
 
 
-def findings_table(findings: Sequence[Finding]) -> StudyTable:
+def findings_table(plan: Plan, findings: Sequence[Finding]) -> StudyTable:
     """The findings in the form of a table."""
     rows = []
     for finding in findings:
         rows.append((f"{finding.number}. {finding.statement}", "", "", finding.outcome.upper()))
         rows += [(one.what, one.show(), str(one.claim), one.outcome) for one in finding.comparisons]
     headers = ("finding, and what was compared", "mean ± 95 % interval over seeds", "the paper expects", "outcome")
-    return StudyTable("findings", "Findings of the paper", headers, tuple(rows), (RULE,))
+    return StudyTable("findings", "Findings of the paper", headers, tuple(rows), (RULE, *_images(plan)))
 
 
 def console_table(table: StudyTable) -> RichTable:
@@ -141,6 +141,7 @@ class _Compared:
         self._teacher = next((reference for reference in references if reference.name == "teacher"), None)
         self._measures: tuple[Measure, ...] = (*ERRORS, *_MORE.get(name, ()))
         self._published = plan.published.get(name, {})
+        self._images = _images(plan)
 
     def table(self) -> StudyTable:
         headers = ["row", "seeds"]
@@ -206,7 +207,7 @@ class _Compared:
         notes = [means + "and what its interval shows. Each interval is of one comparison, not of all together."]
         if self._name in _SIZED and self._teacher:
             notes[0] += " The last line is the error over the teacher's."
-        notes += [_ALIGNMENT] + [_PUBLISHED] * bool(self._published)
+        notes += [_ALIGNMENT, *self._images] + [_PUBLISHED] * bool(self._published)
         for row in self._rows[1:]:
             cells, reference = self._cells.get(row.name, {}), self._cells.get(self._first(row).name, {})
             left_out = compared(cells, reference, ERRORS[0]).left_out
@@ -229,8 +230,16 @@ def _distribution(
         rows += [(label(ref.name), NOTHING, *(f"{value:.4f}" for value in getattr(ref, field))) for ref in references]
     headers = ("row", "seeds", *(f"{quantile} % ({unit})" for quantile in QUANTILES))
     what = "poses of the test set" if field == "error_ate_m" else "frame pairs of the test set"
-    notes = (f"Quantiles of the error over all {what}; 100 % is the largest; mean over seeds.",)
+    notes = (f"Quantiles of the error over all {what}; 100 % is the largest; mean over seeds.", *_images(plan))
     return StudyTable(field, title, headers, tuple(rows), notes)
+
+
+def _images(plan: Plan) -> tuple[str, ...]:
+    """A note that the images are rendered, where they are."""
+    if isinstance(plan.data, Split):
+        return ()
+    along = f" along the true trajectories of {', '.join(plan.data.test)}" if isinstance(plan.data, Routes) else ""
+    return (f"The images are rendered{along}; they are not a camera's.",)
 
 
 def _escaped(text: str) -> str:
