@@ -7,7 +7,8 @@ from dataclasses import replace
 from distilvo.settings import PAPER, Recipe
 from distilvo.study.findings import Finding, study_findings
 from distilvo.study.plan import Cell, Plan, Reference, Row, Streets
-from distilvo.study.study_tables import StudyTable, study_tables
+from distilvo.study.study_table import StudyTable
+from distilvo.study.study_tables import study_tables
 
 EVIL = '<script>alert("1")</script>&|$x$'
 SEEDS = (0, 1, 2, 3, 4)

@@ -23,7 +23,8 @@ from distilvo.study.plan import Published, Routes, Row, Split, Streets
 from distilvo.study.study_files import write_results
 from distilvo.study.study_page import write_page
 from distilvo.study.study_plots import write_figures
-from distilvo.study.study_tables import console_table, findings_table, markdown_table, study_tables
+from distilvo.study.study_table import console_table, markdown_table
+from distilvo.study.study_tables import findings_table, study_tables
 from made_up_study import ABOUT, EVIL, MEAN, METHODS, SEEDS, TEACHER, cell, findings, made_up, outcomes, plan, table
 
 
@@ -54,6 +55,21 @@ def test_every_table_says_where_its_images_are_rendered(data: Streets | Routes |
     for found in tables:
         notes = [note for note in found.notes if "rendered" in note]
         assert [note.startswith(said or "") for note in notes] == ([True] if said else [])
+
+
+def test_each_drive_is_the_mean_over_its_sceneries() -> None:
+    """By hand: 09 has 10 and 20 m with seed 0, 30 and 40 m with seed 1: 15 and 35, 25 on average, ± 12.706 x 10."""
+    drives = [{"09-0": {"ate_m": a}, "09-1": {"ate_m": a + 10}, "10-0": {"ate_m": 7.0}} for a in (10.0, 30.0)]
+    cells = [replace(cell("gt", seed, 0.1), drives=errors) for seed, errors in enumerate(drives)]
+    made = replace(plan((0, 1)), tables={"literature": ("gt", "aht")})
+    teacher = replace(TEACHER, drives={"09-0": {"ate_m": 2.0}, "09-1": {"ate_m": 4.0}, "10-0": {"ate_m": None}})
+    table = next(found for found in study_tables(made, cells, [teacher]) if found.name == "drives")
+    assert [header for header in table.headers if "ATE" in header] == ["09: ATE (m, Sim(3))", "10: ATE (m, Sim(3))"]
+    columns = [number for number, header in enumerate(table.headers) if "ATE" in header]
+    assert [[row[0], *(row[column] for column in columns)] for row in table.rows] == [
+        ["GT", "25.000 ± 127.062", "7.000 ± 0.000"],
+        ["teacher", "3.000", "–"],
+    ]
 
 
 def test_hints_table_has_the_reconstruction_error() -> None:

@@ -35,7 +35,7 @@ class Study:
         from distilvo.study.plan import check_data, plan_key
         from distilvo.study.plan_file import read_plan
         from distilvo.study.runner import run_study
-        from distilvo.study.study_tables import console_table
+        from distilvo.study.study_table import console_table
 
         if self.workers is not None and self.workers < 1:
             raise DistilvoError(f"study: --workers {self.workers}; expected at least 1")

@@ -33,7 +33,8 @@ from distilvo.study.findings import study_findings
 from distilvo.study.plan import Cell, Plan, Reference, Row
 from distilvo.study.study_drives import open_drives, render_drives
 from distilvo.study.study_files import write_results
-from distilvo.study.study_tables import StudyTable, findings_table, study_tables
+from distilvo.study.study_table import StudyTable
+from distilvo.study.study_tables import findings_table, study_tables
 
 
 def run_study(plan: Plan, out: Path, data: Path | None, teacher: Path, *, workers: int) -> list[StudyTable]:

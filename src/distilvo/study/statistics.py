@@ -52,6 +52,11 @@ TRANSLATION = Measure("rms_rpe_t_m", "translation", "RMS-RPE trans (m)", "m", 4)
 ROTATION = Measure("rms_rpe_r_deg", "rotation", "RMS-RPE rot (deg)", "deg", 4)
 ATE = Measure("ate_m", "ATE", "ATE (m, Sim(3))", "m, Sim(3)", 3)
 ERRORS = (TRANSLATION, ROTATION, ATE)
+RELATIVE = (
+    Measure("t_rel_percent", "relative translation", "t_rel (%)", "%", 3),
+    Measure("r_rel_deg_per_100m", "relative rotation", "r_rel (deg/100 m)", "deg/100 m", 3),
+)
+"""Over sub-sequences of 100 to 800 m, as KITTI's own; no cell has them where no drive is long enough."""
 VALIDATION = (
     Measure("validation_t_m", "translation", "validation: RMS-RPE trans (m)", "m", 4),
     Measure("validation_r_deg", "rotation", "validation: RMS-RPE rot (deg)", "deg", 4),

@@ -13,7 +13,8 @@ from distilvo.report.results import TrustResult
 from distilvo.study.findings import study_findings
 from distilvo.study.plan import Cell, Plan, Reference
 from distilvo.study.statistics import by_row
-from distilvo.study.study_tables import findings_table, markdown_table, study_tables
+from distilvo.study.study_table import markdown_table
+from distilvo.study.study_tables import findings_table, study_tables
 
 
 def write_results(

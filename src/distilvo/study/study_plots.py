@@ -10,6 +10,7 @@ import numpy as np
 
 from distilvo.report.matplotlib_renderer import name_rows, png_figure
 from distilvo.report.style import LEAST_TRUSTED, Palette, label
+from distilvo.study.drive_tables import distribution_rows
 from distilvo.study.plan import Cell, Plan, Reference, Row, Table
 from distilvo.study.statistics import (
     ERRORS,
@@ -22,7 +23,7 @@ from distilvo.study.statistics import (
     mean_interval,
     values,
 )
-from distilvo.study.study_tables import TITLES, distribution_rows, first_of
+from distilvo.study.study_tables import TITLES, first_of
 
 _LOOKS = Palette(("student_distilled", "teacher", "mean_motion"))
 _STUDENT, _TEACHER = _LOOKS.colour("student_distilled"), _LOOKS.colour("teacher")

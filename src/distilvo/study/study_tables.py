@@ -1,22 +1,20 @@
-"""The paper's tables as text, and their printing for a terminal and for Markdown."""
+"""The tables of a study: rows compared with each other, as in the paper, and its findings."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from rich import box
-from rich.table import Table as RichTable
-from rich.text import Text
 
 from distilvo.report.model_table import NOTHING
 from distilvo.report.style import label
+from distilvo.study.drive_tables import detail_tables
 from distilvo.study.findings import RULE, Finding
-from distilvo.study.plan import QUANTILES, Cell, Plan, Reference, Routes, Row, Split, Table
+from distilvo.study.plan import Cell, Plan, Reference, Row, Table
 from distilvo.study.statistics import (
     ERRORS,
     HINT_ERROR,
+    RELATIVE,
     VALIDATION,
     CellsOfRows,
     Measure,
@@ -27,6 +25,7 @@ from distilvo.study.statistics import (
     share_of,
     values,
 )
+from distilvo.study.study_table import StudyTable, rendered_note
 
 TITLES: dict[Table, str] = {
     "blends": "(1) Blends of ground truth and imitation",
@@ -40,39 +39,25 @@ TITLES: dict[Table, str] = {
     "speed": "Students made for speed",
     "scarce": "Few labels and much film",
 }
-_DISTRIBUTIONS = (
-    ("error_t_m", "(5) Errors of single frame pairs, translation (m, not aligned)", "m"),
-    ("error_r_deg", "(5) Errors of single frame pairs, rotation (deg, not aligned)", "deg"),
-    ("error_ate_m", "(5) Errors of single poses (m, aligned by Sim(3))", "m"),
-)
 _ORDER: tuple[Table, ...] = ("scarce", "blends", "hints", "literature", "schedules", "budgets", "trust", "rates")
-_DISTRIBUTED: tuple[Table, ...] = ("blends", "hints", "scarce")
-_SIZED: tuple[Table, ...] = ("rates", "beyond", "speed")  # students of different sizes, held against the teacher
-_MORE: dict[Table, tuple[Measure, ...]] = {"hints": (HINT_ERROR,), "budgets": VALIDATION}
+_SIZED: tuple[Table, ...] = (
+    "rates",
+    "beyond",
+    "speed",
+    "scarce",
+)  # students of different sizes, held against the teacher
+_MORE: dict[Table, tuple[Measure, ...]] = {
+    "hints": (HINT_ERROR,),
+    "budgets": VALIDATION,
+    "literature": RELATIVE,
+    "beyond": RELATIVE,
+    "scarce": RELATIVE,
+}
 _PUBLISHED = (
     "'paper' are the paper's numbers, on KITTI's images with networks of its own size; only ratios compare, each over "
     "the first row of its rate."
 )
 _ALIGNMENT = "RMS-RPE over consecutive frames, not aligned; ATE aligned by Sim(3). Smaller is better."
-
-
-@dataclass(frozen=True)
-class StudyTable:
-    """A table as text.
-
-    Attributes:
-        name: as in ``Plan.tables``, or ``error_t_m``, ``error_r_deg``, ``error_ate_m``.
-        title: above it.
-        headers: with units and alignment.
-        rows: as many places as headers; a place may have several lines.
-        notes: below it.
-    """
-
-    name: str
-    title: str
-    headers: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...]
 
 
 def study_tables(plan: Plan, cells: Sequence[Cell], references: Sequence[Reference]) -> list[StudyTable]:
@@ -83,19 +68,14 @@ def study_tables(plan: Plan, cells: Sequence[Cell], references: Sequence[Referen
     """
     of_rows = by_row(cells)
     tables = {name: _Compared(plan, name, of_rows, references).table() for name in TITLES if name in plan.tables}
-    spread = [_distribution(plan, of_rows, references, *table) for table in _DISTRIBUTIONS]
     order = [tables.get(name) for name in _ORDER]
-    return [table for table in (*order, *spread, tables.get("beyond"), tables.get("speed")) if table and table.rows]
+    details = detail_tables(plan, of_rows, references)
+    return [table for table in (*order, *details, tables.get("beyond"), tables.get("speed")) if table and table.rows]
 
 
 def first_of(table: Table, rows: Sequence[Row], row: Row) -> Row:
     """What a row of a table is compared with: the first of its rate, or of the table where sizes differ anyway."""
     return next(one for one in rows if table in _SIZED or one.rate == row.rate)
-
-
-def distribution_rows(plan: Plan) -> list[str]:
-    """The rows whose error distributions are shown: those of the first tables."""
-    return list(dict.fromkeys(row for name in _DISTRIBUTED for row in plan.tables.get(name, ())))
 
 
 def findings_table(plan: Plan, findings: Sequence[Finding]) -> StudyTable:
@@ -105,28 +85,7 @@ def findings_table(plan: Plan, findings: Sequence[Finding]) -> StudyTable:
         rows.append((f"{finding.number}. {finding.statement}", "", "", finding.outcome.upper()))
         rows += [(one.what, one.show(), str(one.claim), one.outcome) for one in finding.comparisons]
     headers = ("finding, and what was compared", "mean ± 95 % interval over seeds", "the paper expects", "outcome")
-    return StudyTable("findings", "Findings of the paper", headers, tuple(rows), (RULE, *_images(plan)))
-
-
-def console_table(table: StudyTable) -> RichTable:
-    """A table for a terminal or a log."""
-    rich_table = RichTable(
-        title=table.title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False
-    )
-    rich_table.caption, rich_table.caption_justify, rich_table.leading = Text("\n".join(table.notes)), "left", 1
-    for number, header in enumerate(table.headers):
-        rich_table.add_column(Text(header), justify="right" if number and table.name != "findings" else "left")
-    for row in table.rows:
-        rich_table.add_row(*map(Text, row))
-    return rich_table
-
-
-def markdown_table(table: StudyTable) -> str:
-    """A table for Markdown, with its title and notes."""
-    lines = [table.headers, ("---",) + ("---:",) * (len(table.headers) - 1), *table.rows]
-    body = "".join("| " + " | ".join(map(_escaped, line)) + " |\n" for line in lines)
-    notes = "".join(f"- {_escaped(note)}\n" for note in table.notes)
-    return f"## {table.title}\n\n{body}\n{notes}"
+    return StudyTable("findings", "Findings of the paper", headers, tuple(rows), (RULE, *rendered_note(plan)))
 
 
 class _Compared:
@@ -141,7 +100,7 @@ class _Compared:
         self._teacher = next((reference for reference in references if reference.name == "teacher"), None)
         self._measures: tuple[Measure, ...] = (*ERRORS, *_MORE.get(name, ()))
         self._published = plan.published.get(name, {})
-        self._images = _images(plan)
+        self._images = rendered_note(plan)
 
     def table(self) -> StudyTable:
         headers = ["row", "seeds"]
@@ -198,8 +157,7 @@ class _Compared:
                 if reference.parameters
                 else [NOTHING] * 3
             )
-        errors = [f"{getattr(reference, measure.field):.{measure.decimals}f}" for measure in ERRORS]
-        return (label(reference.name), NOTHING, *size, *errors, *[NOTHING] * (len(self._measures) - len(ERRORS)))
+        return (label(reference.name), NOTHING, *size, *(_of_reference(reference, one) for one in self._measures))
 
     def _notes(self) -> list[str]:
         firsts = " or ".join(f"'{first.label}'" for first in dict.fromkeys(map(self._first, self._rows)))
@@ -217,30 +175,7 @@ class _Compared:
         return notes
 
 
-def _distribution(
-    plan: Plan, cells: CellsOfRows, references: Sequence[Reference], field: str, title: str, unit: str
-) -> StudyTable:
-    """Quantiles over frame pairs or poses, mean over seeds, of the rows of the first two tables."""
-    rows = []
-    for name in distribution_rows(plan):
-        quantiles = [getattr(cell, field) for cell in cells.get(name, {}).values()]
-        means = [f"{value:.4f}" for value in np.mean(quantiles, axis=0)] if quantiles else [NOTHING] * len(QUANTILES)
-        rows.append((plan.rows[name].label, f"{len(quantiles)} of {len(plan.seeds)}", *means))
-    if rows:
-        rows += [(label(ref.name), NOTHING, *(f"{value:.4f}" for value in getattr(ref, field))) for ref in references]
-    headers = ("row", "seeds", *(f"{quantile} % ({unit})" for quantile in QUANTILES))
-    what = "poses of the test set" if field == "error_ate_m" else "frame pairs of the test set"
-    notes = (f"Quantiles of the error over all {what}; 100 % is the largest; mean over seeds.", *_images(plan))
-    return StudyTable(field, title, headers, tuple(rows), notes)
-
-
-def _images(plan: Plan) -> tuple[str, ...]:
-    """A note that the images are rendered, where they are."""
-    if isinstance(plan.data, Split):
-        return ()
-    along = f" along the true trajectories of {', '.join(plan.data.test)}" if isinstance(plan.data, Routes) else ""
-    return (f"The images are rendered{along}; they are not a camera's.",)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", "<br>")
+def _of_reference(reference: Reference, measure: Measure) -> str:
+    """A measure that cells and references share; a dash for one that only cells have."""
+    number = getattr(reference, measure.field, None)
+    return NOTHING if number is None else f"{number:.{measure.decimals}f}"

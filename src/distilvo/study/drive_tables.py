@@ -1,0 +1,96 @@
+"""Tables that look behind the means: errors of single frame pairs and poses, and of each drive."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+import numpy as np
+
+from distilvo.report.model_table import NOTHING
+from distilvo.report.style import label
+from distilvo.study.plan import QUANTILES, Plan, Reference, Table
+from distilvo.study.statistics import ERRORS, RELATIVE, CellsOfRows, Measure, mean_interval
+from distilvo.study.study_table import StudyTable, rendered_note
+
+_DISTRIBUTIONS = (
+    ("error_t_m", "(5) Errors of single frame pairs, translation (m, not aligned)", "m"),
+    ("error_r_deg", "(5) Errors of single frame pairs, rotation (deg, not aligned)", "deg"),
+    ("error_ate_m", "(5) Errors of single poses (m, aligned by Sim(3))", "m"),
+)
+_DISTRIBUTED: tuple[Table, ...] = ("blends", "hints", "scarce")
+_BY_DRIVE: tuple[Table, ...] = ("scarce", "literature", "beyond")
+_OF_DRIVES: tuple[Measure, ...] = (*ERRORS, *RELATIVE)
+
+
+def detail_tables(plan: Plan, cells: CellsOfRows, references: Sequence[Reference]) -> list[StudyTable]:
+    """Quantiles of the errors of frame pairs and of poses, and the errors of each drive."""
+    tables = [_distribution(plan, cells, references, *table) for table in _DISTRIBUTIONS]
+    return [*tables, _drives(plan, cells, references)]
+
+
+def distribution_rows(plan: Plan) -> list[str]:
+    """The rows whose error distributions are shown: those of the first tables."""
+    return _rows_of(plan, _DISTRIBUTED)
+
+
+def _rows_of(plan: Plan, tables: Sequence[Table]) -> list[str]:
+    return list(dict.fromkeys(row for name in tables for row in plan.tables.get(name, ())))
+
+
+def _distribution(
+    plan: Plan, cells: CellsOfRows, references: Sequence[Reference], field: str, title: str, unit: str
+) -> StudyTable:
+    """Quantiles over frame pairs or poses, mean over seeds, of the rows of the first two tables."""
+    rows = []
+    for name in distribution_rows(plan):
+        quantiles = [getattr(cell, field) for cell in cells.get(name, {}).values()]
+        means = [f"{value:.4f}" for value in np.mean(quantiles, axis=0)] if quantiles else [NOTHING] * len(QUANTILES)
+        rows.append((plan.rows[name].label, f"{len(quantiles)} of {len(plan.seeds)}", *means))
+    if rows:
+        rows += [(label(ref.name), NOTHING, *(f"{value:.4f}" for value in getattr(ref, field))) for ref in references]
+    headers = ("row", "seeds", *(f"{quantile} % ({unit})" for quantile in QUANTILES))
+    what = "poses of the test set" if field == "error_ate_m" else "frame pairs of the test set"
+    notes = (f"Quantiles of the error over all {what}; 100 % is the largest; mean over seeds.", *rendered_note(plan))
+    return StudyTable(field, title, headers, tuple(rows), notes)
+
+
+def _drives(plan: Plan, cells: CellsOfRows, references: Sequence[Reference]) -> StudyTable:
+    """Errors of each drive to test on, mean over its sceneries, with the interval over seeds."""
+    names = [name for name in _rows_of(plan, _BY_DRIVE) if name in cells]
+    drives = {name: [cell.drives for cell in cells[name].values()] for name in names}
+    routes = sorted({_route(drive) for seeds in drives.values() for one in seeds for drive in one})
+    columns = [(route, measure) for route in routes for measure in _OF_DRIVES]
+    rows = []
+    for name in names:
+        texts = [_over_seeds(drives[name], *column) for column in columns]
+        rows.append((plan.rows[name].label, f"{len(drives[name])} of {len(plan.seeds)}", *texts))
+    if routes:
+        rows += [
+            (label(one.name), NOTHING, *(_of_one(one.drives, *column) for column in columns)) for one in references
+        ]
+    headers = ("row", "seeds", *(f"{route}: {measure.header}" for route, measure in columns))
+    note = "Mean ± half of the 95 % interval over seeds; where a drive has several sceneries, of their mean."
+    return StudyTable("drives", "(6) Each drive", headers, tuple(rows), (note, *rendered_note(plan)))
+
+
+def _route(drive: str) -> str:
+    """The poses that a drive runs along: its name without that of its scenery."""
+    return drive.partition("-")[0]
+
+
+def _of_drive(drives: Mapping[str, Mapping[str, float | None]], route: str, measure: Measure) -> float | None:
+    numbers = [errors.get(measure.field) for name, errors in drives.items() if _route(name) == route]
+    finite = [number for number in numbers if number is not None]
+    return fmean(finite) if finite else None
+
+
+def _over_seeds(seeds: Sequence[Mapping[str, Mapping[str, float | None]]], route: str, measure: Measure) -> str:
+    numbers = [_of_drive(drives, route, measure) for drives in seeds]
+    finite = [number for number in numbers if number is not None]
+    return mean_interval(finite).show(measure.decimals) if finite else NOTHING
+
+
+def _of_one(drives: Mapping[str, Mapping[str, float | None]], route: str, measure: Measure) -> str:
+    number = _of_drive(drives, route, measure)
+    return NOTHING if number is None else f"{number:.{measure.decimals}f}"
