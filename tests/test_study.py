@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,6 +81,13 @@ def test_presets_are_what_the_paper_asks_for() -> None:
     assert builtin.rows["aht-ail"].method == PAPER and builtin.rows["best"].method == Method(
         trust="quantile", hint_form="mean"
     )
+
+
+@pytest.mark.parametrize("page", ["study", "research"])
+def test_plans_in_the_docs_can_be_read(page: str, tmp_path: Path) -> None:
+    text = (Path(__file__).parents[1] / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    (toml,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    assert plan(tmp_path, toml).title.startswith("mine")
 
 
 @pytest.mark.parametrize(
@@ -163,12 +171,17 @@ def test_rows_that_differ_in_case_alone(tmp_path: Path) -> None:
 
 
 def test_a_plan_like_a_preset_with_tables_of_its_own(tmp_path: Path) -> None:
-    """The paper's numbers go with the preset's tables; a preset may itself be like another."""
+    """Its rows are added, and of the preset's those that its tables name; so are the paper's numbers."""
     recipe = 'title = "x"\nlike = "kitti"\n[sequences]\ntrain = ["00"]\ntest = ["01"]\n[recipe]\nepochs = 1\n'
     paper, whole = read_plan("paper"), plan(tmp_path, recipe)
     assert (whole.rows, whole.tables, whole.published) == (paper.rows, paper.tables, paper.published)
-    own = plan(tmp_path, recipe + '[tables]\nliterature = ["ail"]\n')
-    assert own.tables["literature"] == ("ail",) and own.published == {}
+    own = plan(tmp_path, recipe + '[rows.mine]\nhint = "none"\n[tables]\nliterature = ["fitnets", "mine", "ail"]\n')
+    assert own.tables == {"literature": ("fitnets", "mine", "ail")} and set(own.rows) == {"fitnets", "mine", "ail"}
+    assert own.rows["ail"] == paper.rows["ail"]
+    assert own.published == {"literature": {"fitnets": paper.published["literature"]["fitnets"]}}
+    more = plan(tmp_path, recipe + '[rows.mine]\nhint = "none"\n[rows.ail]\nrate = 50\n')
+    assert more.rows.keys() - paper.rows.keys() == {"mine"} and more.tables == paper.tables
+    assert (more.rows["ail"].rate, more.rows["ail"].method.hint) == (50, "attentive")  # one of that name is replaced
 
 
 def test_a_study_of_nothing() -> None:

@@ -52,8 +52,8 @@ class _PlanFile(BaseModel, strict=True, extra="forbid", allow_inf_nan=False):
 
 _ROW_KEYS = ("label", "rate", "shape", "folds", "labels", "oracle", "budget")
 _LARGEST = 2**20  # bytes
-_SHARED = ("rate", "seeds", "rows", "curve", "tables", "published")
-"""What a plan takes from the preset that it is ``like``."""
+_SHARED = ("rate", "seeds", "curve", "tables", "published")
+"""What a plan takes from the preset that it is ``like``, besides rows."""
 
 
 def read_plan(source: str) -> Plan:
@@ -93,9 +93,33 @@ def _with_preset(values: dict[str, Any], presets: list[str]) -> dict[str, Any]:
         raise DistilvoError(f"like = '{values['like']}' is no preset; expected one of {', '.join(presets)}")
     text = (PRESETS / f"{values['like']}.toml").read_text(encoding="utf-8")
     preset = _with_preset(tomllib.loads(text), presets)
-    # The paper's numbers are for the preset's own tables.
-    shared = [key for key in _SHARED if key in preset and not (key == "published" and "tables" in values)]
-    return {key: preset[key] for key in shared} | values
+    own_tables = isinstance(values.get("tables"), dict)
+    shared = {key: preset[key] for key in _SHARED if key in preset and not (key == "curve" and own_tables)}
+    merged = shared | values
+    rows = values.get("rows", {})
+    if isinstance(rows, dict):
+        merged["rows"] = preset["rows"] | rows
+    if own_tables and isinstance(merged["rows"], dict):
+        _leave_out(merged, preset)
+    return merged
+
+
+def _leave_out(merged: dict[str, Any], preset: dict[str, Any]) -> None:
+    """Take from a preset only the rows, and of the paper's numbers only those, that a file's own tables name."""
+    tables = {name: rows for name, rows in merged["tables"].items() if isinstance(rows, list)}
+    named = {str(row) for rows in tables.values() for row in rows}
+    if isinstance(curve := merged.get("curve"), dict):
+        named.add(str(curve.get("row")))
+    merged["rows"] = {
+        name: row for name, row in merged["rows"].items() if name in named or row != preset["rows"].get(name)
+    }
+    if merged.get("published") == preset.get("published"):
+        numbers = preset.get("published", {})
+        merged["published"] = {
+            table: {row: numbers[table][row] for row in map(str, rows) if row in numbers[table]}
+            for table, rows in tables.items()
+            if table in numbers
+        }
 
 
 def _completed(name: str, row: Any, rate: Any) -> Any:
