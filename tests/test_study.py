@@ -222,24 +222,31 @@ def test_each_row_gets_the_learning_rate_that_does_best_in_validation(
 ) -> None:
     text = SMALL.replace('train = ["00", "01", "02"]', 'train = ["00", "01"]\nvalidation = ["02"]')
     text = text.replace("inherit = true", "budget = 2.0").replace("seeds = [0, 1]", "seeds = [0]")
+    text = text.replace("[tables]", '[rows.longer]\nblend = "ground-truth"\nhint = "none"\nbudget = 2.0\n[tables]')
     out = tmp_path / "out"
     rates = ("0.0001", "0.3")
     run_study(
         plan(tmp_path, text + f"[choice]\nlearning_rates = [{', '.join(rates)}]\n"), out, kitti_root, teacher, workers=2
     )
-    short, long = json.loads((out / "study.json").read_text())
-    assert long["steps"] == 2 * short["steps"]
-    for cell in (short, long):
-        trials = {rate: json.loads((out / "trials" / cell["row"] / f"{rate}.json").read_text()) for rate in rates}
+    short, long, longer = json.loads((out / "study.json").read_text())
+    assert long["steps"] == longer["steps"] == 2 * short["steps"]
+    assert {path.name for path in (out / "trials").iterdir()} == {"gt", "ours"}  # "longer" is "gt" with more epochs
+    for cell, tried in ((short, "gt"), (long, "ours"), (longer, "gt")):
+        trials = {rate: json.loads((out / "trials" / tried / f"{rate}.json").read_text()) for rate in rates}
         errors = {rate: trial["validation_t_m"] * trial["validation_r_deg"] for rate, trial in trials.items()}
         assert cell["learning_rate"] == float(min(errors, key=errors.__getitem__))
         student = load_model(out / "models" / cell["row"] / "0")[0]
         drive = open_cache([open_dataset(kitti_root)[2]], student.preprocessing, tmp_path / "cache")
         total = evaluate(network_motions(student), drive).total
         assert (cell["validation_t_m"], cell["validation_ate_m"]) == pytest.approx((total.rms_rpe_t_m, total.ate_m))
-    changed = plan(tmp_path, text.replace("budget = 2.0", "budget = 1.0") + "[choice]\nlearning_rates = [1e-4, 0.3]\n")
-    with pytest.raises(DistilvoError, match=r"trials/ours/0\.0001\.json: row 'ours' was made with other settings"):
-        run_study(changed, out, kitti_root, teacher, workers=1)
+    choice = "[choice]\nlearning_rates = [1e-4, 0.3]\n"
+    for old, new, file in (
+        ("budget = 2.0", "budget = 1.0", "cells/ours/0"),
+        ('shape = "slim"', "", "trials/ours/0.0001"),
+    ):
+        changed = plan(tmp_path, text.replace(old, new, 1) + choice)
+        with pytest.raises(DistilvoError, match=rf"{file}\.json: row 'ours' was made with other settings"):
+            run_study(changed, out, kitti_root, teacher, workers=1)
 
 
 def test_data_that_do_not_fit_the_plan(kitti_root: Path, teacher: Path, tmp_path: Path) -> None:

@@ -137,20 +137,29 @@ class Workshop:
         write_json(path, facts | measures(evaluate(network_motions(student), self.test, f"{row.name} {seed}")))
         remove_inside(path.with_suffix(""), self.out)
 
+    def trial_row(self, row: Row) -> Row:
+        """The first row that differs from this one in its budget alone, with the plan's: they share their trials."""
+        same = (
+            one
+            for one in self.plan.rows.values()
+            if replace(row, name=one.name, label=one.label, budget=1.0) == (replace(one, budget=1.0))
+        )
+        return replace(next(same), budget=1.0)
+
     def trial_path(self, row: Row, learning_rate: float) -> Path:
         """The file of a finished trial of a learning rate."""
-        return self.out / "trials" / row.name / f"{learning_rate:g}.json"
+        return self.out / "trials" / self.trial_row(row).name / f"{learning_rate:g}.json"
 
     def is_tried(self, row: Row, learning_rate: float) -> bool:
         """Whether a trial is finished; raises as ``is_done`` does."""
-        return _is_made(self.trial_path(row, learning_rate), row)
+        return _is_made(self.trial_path(row, learning_rate), self.trial_row(row))
 
     def try_rate(self, row: Row, learning_rate: float) -> None:
         """Train a row once with a learning rate and write its errors on the drives for validation."""
-        path = self.trial_path(row, learning_rate)
-        if _is_made(path, row):
+        if self.is_tried(row, learning_rate):
             return
         assert self.plan.choice is not None
+        row, path = self.trial_row(row), self.trial_path(row, learning_rate)
         epochs = self.epochs(row, self.plan.choice.budget)
         recipe = replace(self.plan.recipe, seed=TRIAL_SEED, epochs=epochs, learning_rate=learning_rate)
         student = self._distil(row, recipe, path.with_suffix("")).student

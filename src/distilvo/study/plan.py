@@ -137,9 +137,11 @@ def _check_apart(one: tuple[str, ...], other: tuple[str, ...], where: str) -> No
 class RateChoice:
     """Each row is trained once with each learning rate; it gets the one with the smallest errors in validation.
 
+    Rows that differ in their budget alone share these trials.
+
     Attributes:
         learning_rates: to choose from.
-        budget: epochs of such a training, as a share of the row's.
+        budget: epochs of such a training, as a share of the plan's.
     """
 
     learning_rates: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=2)]

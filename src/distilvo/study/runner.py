@@ -102,7 +102,8 @@ def _choose_rates(workshop: Workshop, data: Path | None, workers: int) -> None:
     choice = workshop.plan.choice
     if choice is None:
         return
-    trials = [(row.name, rate) for row in workshop.plan.rows.values() for rate in choice.learning_rates]
+    names = dict.fromkeys(workshop.trial_row(row).name for row in workshop.plan.rows.values())
+    trials = [(name, rate) for name in names for rate in choice.learning_rates]
     missing = [(name, rate) for name, rate in trials if not workshop.is_tried(workshop.plan.rows[name], rate)]
     _in_workers(_try, missing, len(trials), "learning rates", workshop, data, workers)
 
