@@ -75,7 +75,7 @@ def test_damaged_trajectory(kind: str, tmp_path: Path) -> None:
     damage(file, read, TEXT)
 
 
-@pytest.mark.parametrize("preset", ["builtin", "kitti"])
+@pytest.mark.parametrize("preset", ["paper", "kitti"])
 def test_damaged_plan(preset: str, tmp_path: Path) -> None:
     file = tmp_path / "plan.toml"
     file.write_bytes((PRESETS / f"{preset}.toml").read_bytes())

@@ -21,7 +21,7 @@ from distilvo.pipeline.evaluation import evaluate, network_motions
 from distilvo.sequences import open_dataset
 from distilvo.settings import PAPER, Method
 from distilvo.study import runner
-from distilvo.study.plan import Plan, Routes, Streets, plan_key
+from distilvo.study.plan import Plan, Routes, plan_key
 from distilvo.study.plan_file import read_plan
 from distilvo.study.runner import run_study
 from tiny_teacher import TINY
@@ -47,6 +47,8 @@ shape = "slim"
 blends = ["gt"]
 """
 
+STREETS = "[streets]\ntrain = 2\ntest = 1\nframes = 10"
+
 
 @pytest.fixture(scope="module")
 def teacher(kitti_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -64,23 +66,22 @@ def plan(tmp_path: Path, text: str = SMALL) -> Plan:
 
 
 def test_presets_are_what_the_paper_asks_for() -> None:
-    builtin, fallible, kitti, paper = map(read_plan, ("builtin", "fallible", "kitti", "paper"))
-    assert fallible.teacher is None and {name for names in fallible.tables.values() for name in names} == set(
-        fallible.rows
+    scarce, kitti, paper = map(read_plan, ("scarce", "kitti", "paper"))
+    for study in (scarce, kitti, paper):
+        assert {name for names in study.tables.values() for name in names} == set(study.rows)
+        assert len(study.seeds) >= 5
+    assert scarce.teacher is None and scarce.rows["learned"].method == replace(
+        Method(), trust="learned", hint_form="maps"
     )
-    assert isinstance(builtin.data, Streets)
-    assert len(builtin.seeds) >= 5
     assert (paper.rows, paper.published, kitti.choice) == (kitti.rows, kitti.published, None)
     assert kitti.recipe.epochs == 30 and kitti.recipe.learning_rate == 1e-4 and kitti.dropout == 0.25
     assert kitti.rows["aht-ail-each"] == replace(kitti.rows["aht-ail"], name="aht-ail-each", budget=2.0)  # 30 a stage
     assert isinstance(paper.data, Routes) and paper.data.test == ("09", "10") == kitti.data.test  # type: ignore[union-attr]
     assert paper.published["literature"]["aht-ail"].ate_m == 29.03
-    blends = {builtin.rows[name].method.blend for name in builtin.tables["blends"]}
-    assert len(blends) == len(builtin.tables["blends"]) == 8
-    assert [builtin.rows[name].rate for name in builtin.tables["rates"]] == [65, 73, 80, 86, 92.95, 95, 97]
-    assert builtin.rows["aht-ail"].method == PAPER and builtin.rows["best"].method == Method(
-        trust="quantile", hint_form="mean"
-    )
+    blends = {paper.rows[name].method.blend for name in paper.tables["blends"]}
+    assert len(blends) == len(paper.tables["blends"]) == 8
+    assert [paper.rows[name].rate for name in paper.tables["rates"]] == [65.8, 72.88, 79.69, 92.95, 96.0]
+    assert paper.rows["aht-ail"].method == PAPER
 
 
 @pytest.mark.parametrize("page", ["study", "research"])
@@ -185,7 +186,7 @@ def test_a_plan_like_a_preset_with_tables_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_study_of_nothing() -> None:
-    with pytest.raises(DistilvoError, match=r"nothing\.toml: no such file; .* presets builtin, fallible, kitti"):
+    with pytest.raises(DistilvoError, match=r"nothing\.toml: no such file; .* presets kitti, paper, scarce"):
         read_plan("nothing.toml")
 
 
@@ -255,7 +256,9 @@ def test_data_that_do_not_fit_the_plan(kitti_root: Path, teacher: Path, tmp_path
     with pytest.raises(DistilvoError, match="names sequences; expected --data"):
         Study(plan=str(tmp_path / "small.toml"), out=out, teacher=teacher).run()
     with pytest.raises(DistilvoError, match="renders its own streets; leave --data out"):
-        Study(plan="builtin", out=out, data=kitti_root, teacher=teacher).run()
+        streets = SMALL.replace('[sequences]\ntrain = ["00", "01", "02"]\ntest = ["03"]', STREETS)
+        (tmp_path / "streets.toml").write_text(streets)
+        Study(plan=str(tmp_path / "streets.toml"), out=out, data=kitti_root, teacher=teacher).run()
     assert not out.exists()  # it is free for another try
     absent = plan(tmp_path, SMALL.replace('"02"]', '"12"]'))
     with pytest.raises(DistilvoError, match="has no sequence 12"):
@@ -281,7 +284,8 @@ def test_kitti_preset_in_miniature(teacher: Path, tmp_path: Path, monkeypatch: p
     preset = read_plan("kitti")
     short = replace(preset.recipe, epochs=1, clip_length=2, batch_size=4)
     names = ("ground-truth", "laplace", "cross-fitted", "fitnets", "aht-ail")
-    known = read_plan("builtin").rows | preset.rows
+    folds = replace(preset.rows["aht-ail"], name="cross-fitted", folds=2)
+    known = preset.rows | {"cross-fitted": folds}
     rows = {name: replace(known[name], rate=50 + 5 * i) for i, name in enumerate(names)}
     tables = {"blends": ("ground-truth", "laplace"), "literature": ("ground-truth", "fitnets", "aht-ail")}
     published = {"literature": {"fitnets": preset.published["literature"]["fitnets"]}}

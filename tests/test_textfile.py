@@ -95,6 +95,6 @@ def test_json_and_plans_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None
     (tmp_path / "config.json").write_bytes(b'\xef\xbb\xbf{"a": 1}')
     assert read_json(tmp_path / "config.json") == {"a": 1}
     plan_file = pytest.importorskip("distilvo.study.plan_file", reason="plans need the extra train")
-    preset = plan_file.PRESETS / "builtin.toml"
+    preset = plan_file.PRESETS / "paper.toml"
     (tmp_path / "plan.toml").write_bytes(b"\xef\xbb\xbf" + preset.read_bytes())
-    assert plan_file.read_plan(str(tmp_path / "plan.toml")) == plan_file.read_plan("builtin")
+    assert plan_file.read_plan(str(tmp_path / "plan.toml")) == plan_file.read_plan("paper")

@@ -128,7 +128,8 @@ def test_motion_scale_by_hand(store: FrameCache, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(store, "motions", motions)
     mean, scale = motion_scale(store)
     assert mean.tolist() == [0, 0, 1, 0, 0, 0]
-    assert scale.tolist() == pytest.approx([1, 1, 1, 0.05, 0.05, 0.05])  # sqrt(0.03^2 + 0.04^2)
+    # All rotations: sqrt(0.03^2 + 0.04^2) = 0.05; sqrt(0.03 x 0.05), sqrt(0.04 x 0.05); the last one has none.
+    assert scale.tolist() == pytest.approx([1, 1, 1, 0.0387298, 0.0447214, 0.005])
 
 
 def test_training_from_given_weights(store: FrameCache, tmp_path: Path) -> None:

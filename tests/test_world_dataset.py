@@ -35,7 +35,13 @@ def test_systems_without_the_cores_of_a_process(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(
-    "verb", [("render", "--out", "out"), ("demo", "--out", "out"), ("study", "builtin", "--out", "out"), ("export",)]
+    "verb",
+    [
+        ("render", "--out", "out"),
+        ("demo", "--out", "out"),
+        ("study", "paper", "--data", ".", "--out", "out"),
+        ("export",),
+    ],
 )
 def test_verbs_that_render_name_the_extra_where_numba_is_missing(verb: tuple[str, ...], tmp_path: Path) -> None:
     if verb[0] != "render":

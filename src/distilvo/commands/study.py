@@ -17,13 +17,13 @@ class Study:
     """Compare methods over seeds and rates, and print the paper's tables; goes on where it was interrupted."""
 
     plan: Positional[str]
-    """Name of a preset (builtin, fallible, kitti) or a TOML file; docs/study.md describes the file."""
+    """Name of a preset (paper, scarce, kitti) or a TOML file; docs/study.md describes the file."""
     out: Path
     """Folder of the study."""
     data: Path | None = None
     """Data set in KITTI odometry layout, where the plan names sequences; the folder of its poses for routes."""
     teacher: Path | None = None
-    """The teacher's model folder; the shipped one of the paper's kind where not given."""
+    """The teacher's model folder; the shipped teacher where not given."""
     workers: int | None = None
     """Students trained at once, one thread each; one for each core where not given."""
 
@@ -31,7 +31,7 @@ class Study:
         """Run the study and print its tables."""
         from distilvo.environment import usable_cores
         from distilvo.models.model_folder import read_config
-        from distilvo.models.teacher import LSTM_TEACHER
+        from distilvo.models.teacher import SHIPPED_TEACHER, named_model
         from distilvo.study.plan import check_data, plan_key
         from distilvo.study.plan_file import read_plan
         from distilvo.study.runner import run_study
@@ -41,7 +41,7 @@ class Study:
             raise DistilvoError(f"study: --workers {self.workers}; expected at least 1")
         plan = read_plan(self.plan)
         check_data(plan, self.data)
-        teacher = self.teacher or LSTM_TEACHER
+        teacher = named_model(self.teacher) if self.teacher else SHIPPED_TEACHER
         read_config(teacher)
         claim_folder(self.out, "study", {"plan": plan_key(plan), "data": str(self.data), "teacher": str(self.teacher)})
         workers = self.workers or usable_cores()

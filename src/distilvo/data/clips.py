@@ -121,13 +121,20 @@ def motion_scale(cache: FrameCache) -> tuple[Tensor, Tensor]:
     return mean_and_unit(torch.from_numpy(cache.motions[labelled]))
 
 
+LEAST_SHARE = 0.1
+"""Of the RMS distance of all rotations from their mean: the least unit of one of them."""
+
+
 def mean_and_unit(motions: Tensor) -> tuple[Tensor, Tensor]:
     """Mean (6,) of motions (P, 6) [m, rad], without those that are NaN, and the unit of each component, (6,).
 
-    The unit is the RMS distance from the mean, one for translation and one for rotation: metres and radians then weigh
-    alike, and predicting the mean gives an error of 1 in each. (The paper does not state its weights.)
+    Translation has one unit, its RMS distance from the mean, since its components are lengths of one vector. Each
+    rotation has the geometric mean of its own standard deviation and of the RMS distance of all three, at least a tenth
+    of that: a car's yaw is five times its pitch and roll, which are not learned in the unit of yaw; and yaw is learned
+    late where each has its own (benchmarks/paper.md). The paper does not state its weights.
     """
     motions = motions[~motions.isnan().any(-1)]
-    variance = (motions - motions.mean(0)).square().mean(0)
-    kinds = torch.stack([variance[:3].sum(), variance[3:].sum()]).sqrt()
-    return motions.mean(0), kinds.repeat_interleave(3).clamp_min(1e-6)
+    deviations = (motions - motions.mean(0)).square().mean(0).sqrt()
+    translation, rotation = deviations[:3].norm(), deviations[3:].norm()
+    rotations = (deviations[3:] * rotation).sqrt().clamp_min(LEAST_SHARE * rotation)
+    return motions.mean(0), torch.cat([translation.expand(3), rotations]).clamp_min(1e-6)
