@@ -93,7 +93,7 @@ def test_any_regressor() -> None:
 
 def test_distill_in_your_loop() -> None:
     pytest.importorskip("torch")
-    first, last = (float(line.split("RMSE ")[1]) for line in run("distill_in_your_loop.py").splitlines())
+    first, last = map(float, re.findall(r"RMSE (\S+)", run("distill_in_your_loop.py")))  # a slow one shows its progress
     assert last < 0.5 * first
 
 
