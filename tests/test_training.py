@@ -18,8 +18,10 @@ from distilvo.distill.trainer import TrainingSettings, train
 from distilvo.errors import DistilvoError
 from distilvo.geometry import se3
 from distilvo.geometry.preprocessing import Preprocessing
-from distilvo.models.network import PoseNetwork
-from distilvo.pipeline.recipes import train_supervised
+from distilvo.models.network import Architecture, PoseNetwork
+from distilvo.models.student import student_architecture
+from distilvo.models.teacher import PAPER, QUARTER
+from distilvo.pipeline.recipes import distill_student, train_supervised
 from distilvo.sequences import open_dataset
 from distilvo.settings import Recipe
 from tiny_teacher import TINY
@@ -104,6 +106,24 @@ def test_epochs_are_repeatable_and_differ(store: FrameCache) -> None:
     assert torch.equal(first.inputs, again.inputs)
     assert not torch.equal(first.targets, later.targets)
     assert torch.equal(list(clips.epoch(0))[2].inputs, next(clips.epoch(0, start=2)).inputs)
+
+
+@pytest.mark.parametrize("distilled", [False, True])
+def test_frames_of_a_camera_that_looks_aside_are_not_mirrored(
+    distilled: bool, store: FrameCache, tmp_path: Path
+) -> None:
+    """KITTI's optical axis is 1 % off the middle: mirrored, a car that drives straight on seems to turn."""
+    aside, recipe = replace(TINY, centred=False), replace(RECIPE, mirror=True)
+    with pytest.raises(DistilvoError, match="--mirror: the optical axis of the frames of teacher-demo is not in their"):
+        if distilled:
+            distill_student(PoseNetwork(TINY), aside, store, recipe, tmp_path)
+        else:
+            train_supervised(aside, store, recipe, tmp_path)
+
+
+@pytest.mark.parametrize("architecture", [PAPER, QUARTER, student_architecture(92.95, QUARTER)])
+def test_the_papers_networks_see_centred_frames(architecture: Architecture) -> None:
+    assert architecture.preprocessing.intrinsics[0, 2] == (architecture.size[1] - 1) / 2
 
 
 def test_mirrored_clips_turn_the_other_way(store: FrameCache) -> None:

@@ -13,4 +13,5 @@ TINY = replace(
     fc=(8,),
     branch=4,
     reach=(1, 4),
+    centred=True,  # tests mirror its frames
 )

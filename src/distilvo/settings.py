@@ -54,7 +54,8 @@ class Recipe:
         learning_rate: of Adam, at its highest.
         precision: ``no`` for 32-bit floats, ``bf16`` for mixed precision.
         seed: of weights, order of clips and dropout.
-        mirror: flip half of the clips left to right; a teacher is run on the flipped frames too.
+        mirror: flip half of the clips left to right; a teacher is run on the flipped frames too. Only of networks whose
+            frames have their optical axis in the middle column.
         exposure_gain: clips get another brightness, by a normal factor of this standard deviation about 1.
         exposure_offset: and are shifted by a normal number of grey levels of this standard deviation.
     """

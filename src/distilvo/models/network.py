@@ -40,6 +40,7 @@ class Architecture:
             then costs little on a large image.
         student_grid: grid of students made by taking layers away, which see larger feature maps; ``grid`` where not
             given.
+        centred: the frames' optical axis is in their middle column, so that mirrored frames are of the same camera.
     """
 
     name: str
@@ -56,11 +57,12 @@ class Architecture:
     batch_norm: bool = False
     patch: int = 1
     student_grid: tuple[int, int] | None = None
+    centred: bool = False
 
     @property
     def preprocessing(self) -> Preprocessing:
         """How a camera's image becomes a frame of this network."""
-        return Preprocessing(self.size, self.channels)
+        return Preprocessing(self.size, self.channels, self.centred)
 
     @property
     def last_layer(self) -> str:

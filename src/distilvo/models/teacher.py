@@ -23,6 +23,7 @@ PAPER = Architecture(
     branch=128,
     # With the last feature map's own size and FC layers of 256 the paper's students keep 7, 6 and 5 convolutions.
     student_grid=(3, 10),
+    centred=True,
 )  # fmt: skip
 
 QUARTER = Architecture(
@@ -40,6 +41,7 @@ QUARTER = Architecture(
     branch=32,
     # As near to 3 x 10 as divides the maps that students have, 8 x 24 to 2 x 6.
     student_grid=(2, 6),
+    centred=True,
     batch_norm=True,  # no FlowNet has these widths, so it learns from scratch: with it, in far fewer steps
 )
 

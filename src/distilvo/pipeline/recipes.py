@@ -71,6 +71,7 @@ def train_supervised(
     given.
     """
     drives = _labelled(cache, drives)
+    check_mirror(architecture, recipe)
     unit = motion_scale(cache)
     network = _new(architecture, unit, recipe)
     if init is not None:
@@ -82,6 +83,18 @@ def train_supervised(
         curve = train(Supervised(network, network.scale), batches, settings, folder / "supervised.safetensors", label)
     fit_uncertainty(network, cache, drives)
     return network, curve
+
+
+def check_mirror(architecture: AnyArchitecture, recipe: Recipe) -> None:
+    """Raise DistilvoError where frames are to be mirrored whose optical axis is not in their middle column.
+
+    Mirrored, they are of another camera: a network that sees both turns the car a little in each frame, all one way.
+    """
+    if recipe.mirror and not architecture.preprocessing.centred:
+        raise DistilvoError(
+            f"--mirror: the optical axis of the frames of {architecture.name} is not in their middle, so mirrored ones "
+            "are of another camera; expected an architecture that is centred, such as paper, quarter or flow"
+        )
 
 
 def distill_student(
@@ -115,6 +128,7 @@ def distill_student(
         init: the student's first weights, with its own unit of motion.
         drives: indices of the drives to train on; all where not given.
     """
+    check_mirror(architecture, recipe)
     method = method or Method()
     if isinstance(teacher, Tensor):
         method = replace(method, hint="none", inherit=False)
