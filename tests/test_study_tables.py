@@ -230,6 +230,19 @@ def test_figures_are_images_on_white(written: Path) -> None:
         assert min(image.shape[:2]) > 200 and (image[0, 0] == 255).all() and image.std() > 5
 
 
+@pytest.mark.parametrize("validated", [True, False])
+def test_budgets_are_drawn_and_not_compared(validated: bool, tmp_path: Path) -> None:
+    made = plan((0,))
+    longer = replace(made.rows["gt"], name="longer", budget=2.0)
+    made = replace(made, rows=made.rows | {"longer": longer}, tables={"budgets": ("gt", "longer", "min")})
+    cells = [cell("gt", 0, 0.1), replace(cell("gt", 0, 0.09), row="longer", steps=200), cell("min", 0, 0.1)]
+    if not validated:
+        cells = [replace(one, validation_t_m=None, validation_r_deg=None, validation_ate_m=None) for one in cells]
+    assert set(write_figures(tmp_path, made, cells, [TEACHER])) == {"budgets"}
+    assert cv2.imread(str(tmp_path / "budgets.png")).std() > 5
+    assert longer.training == made.rows["gt"].training != made.rows["min"].training
+
+
 def test_nothing_yet_is_no_error(tmp_path: Path) -> None:
     write_results(plan(), [], [], {}, tmp_path)
     assert json.loads((tmp_path / "study.json").read_text()) == []

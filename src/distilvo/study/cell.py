@@ -139,12 +139,8 @@ class Workshop:
 
     def trial_row(self, row: Row) -> Row:
         """The first row that differs from this one in its budget alone, with the plan's: they share their trials."""
-        same = (
-            one
-            for one in self.plan.rows.values()
-            if replace(row, name=one.name, label=one.label, budget=1.0) == (replace(one, budget=1.0))
-        )
-        return replace(next(same), budget=1.0)
+        same = next(one for one in self.plan.rows.values() if one.training == row.training)
+        return replace(same, budget=1.0)
 
     def trial_path(self, row: Row, learning_rate: float) -> Path:
         """The file of a finished trial of a learning rate."""

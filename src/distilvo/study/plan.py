@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -65,6 +65,11 @@ class Row:
             raise DistilvoError(f"row '{self.name}': folds is {self.folds}, expected 0, or 2 and more")
         if not 0 < self.budget <= 100:
             raise DistilvoError(f"row '{self.name}': budget is {self.budget:g}, expected more than 0, at most 100")
+
+    @property
+    def training(self) -> Row:
+        """The same for all rows that differ in their budget alone."""
+        return replace(self, name="any", label="", budget=1.0)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from distilvo.study.plan import Cell, Plan, Reference, Row, Table
 from distilvo.study.statistics import (
     ERRORS,
     HINT_ERROR,
+    VALIDATION,
     CellsOfRows,
     Interval,
     Measure,
@@ -42,7 +43,7 @@ def write_figures(folder: Path, plan: Plan, cells: Sequence[Cell], references: S
 
     Returns:
         the PNG files, by the name of the table that each belongs to; ``error_t_m`` for the error distributions and
-        ``differences`` for the paired differences of all tables but ``rates``.
+        ``differences`` for the paired differences of all tables but ``rates`` and ``budgets``.
 
     Raises:
         DistilvoError: an image cannot be written.
@@ -54,14 +55,14 @@ def write_figures(folder: Path, plan: Plan, cells: Sequence[Cell], references: S
         rows = [plan.rows[row] for row in plan.tables.get(name, ()) if row in cells_of_rows]
         if rows:
             written[name] = folder / f"{name}.png"
-            plot = _plot_rates if name == "rates" else _plot_means
+            plot = _plot_rates if name == "rates" else _plot_budgets if name == "budgets" else _plot_means
             plot(written[name], TITLES[name], rows, cells_of_rows, teacher)
     spread = [plan.rows[name] for name in distribution_rows(plan) if name in cells_of_rows]
     if spread:
         written["error_t_m"] = folder / "distributions.png"
         _plot_distributions(written["error_t_m"], spread, cells_of_rows, references)
     # Students of other sizes differ so much that nothing could be read beside them; they have their own figure.
-    compared_in = [name for name in TITLES if name != "rates"]
+    compared_in = [name for name in TITLES if name not in ("rates", "budgets")]
     groups = {name: [plan.rows[row] for row in plan.tables.get(name, ())] for name in compared_in}
     pairs = {name: _pairs(name, rows, cells_of_rows) for name, rows in groups.items()}
     if any(pairs.values()):
@@ -114,6 +115,37 @@ def _plot_rates(path: Path, title: str, rows: list[Row], cells: CellsOfRows, tea
         figure.suptitle(f"{title}; mean, 95 % interval{', teacher (line)' if teacher else ''}", fontsize=11)
 
 
+def _plot_budgets(path: Path, title: str, rows: list[Row], cells: CellsOfRows, teacher: Reference | None) -> None:
+    """Each error on the drives for validation, else on those to test on, against the optimiser steps of each method."""
+    validated = all(values(cells[row.name], VALIDATION[0].field) for row in rows)
+    measures = VALIDATION if validated else ERRORS
+    methods: dict[Row, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: row.budget):
+        methods.setdefault(row.training, []).append(row)
+    with png_figure(path, (12, 4.2)) as figure:
+        for axes, measure in zip(figure.subplots(1, len(measures)), measures, strict=True):
+            for place, same in enumerate(methods.values()):
+                label = min(same, key=lambda row: abs(row.budget - 1)).label
+                steps = [_mean(cells, row, "steps") for row in same]
+                intervals = [mean_interval(values(cells[row.name], measure.field).values()) for row in same]
+                look: dict[str, Any] = {
+                    "color": f"C{place}",
+                    "capsize": 3,
+                    "markersize": 5,
+                    "marker": "os^D"[place % 4],
+                }
+                axes.errorbar(
+                    steps, [one.mean for one in intervals], [one.half or 0 for one in intervals], label=label, **look
+                )
+            axes.set(ylabel=measure.header, xscale="log", xlabel="optimiser steps, logarithmic")
+            axes.set_ylim(bottom=0)
+            ticks = sorted({_mean(cells, row, "steps") for row in rows})
+            axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks], fontsize=8)
+            axes.minorticks_off()
+        figure.axes[0].legend(fontsize=8)
+        figure.suptitle(f"{title}; mean, 95 % interval", fontsize=11)
+
+
 def _plot_distributions(path: Path, rows: list[Row], cells: CellsOfRows, references: Sequence[Reference]) -> None:
     """Boxes of the middle half, whiskers of the middle 90 %, a dot at 99 %, a cross at the largest; seeds' means."""
     names = [row.label for row in rows] + [label(reference.name) for reference in references]
@@ -146,7 +178,7 @@ def _plot_differences(path: Path, groups: dict[str, list[tuple[str, _Pair]]]) ->
                 paired = compared(pair[0], pair[1], measure) if pair else None
                 if paired and paired.difference:
                     _interval(axes, paired.difference, place, _VERDICTS[paired.verdict], _MARKS[paired.verdict])
-            axes.set(xlabel=f"difference in {measure.header}")
+            axes.set(xlabel=measure.header)
         name_rows(panels, [name for name, _ in lines])
         for tick, (_, pair) in zip(panels[0].get_yticklabels(), lines, strict=True):
             tick.set(fontweight="normal" if pair else "bold", fontsize=9)
