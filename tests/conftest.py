@@ -83,6 +83,20 @@ def kitti_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def lstm_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a teacher of the paper's kind: CNN, LSTM, FC, with random weights and motions as cars have them."""
+    from distilvo.models.model_folder import save_model
+    from distilvo.models.network import PoseNetwork
+    from distilvo.models.teacher import DEMO
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = PoseNetwork(DEMO)
+    network.set_motion_scale(torch.tensor([0, 0, 1.0, 0, 0, 0]), torch.tensor([0.3] * 3 + [0.02] * 3))
+    return save_model(network.eval(), tmp_path_factory.mktemp("models") / DEMO.name, {})
+
+
 def make_film(path: Path, frames: int, rate: float, step: int) -> Path:
     """A video (96 x 200) of a texture that moves to the side by ``step`` pixels a frame."""
     texture = np.random.default_rng(0).integers(0, 256, (12, 40, 3), dtype=np.uint8)

@@ -119,13 +119,12 @@ def test_a_drive_of_two_frames_has_nothing_over_two() -> None:
     assert found.backward[:, 0].tolist() == pytest.approx([4, 0, 0], abs=1e-5)
 
 
-def test_the_shipped_teacher_gives_numbers_for_every_pair(kitti_root: Path, tmp_path: Path) -> None:
+def test_the_shipped_teacher_gives_numbers_for_every_pair(kitti_root: Path, tmp_path: Path, lstm_teacher: Path) -> None:
     from distilvo.data import open_cache
     from distilvo.models.model_folder import load_model
-    from distilvo.models.teacher import LSTM_TEACHER
     from distilvo.sequences import open_dataset
 
-    teacher, _ = load_model(LSTM_TEACHER)
+    teacher, _ = load_model(lstm_teacher)
     cache = open_cache(open_dataset(kitti_root)[:2], teacher.preprocessing, tmp_path, need_poses=False)
     found = inconsistency(teacher, cache, teacher.scale)
     for name in NAMES:

@@ -19,7 +19,7 @@ from distilvo.geometry import se3
 from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.models.model_folder import load_model, save_model
 from distilvo.models.network import PoseNetwork
-from distilvo.models.teacher import DEMO, LSTM_TEACHER
+from distilvo.models.teacher import DEMO
 from distilvo.pipeline.frame_trust import teacher_outputs
 from distilvo.pipeline.recipes import distill_student
 from distilvo.report.trust_report import trust_result
@@ -165,20 +165,20 @@ def test_the_command_takes_film_and_says_what_it_was_trained_on(
     assert "Trust in the teacher" in (tmp_path / "out/report.html").read_text()
 
 
-def test_a_student_goes_on_from_its_own_weights(data: Path, tmp_path: Path) -> None:
+def test_a_student_goes_on_from_its_own_weights(data: Path, tmp_path: Path, lstm_teacher: Path) -> None:
     """Without a learning rate to speak of it stays what it was; one that sees other images is refused."""
     torch.manual_seed(3)
     network = PoseNetwork(replace(TINY, centred=False))  # as its teacher
     network.set_motion_scale(torch.zeros(6), torch.ones(6))
     save_model(network, tmp_path / "start", {})
     recipe = replace(RECIPE, learning_rate=1e-9)
-    Distill(data, tmp_path / "out", teacher=LSTM_TEACHER, init=tmp_path / "start", recipe=recipe).run()
+    Distill(data, tmp_path / "out", teacher=lstm_teacher, init=tmp_path / "start", recipe=recipe).run()
     student, _ = load_model(tmp_path / "out")
     for name, values in student.named_parameters():
         torch.testing.assert_close(values, network.get_parameter(name), rtol=1e-4, atol=1e-5)
     save_model(PoseNetwork(replace(TINY, size=(96, 320))), tmp_path / "other", {})
     with pytest.raises(DistilvoError, match=r"other: sees images of .*96, 320.* the teacher .*48, 160"):
-        command(data, tmp_path / "refused", init=tmp_path / "other", teacher=LSTM_TEACHER).run()
+        command(data, tmp_path / "refused", init=tmp_path / "other", teacher=lstm_teacher).run()
 
 
 def test_trajectories_can_be_the_teacher(data: Path, kitti_root: Path, tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from conftest import make_kitti
 from distilvo.commands import main
 from distilvo.files import read_json
 from distilvo.geometry import se3
-from distilvo.models.teacher import LSTM_TEACHER
 from distilvo.trajectory.formats import read_kitti, read_tum, write_kitti, write_tum
 
 TINY = Path(__file__).parent / "data" / "tiny.onnx"
@@ -60,7 +59,9 @@ def untimed(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def test_assumed_times_are_never_matched(untimed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_assumed_times_are_never_matched(
+    untimed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], lstm_teacher: Path
+) -> None:
     """Another clock matches some of them by chance: 15 of 20 frames, shifted."""
     truth = read_kitti(untimed / "poses" / "00.txt")
     write_tum(tmp_path / "whole.tum", truth, 5.0 + 0.1037 * np.arange(20))
@@ -73,7 +74,7 @@ def test_assumed_times_are_never_matched(untimed: Path, tmp_path: Path, capsys: 
     assert "times.txt" in line and "TUM" in line and "13 columns" in line
     line = refused(capsys, tmp_path / "whole.tum", "--data", untimed, "--unit", "s", "--out", tmp_path / "out")
     assert "needs the times of the truth" in line
-    line = refused(capsys, LSTM_TEACHER, "--data", untimed, "--unit", "s", "--out", tmp_path / "out")
+    line = refused(capsys, lstm_teacher, "--data", untimed, "--unit", "s", "--out", tmp_path / "out")
     assert "no measured times for 00; add times.txt" in line and not (tmp_path / "out").exists()
 
 
@@ -91,10 +92,10 @@ def test_what_track_writes_from_assumed_times_passes_for_no_times(
     assert row["ate_scale"] == pytest.approx(summary["ate_scale"], rel=1e-5)
 
 
-def test_models_write_marked_times_too(untimed: Path, tmp_path: Path) -> None:
+def test_models_write_marked_times_too(untimed: Path, tmp_path: Path, lstm_teacher: Path) -> None:
     make_kitti(untimed, "01", seed=1)
-    run("evaluate", LSTM_TEACHER, "--data", untimed, "--align", "se3", "--out", tmp_path / "out", "--json")
-    folder = tmp_path / "out" / "trajectories" / LSTM_TEACHER.name
+    run("evaluate", lstm_teacher, "--data", untimed, "--align", "se3", "--out", tmp_path / "out", "--json")
+    folder = tmp_path / "out" / "trajectories" / lstm_teacher.name
     assert [(folder / f"{name}.tum").read_text()[0] for name in ("00", "01")] == ["#", "0"]
 
 
@@ -159,7 +160,9 @@ def test_euroc_as_truth_and_times_in_nanoseconds(tmp_path: Path, capsys: pytest.
 
 
 @pytest.mark.parametrize("wrong", ["model", "estimate", "truth", "sequence", "poses", "folder"])
-def test_what_is_wrong_never_claims_out(wrong: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_wrong_never_claims_out(
+    wrong: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], lstm_teacher: Path
+) -> None:
     make_kitti(tmp_path / "data", "00")
     make_kitti(tmp_path / "data", "01")
     (tmp_path / "data" / "poses" / "01.txt").unlink()
@@ -169,10 +172,10 @@ def test_what_is_wrong_never_claims_out(wrong: str, tmp_path: Path, capsys: pyte
     one = ("--sequences", "00")
     arguments, message = {
         "model": ((tmp_path / "gone", *data), "gone: no such file or folder"),
-        "estimate": ((LSTM_TEACHER, tmp_path / "00.txt", *data, *one), "00.txt, line 1: found 3 columns"),
+        "estimate": ((lstm_teacher, tmp_path / "00.txt", *data, *one), "00.txt, line 1: found 3 columns"),
         "truth": ((good, "--truth", tmp_path / "00.txt"), "00.txt, line 1: found 3 columns"),
-        "sequence": ((LSTM_TEACHER, *data, "--sequences", "07"), "has no sequence 07"),
-        "poses": ((LSTM_TEACHER, *data), "no ground truth for 01"),
+        "sequence": ((lstm_teacher, *data, "--sequences", "07"), "has no sequence 07"),
+        "poses": ((lstm_teacher, *data), "no ground truth for 01"),
         "folder": ((tmp_path / "empty", *data), "no trajectory file and no config.json in it"),
     }[wrong]
     assert message in refused(capsys, *arguments, "--out", tmp_path / "out")
@@ -180,20 +183,20 @@ def test_what_is_wrong_never_claims_out(wrong: str, tmp_path: Path, capsys: pyte
 
 
 def test_lengths_of_models_grow_with_the_height_that_is_given(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], lstm_teacher: Path
 ) -> None:
     make_kitti(tmp_path / "data", "00")
     ways = []
     for flags, height in ([], 1.65), (["--camera-height", 3.3], 3.3):
         out = tmp_path / f"out{height}"
-        run("evaluate", LSTM_TEACHER, "--data", tmp_path / "data", "--out", out, *flags)
+        run("evaluate", lstm_teacher, "--data", tmp_path / "data", "--out", out, *flags)
         note = "camera height not known: 1.65 m taken" in " ".join(capsys.readouterr().err.split())
         assert note == (not flags) and read_json(out / "summary.json")["camera_heights_m"] == {"00": height}
         path = out / "trajectories" / "teacher-demo" / "00.kitti"
         ways.append(np.linalg.norm(np.diff(read_kitti(path)[:, :3, 3], axis=0), axis=1))
     assert ways[1] == pytest.approx(2 * ways[0], rel=1e-4) and ways[0].min() > 0
     assert "--camera-height 30: expected metres" in refused(
-        capsys, LSTM_TEACHER, "--data", tmp_path / "data", "--camera-height", 30
+        capsys, lstm_teacher, "--data", tmp_path / "data", "--camera-height", 30
     )
 
 

@@ -17,10 +17,10 @@ from safetensors.torch import save_file
 from constant_model import write_onnx
 from distilvo.commands.evaluate import Evaluate
 from distilvo.errors import DistilvoError
-from distilvo.models.model_folder import copy_model, load_model, read_config
+from distilvo.models.model_folder import copy_model, load_model, read_config, save_model
 from distilvo.models.network import Architecture, PoseNetwork
 from distilvo.models.step_model import StepModel
-from distilvo.models.teacher import DEMO, LSTM_TEACHER, PAPER
+from distilvo.models.teacher import DEMO, PAPER
 from distilvo.pipeline.model_scores import open_models
 from distilvo.runtime import Tracker
 
@@ -70,14 +70,13 @@ def test_onnx_files_of_other_shapes_are_one_line(changes: dict[str, Any], messag
 
 
 def folder(tmp_path: Path, change: Callable[[str], str] | None = None, **architecture: Any) -> Path:
-    """The shipped teacher with another configuration."""
-    config = json.loads((LSTM_TEACHER / "config.json").read_text())
+    """A sound model folder with another configuration."""
+    made = save_model(PoseNetwork(DEMO), tmp_path / "m", {})
+    config = json.loads((made / "config.json").read_text())
     config["architecture"] |= architecture
     text = json.dumps(config)
-    (tmp_path / "m").mkdir()
-    shutil.copy(LSTM_TEACHER / "model.safetensors", tmp_path / "m")
-    (tmp_path / "m" / "config.json").write_text(change(text) if change else text)
-    return tmp_path / "m"
+    (made / "config.json").write_text(change(text) if change else text)
+    return made
 
 
 @pytest.mark.parametrize(
@@ -154,9 +153,11 @@ def test_a_file_that_is_small_and_a_network_that_is_not(tmp_path: Path) -> None:
         load_model(tmp_path)
 
 
-def test_models_that_would_share_a_row_or_a_folder_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_that_would_share_a_row_or_a_folder_are_refused(
+    lstm_teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("mean_motion", "a/b", "a_b", "c/b"):
-        shutil.copytree(LSTM_TEACHER, tmp_path / name)
+        shutil.copytree(lstm_teacher, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     assert [*open_models((Path("a/b"), Path("c/b")))] == ["a/b", "c/b"]
     assert [*open_models((Path("a/b/../b"),))] == ["b"]

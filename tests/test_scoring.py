@@ -19,7 +19,6 @@ from distilvo.data import open_cache
 from distilvo.errors import DistilvoError
 from distilvo.geometry import se3
 from distilvo.models.model_folder import load_model
-from distilvo.models.teacher import LSTM_TEACHER
 from distilvo.pipeline import evaluation
 from distilvo.sequences import choose
 from distilvo.settings import Scoring
@@ -225,24 +224,26 @@ def test_a_folder_is_a_model_where_it_has_a_configuration(contest: Path) -> None
 
 
 def test_models_and_files_in_one_object(
-    kitti_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    kitti_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], lstm_teacher: Path
 ) -> None:
     """The truth as an estimate, beside the shipped teacher: one has no error, and the other is the same anywhere."""
     monkeypatch.setattr("distilvo.progress._silent", False)  # --json sets it for the whole process
-    evaluate(LSTM_TEACHER, kitti_root / "poses" / "00.txt", "--data", kitti_root, "--sequences", "00", "01", "--json")
+    evaluate(lstm_teacher, kitti_root / "poses" / "00.txt", "--data", kitti_root, "--sequences", "00", "01", "--json")
     rows = json.loads(capsys.readouterr().out)["scores"]
     names = [(row["estimate"], row["sequence"]) for row in rows]
-    models = [(name, sequence) for name in ("mean_motion", LSTM_TEACHER.name) for sequence in ("00", "01", "all 2")]
+    models = [(name, sequence) for name in ("mean_motion", lstm_teacher.name) for sequence in ("00", "01", "all 2")]
     assert names == [*models, ("poses", "00")]
     assert rows[-1]["ate_m"] == pytest.approx(0, abs=1e-6) and rows[3]["ate_m"] > 0.01
-    teacher = load_model(LSTM_TEACHER)[0]
+    teacher = load_model(lstm_teacher)[0]
     with TemporaryDirectory() as cache:
         store = open_cache(choose(kitti_root, ("00",)), teacher.architecture.preprocessing, Path(cache))
         alone = evaluation.evaluate(evaluation.network_motions(teacher), store)
     assert rows[3]["rms_rpe_t_m"] == pytest.approx(alone.total.rms_rpe_t_m, rel=1e-6)
 
 
-def test_what_cannot_be_scored_ends_in_one_line(contest: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_scored_ends_in_one_line(
+    contest: Path, capsys: pytest.CaptureFixture[str], lstm_teacher: Path
+) -> None:
     def broken(text: str) -> Path:
         (contest / "e.txt").write_text(text)
         return contest / "e.txt"
@@ -257,7 +258,7 @@ def test_what_cannot_be_scored_ends_in_one_line(contest: Path, capsys: pytest.Ca
     twice = ("--truth", contest / "truth" / "00.txt", contest / "orb_1" / "00.kitti")
     assert "a second ground truth called 00" in refused(capsys, contest / "dso", *twice)
     assert "model: no such file or folder" in refused(capsys, contest / "model", contest / "orb_1", *one)
-    assert "needs --data" in refused(capsys, LSTM_TEACHER, contest / "orb_1", *one)
+    assert "needs --data" in refused(capsys, lstm_teacher, contest / "orb_1", *one)
     assert "delta: is 0.5" in refused(capsys, contest / "orb_1", *one, "--delta", 0.5)
     assert "needs the times of the truth" in refused(capsys, contest / "orb_1", *one, "--unit", "s")
     assert "1 of 1 rows hold numbers that are not finite" in refused(capsys, broken("nan " * 12 + "\n"), *one)

@@ -43,13 +43,13 @@ def test_systems_without_the_cores_of_a_process(tmp_path: Path, monkeypatch: pyt
         ("export",),
     ],
 )
-def test_verbs_that_render_name_the_extra_where_numba_is_missing(verb: tuple[str, ...], tmp_path: Path) -> None:
+def test_verbs_that_render_name_the_extra_where_numba_is_missing(
+    verb: tuple[str, ...], tmp_path: Path, lstm_teacher: Path
+) -> None:
     if verb[0] != "render":
         pytest.importorskip("torch", reason="the extra 'train' is not installed")
     if verb == ("export",):
-        from distilvo.models.teacher import LSTM_TEACHER
-
-        verb = ("export", str(LSTM_TEACHER), "--out", "model.onnx", "--int8")
+        verb = ("export", str(lstm_teacher), "--out", "model.onnx", "--int8")
     command = [sys.executable, "-c", WITHOUT_NUMBA, *verb]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 2
