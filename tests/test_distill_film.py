@@ -168,7 +168,7 @@ def test_the_command_takes_film_and_says_what_it_was_trained_on(
 def test_a_student_goes_on_from_its_own_weights(data: Path, tmp_path: Path, lstm_teacher: Path) -> None:
     """Without a learning rate to speak of it stays what it was; one that sees other images is refused."""
     torch.manual_seed(3)
-    network = PoseNetwork(replace(TINY, centred=False))  # as its teacher
+    network = PoseNetwork(TINY)
     network.set_motion_scale(torch.zeros(6), torch.ones(6))
     save_model(network, tmp_path / "start", {})
     recipe = replace(RECIPE, learning_rate=1e-9)

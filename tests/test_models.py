@@ -40,7 +40,7 @@ def test_paper_teacher_has_the_papers_size() -> None:
 
 def test_preprocessing_follows_from_the_architecture() -> None:
     assert PAPER.preprocessing == Preprocessing((192, 640), 3, centred=True)
-    assert DEMO.preprocessing == Preprocessing((48, 160), 1)
+    assert DEMO.preprocessing == Preprocessing((48, 160), 1, centred=True)
     assert architecture_from(DEMO.to_dict()) == DEMO  # nothing of it is saved
 
 

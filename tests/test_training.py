@@ -20,7 +20,7 @@ from distilvo.geometry import se3
 from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.models.network import Architecture, PoseNetwork
 from distilvo.models.student import student_architecture
-from distilvo.models.teacher import PAPER, QUARTER
+from distilvo.models.teacher import DEMO, PAPER, QUARTER
 from distilvo.pipeline.recipes import distill_student, train_supervised
 from distilvo.sequences import open_dataset
 from distilvo.settings import Recipe
@@ -121,7 +121,7 @@ def test_frames_of_a_camera_that_looks_aside_are_not_mirrored(
             train_supervised(aside, store, recipe, tmp_path)
 
 
-@pytest.mark.parametrize("architecture", [PAPER, QUARTER, student_architecture(92.95, QUARTER)])
+@pytest.mark.parametrize("architecture", [PAPER, QUARTER, DEMO, student_architecture(92.95, QUARTER)])
 def test_the_papers_networks_see_centred_frames(architecture: Architecture) -> None:
     assert architecture.preprocessing.intrinsics[0, 2] == (architecture.size[1] - 1) / 2
 

@@ -13,5 +13,4 @@ TINY = replace(
     fc=(8,),
     branch=4,
     reach=(1, 4),
-    centred=True,  # tests mirror its frames
 )

@@ -59,6 +59,7 @@ DEMO = Architecture(
     branch=64,
     dropout=0.1,
     batch_norm=True,
+    centred=True,
 )
 
 TEACHERS = {"paper": PAPER, "quarter": QUARTER, "demo": DEMO}
