@@ -55,7 +55,7 @@ def test_one_file_holds_all(model: Path) -> None:
     assert b'File "' not in model.read_bytes()  # stack traces of the exporter
     loaded = onnx.load(model)
     metadata = {p.key: p.value for p in loaded.metadata_props}
-    assert json.loads(metadata["distilvo"]) == json.loads(json.dumps({**CONFIG, "centred": False}))
+    assert json.loads(metadata["distilvo"]) == json.loads(json.dumps({**CONFIG, "centred": True}))
     assert (metadata["parameters"], metadata["precision"]) == (str(count_parameters(TINY)), "fp32")
     assert [value.name for value in loaded.graph.input] == ["frame", "state_0", "state_1", "state_2"]
     assert [value.name for value in loaded.graph.output] == ["motion", "next_0", "next_1", "next_2"]
@@ -127,10 +127,8 @@ def test_frozen_time_is_caught(network: PoseNetwork, tmp_path: Path, monkeypatch
 def test_tracker_follows_the_network(network: PoseNetwork, model: Path, kitti_root: Path) -> None:
     sequence = open_sequence(kitti_root / "sequences" / "00")
     tracker = Tracker(model, sequence.camera)
-    from distilvo.geometry.preprocessing import Preprocessing
-
-    preprocessing = Preprocessing((48, 160), 1)
-    frames = torch.from_numpy(np.stack([preprocessing.apply(frame, sequence.camera) for frame in sequence.frames()]))
+    seen = [network.preprocessing.apply(frame, sequence.camera) for frame in sequence.frames()]
+    frames = torch.from_numpy(np.stack(seen))
     expected = se3.trajectory(network.predict(frames).numpy())
     for _ in range(2):  # the same again after a reset
         poses = [tracker.step(frame, t).matrix for t, frame in enumerate(sequence.frames())]
