@@ -73,7 +73,7 @@ SHIPPED_STUDENT = _WEIGHTS / "student"
 """Model folder of its student, the one that ``Tracker()`` runs as ONNX."""
 
 LSTM_TEACHER = _WEIGHTS / "teacher-demo"
-"""Model folder of a small teacher of the paper's kind, CNN + LSTM + FC, for studies of the paper's method."""
+"""Model folder of a small teacher of the paper's kind, CNN + LSTM + FC."""
 
 
 def named_model(model: Path) -> Path:
