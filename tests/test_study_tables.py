@@ -23,7 +23,7 @@ from distilvo.study.plan import Published, Routes, Row, Split, Streets
 from distilvo.study.study_files import write_results
 from distilvo.study.study_page import write_page
 from distilvo.study.study_plots import write_figures
-from distilvo.study.study_table import console_table, markdown_table
+from distilvo.study.study_table import StudyTable, console_table, markdown_table
 from distilvo.study.study_tables import findings_table, study_tables
 from made_up_study import ABOUT, EVIL, MEAN, METHODS, SEEDS, TEACHER, cell, findings, made_up, outcomes, plan, table
 
@@ -57,19 +57,34 @@ def test_every_table_says_where_its_images_are_rendered(data: Streets | Routes |
         assert [note.startswith(said or "") for note in notes] == ([True] if said else [])
 
 
+def drives_table(data: Streets | Routes | Split, drives: list[dict[str, dict[str, float | None]]]) -> StudyTable | None:
+    """The table of each drive of a row with the drives of each seed, beside a teacher with those of the first one."""
+    cells = [replace(cell("gt", seed, 0.1), drives=errors) for seed, errors in enumerate(drives)]
+    made = replace(plan((0, 1)), data=data, tables={"literature": ("gt", "aht")})
+    tables = study_tables(made, cells, [replace(TEACHER, drives=drives[0])])
+    return next((found for found in tables if found.name == "drives"), None)
+
+
 def test_each_drive_is_the_mean_over_its_sceneries() -> None:
     """By hand: 09 has 10 and 20 m with seed 0, 30 and 40 m with seed 1: 15 and 35, 25 on average, ± 12.706 x 10."""
-    drives = [{"09-0": {"ate_m": a}, "09-1": {"ate_m": a + 10}, "10-0": {"ate_m": 7.0}} for a in (10.0, 30.0)]
-    cells = [replace(cell("gt", seed, 0.1), drives=errors) for seed, errors in enumerate(drives)]
-    made = replace(plan((0, 1)), tables={"literature": ("gt", "aht")})
-    teacher = replace(TEACHER, drives={"09-0": {"ate_m": 2.0}, "09-1": {"ate_m": 4.0}, "10-0": {"ate_m": None}})
-    table = next(found for found in study_tables(made, cells, [teacher]) if found.name == "drives")
-    assert [header for header in table.headers if "ATE" in header] == ["09: ATE (m, Sim(3))", "10: ATE (m, Sim(3))"]
-    columns = [number for number, header in enumerate(table.headers) if "ATE" in header]
-    assert [[row[0], *(row[column] for column in columns)] for row in table.rows] == [
-        ["GT", "25.000 ± 127.062", "7.000 ± 0.000"],
-        ["teacher", "3.000", "–"],
+    drives = [{"09-7": {"ate_m": a}, "09-8": {"ate_m": a + 10}, "a-b-7": {"ate_m": None}} for a in (10.0, 30.0)]
+    found = drives_table(Routes(("00",), ("09", "a-b"), test_sceneries=2), drives)
+    assert found is not None
+    columns = [number for number, header in enumerate(found.headers) if "ATE" in header]
+    assert [found.headers[column] for column in columns] == ["09: ATE (m, Sim(3))", "a-b: ATE (m, Sim(3))"]
+    assert [[row[0], *(row[column] for column in columns)] for row in found.rows] == [
+        ["GT", "25.000 ± 127.062", "–"],
+        ["teacher", "15.000", "–"],
     ]
+
+
+def test_drives_whose_names_have_a_dash_are_drives_of_their_own() -> None:
+    drives: list[dict[str, dict[str, float | None]]] = [{"a-b": {"ate_m": 1.0}, "a-c": {"ate_m": 2.0}}] * 2
+    for data in (Routes(("00",), ("a-b", "a-c")), Split(("00",), ("a-b", "a-c"))):
+        found = drives_table(data, drives)
+        assert found is not None
+        assert {header.partition(":")[0] for header in found.headers[2:]} == {"a-b", "a-c"}
+    assert drives_table(Streets(2, 2, 10), drives) is None  # dozens of short ones: nobody would read them
 
 
 def test_hints_table_has_the_reconstruction_error() -> None:

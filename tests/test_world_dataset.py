@@ -44,12 +44,12 @@ def test_systems_without_the_cores_of_a_process(tmp_path: Path, monkeypatch: pyt
     ],
 )
 def test_verbs_that_render_name_the_extra_where_numba_is_missing(
-    verb: tuple[str, ...], tmp_path: Path, lstm_teacher: Path
+    verb: tuple[str, ...], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     if verb[0] != "render":
         pytest.importorskip("torch", reason="the extra 'train' is not installed")
     if verb == ("export",):
-        verb = ("export", str(lstm_teacher), "--out", "model.onnx", "--int8")
+        verb = ("export", str(request.getfixturevalue("lstm_teacher")), "--out", "model.onnx", "--int8")
     command = [sys.executable, "-c", WITHOUT_NUMBA, *verb]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 2

@@ -121,10 +121,6 @@ def motion_scale(cache: FrameCache) -> tuple[Tensor, Tensor]:
     return mean_and_unit(torch.from_numpy(cache.motions[labelled]))
 
 
-LEAST_SHARE = 0.1
-"""Of the RMS distance of all rotations from their mean: the least unit of one of them."""
-
-
 def mean_and_unit(motions: Tensor) -> tuple[Tensor, Tensor]:
     """Mean (6,) of motions (P, 6) [m, rad], without those that are NaN, and the unit of each component, (6,).
 
@@ -136,5 +132,5 @@ def mean_and_unit(motions: Tensor) -> tuple[Tensor, Tensor]:
     motions = motions[~motions.isnan().any(-1)]
     deviations = (motions - motions.mean(0)).square().mean(0).sqrt()
     translation, rotation = deviations[:3].norm(), deviations[3:].norm()
-    rotations = (deviations[3:] * rotation).sqrt().clamp_min(LEAST_SHARE * rotation)
+    rotations = (deviations[3:] * rotation).sqrt().clamp_min(0.1 * rotation)
     return motions.mean(0), torch.cat([translation.expand(3), rotations]).clamp_min(1e-6)

@@ -93,7 +93,7 @@ def check_mirror(architecture: AnyArchitecture, recipe: Recipe) -> None:
     if recipe.mirror and not architecture.preprocessing.centred:
         raise DistilvoError(
             f"--mirror: the optical axis of the frames of {architecture.name} is not in their middle, so mirrored ones "
-            "are of another camera; expected one whose architecture is centred"
+            "are of another camera; leave it out, or begin with a teacher that was trained by this version"
         )
 
 

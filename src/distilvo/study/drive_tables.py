@@ -9,7 +9,7 @@ import numpy as np
 
 from distilvo.report.model_table import NOTHING
 from distilvo.report.style import label
-from distilvo.study.plan import QUANTILES, Plan, Reference, Table
+from distilvo.study.plan import QUANTILES, Plan, Reference, Routes, Streets, Table
 from distilvo.study.statistics import ERRORS, RELATIVE, CellsOfRows, Measure, mean_interval
 from distilvo.study.study_table import StudyTable, rendered_note
 
@@ -56,41 +56,45 @@ def _distribution(
 
 
 def _drives(plan: Plan, cells: CellsOfRows, references: Sequence[Reference]) -> StudyTable:
-    """Errors of each drive to test on, mean over its sceneries, with the interval over seeds."""
-    names = [name for name in _rows_of(plan, _BY_DRIVE) if name in cells]
-    drives = {name: [cell.drives for cell in cells[name].values()] for name in names}
-    routes = sorted({_route(drive) for seeds in drives.values() for one in seeds for drive in one})
+    """Errors of each drive to test on, mean over its sceneries, with the interval over seeds; not of short streets."""
+    names = [] if isinstance(plan.data, Streets) else [name for name in _rows_of(plan, _BY_DRIVE) if name in cells]
+    of_rows = {name: [_by_route(plan, cell.drives) for cell in cells[name].values()] for name in names}
+    routes = sorted({route for seeds in of_rows.values() for errors in seeds for route in errors})
     columns = [(route, measure) for route in routes for measure in _OF_DRIVES]
     rows = []
-    for name in names:
-        texts = [_over_seeds(drives[name], *column) for column in columns]
-        rows.append((plan.rows[name].label, f"{len(drives[name])} of {len(plan.seeds)}", *texts))
-    if routes:
-        rows += [
-            (label(one.name), NOTHING, *(_of_one(one.drives, *column) for column in columns)) for one in references
-        ]
+    for name, seeds in of_rows.items():
+        texts = [_over_seeds([errors[route][of.field] for errors in seeds], of) for route, of in columns]
+        rows.append((plan.rows[name].label, f"{len(seeds)} of {len(plan.seeds)}", *texts))
+    for one in references if rows else ():
+        errors = _by_route(plan, one.drives)
+        texts = [_decimals(errors[route][of.field], of) if route in errors else NOTHING for route, of in columns]
+        rows.append((label(one.name), NOTHING, *texts))
     headers = ("row", "seeds", *(f"{route}: {measure.header}" for route, measure in columns))
     note = "Mean ± half of the 95 % interval over seeds; where a drive has several sceneries, of their mean."
     return StudyTable("drives", "(6) Each drive", headers, tuple(rows), (note, *rendered_note(plan)))
 
 
-def _route(drive: str) -> str:
-    """The poses that a drive runs along: its name without that of its scenery."""
-    return drive.partition("-")[0]
+def _by_route(plan: Plan, drives: Mapping[str, Mapping[str, float | None]]) -> dict[str, dict[str, float | None]]:
+    """Errors by route and field, the mean over the sceneries of a route: drives are called ``ROUTE-SEED`` then."""
+    several = isinstance(plan.data, Routes) and plan.data.test_sceneries > 1
+    of_routes: dict[str, list[Mapping[str, float | None]]] = {}
+    for drive, errors in drives.items():
+        of_routes.setdefault(drive.rpartition("-")[0] if several else drive, []).append(errors)
+    return {
+        route: {of.field: _mean([errors.get(of.field) for errors in same]) for of in _OF_DRIVES}
+        for route, same in of_routes.items()
+    }
 
 
-def _of_drive(drives: Mapping[str, Mapping[str, float | None]], route: str, measure: Measure) -> float | None:
-    numbers = [errors.get(measure.field) for name, errors in drives.items() if _route(name) == route]
-    finite = [number for number in numbers if number is not None]
-    return fmean(finite) if finite else None
+def _mean(numbers: Sequence[float | None]) -> float | None:
+    known = [number for number in numbers if number is not None]
+    return fmean(known) if known else None
 
 
-def _over_seeds(seeds: Sequence[Mapping[str, Mapping[str, float | None]]], route: str, measure: Measure) -> str:
-    numbers = [_of_drive(drives, route, measure) for drives in seeds]
-    finite = [number for number in numbers if number is not None]
-    return mean_interval(finite).show(measure.decimals) if finite else NOTHING
+def _over_seeds(numbers: Sequence[float | None], measure: Measure) -> str:
+    known = [number for number in numbers if number is not None]
+    return mean_interval(known).show(measure.decimals) if known else NOTHING
 
 
-def _of_one(drives: Mapping[str, Mapping[str, float | None]], route: str, measure: Measure) -> str:
-    number = _of_drive(drives, route, measure)
+def _decimals(number: float | None, measure: Measure) -> str:
     return NOTHING if number is None else f"{number:.{measure.decimals}f}"

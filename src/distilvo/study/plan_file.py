@@ -101,25 +101,24 @@ def _with_preset(values: dict[str, Any], presets: list[str]) -> dict[str, Any]:
         merged["rows"] = preset["rows"] | rows
     if own_tables and isinstance(merged["rows"], dict):
         _leave_out(merged, preset)
+        if "published" not in values:
+            merged["published"] = _published_of(merged["tables"], preset.get("published", {}))
     return merged
 
 
 def _leave_out(merged: dict[str, Any], preset: dict[str, Any]) -> None:
-    """Take from a preset only the rows, and of the paper's numbers only those, that a file's own tables name."""
-    tables = {name: rows for name, rows in merged["tables"].items() if isinstance(rows, list)}
-    named = {str(row) for rows in tables.values() for row in rows}
+    """Take from a preset only the rows that a file's own tables, or its curve, name."""
+    named = {str(row) for rows in merged["tables"].values() if isinstance(rows, list) for row in rows}
     if isinstance(curve := merged.get("curve"), dict):
         named.add(str(curve.get("row")))
-    merged["rows"] = {
-        name: row for name, row in merged["rows"].items() if name in named or row != preset["rows"].get(name)
-    }
-    if merged.get("published") == preset.get("published"):
-        numbers = preset.get("published", {})
-        merged["published"] = {
-            table: {row: numbers[table][row] for row in map(str, rows) if row in numbers[table]}
-            for table, rows in tables.items()
-            if table in numbers
-        }
+    own = {name for name, row in merged["rows"].items() if row != preset["rows"].get(name)}
+    merged["rows"] = {name: row for name, row in merged["rows"].items() if name in named | own}
+
+
+def _published_of(tables: dict[str, Any], numbers: dict[str, Any]) -> dict[str, Any]:
+    """The paper's numbers of a preset for those rows that stand in tables of the same name."""
+    shared = [name for name, rows in tables.items() if isinstance(rows, list) and name in numbers]
+    return {table: {row: of for row, of in numbers[table].items() if row in tables[table]} for table in shared}
 
 
 def _completed(name: str, row: Any, rate: Any) -> Any:

@@ -40,12 +40,8 @@ TITLES: dict[Table, str] = {
     "scarce": "Few labels and much film",
 }
 _ORDER: tuple[Table, ...] = ("scarce", "blends", "hints", "literature", "schedules", "budgets", "trust", "rates")
-_SIZED: tuple[Table, ...] = (
-    "rates",
-    "beyond",
-    "speed",
-    "scarce",
-)  # students of different sizes, held against the teacher
+_SIZED: tuple[Table, ...] = ("rates", "beyond", "speed", "scarce")
+"""Tables with parameters and latency, held against the teacher."""
 _MORE: dict[Table, tuple[Measure, ...]] = {
     "hints": (HINT_ERROR,),
     "budgets": VALIDATION,
