@@ -88,7 +88,8 @@ def train_supervised(
 def check_mirror(architecture: AnyArchitecture, recipe: Recipe) -> None:
     """Raise DistilvoError where frames are to be mirrored whose optical axis is not in their middle column.
 
-    Mirrored, they are of another camera: a network that sees both turns the car a little in each frame, all one way.
+    Mirrored, they are of another camera, and the output of a network that sees both lies between them
+    (benchmarks/paper.md).
     """
     if recipe.mirror and not architecture.preprocessing.centred:
         raise DistilvoError(
