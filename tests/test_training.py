@@ -267,7 +267,7 @@ def test_mirrored_motion_is_that_of_the_mirrored_world() -> None:
     mirror = np.diag([-1.0, 1, 1, 1])
     motions = np.random.default_rng(0).uniform(-1, 1, (2, 5, 6))
     targets, inputs = torch.from_numpy(motions.copy()), torch.arange(4.0).expand(2, 6, 1, 1, 4).clone()
-    mirrored(inputs, targets, np.array([False, True]))
+    inputs, targets = mirrored(inputs, targets, np.array([False, True]))
     assert np.array_equal(targets[0], motions[0])
     expected = mirror @ se3.matrices_from_motions(motions[1]) @ mirror
     assert np.allclose(se3.matrices_from_motions(targets[1].numpy()), expected)

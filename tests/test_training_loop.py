@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from distilvo.distill.batches import Batch, Batches, TeacherOutputs
 from distilvo.distill.checkpoint import Checkpoint
 from distilvo.distill.task import Supervised
 from distilvo.distill.teacher_pass import Tables, check_outputs, outputs_key, teacher_pass
-from distilvo.distill.trainer import TrainingSettings, train
+from distilvo.distill.trainer import BF16_IS_SLOW, TrainingSettings, train
 from distilvo.errors import DistilvoError
 
 
@@ -112,11 +113,23 @@ def test_gradients_are_only_ever_scaled_down(
     assert -gradients[1] == pytest.approx(min(2.0, 4 * expected))  # of one step alone: 2 (0 - 2 factor) 2
 
 
-@pytest.mark.parametrize(("precision", "kind"), [("no", torch.float32), ("bf16", torch.bfloat16)])
-def test_the_network_runs_in_the_precision_that_is_set(precision: str, kind: torch.dtype, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("precision", "has_bf16", "kind"),
+    [("no", True, torch.float32), ("bf16", True, torch.bfloat16), ("bf16", False, torch.float32)],
+)
+def test_the_network_runs_in_the_precision_that_is_set(
+    precision: str, has_bf16: bool, kind: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And in 32-bit floats, with a note, where 16-bit ones would be slower."""
+    for name in ("torch.cpu._is_avx512_bf16_supported", "torch.ops.mkldnn._is_mkldnn_bf16_supported"):
+        monkeypatch.setattr(name, lambda: has_bf16)
+    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: False)
     network = Scaled()
-    run(tmp_path, TrainingSettings(1, precision=precision), Numbers(), network)  # type: ignore[arg-type]
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always")
+        run(tmp_path, TrainingSettings(1, precision=precision), Numbers(), network)  # type: ignore[arg-type]
     assert network.types == [kind]
+    assert [str(note.message) for note in notes] == ([] if has_bf16 else [BF16_IS_SLOW])
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ class Recipe:
         clip_length: motions in a clip.
         batch_size: clips in a batch, those of all processes together.
         learning_rate: of Adam, at its highest.
-        precision: ``no`` for 32-bit floats, ``bf16`` for mixed precision.
+        precision: ``no`` for 32-bit floats, ``bf16`` for mixed precision where the processor has it, else as ``no``.
         seed: of weights, order of clips and dropout.
         mirror: flip half of the clips left to right; a teacher is run on the flipped frames too. Only of networks whose
             frames have their optical axis in the middle column.
@@ -88,7 +88,7 @@ class FlowRecipe:
         steps: optimiser steps.
         batch_size: frame pairs in a batch, those of all processes together.
         learning_rate: of Adam, at its highest.
-        precision: ``no`` for 32-bit floats, ``bf16`` for mixed precision.
+        precision: ``no`` for 32-bit floats, ``bf16`` for mixed precision where the processor has it, else as ``no``.
         seed: of weights and order of pairs.
         two_apart: share of pairs that are two frames apart.
         reversed: share of pairs that run backwards in time.

@@ -15,11 +15,11 @@ MIRROR = torch.tensor([-1.0, 1, 1, 1, -1, -1])
 """Signs of the components of a motion once its frames are flipped left to right."""
 
 
-def mirrored(inputs: Tensor, targets: Tensor, flips: NDArray[np.bool_]) -> None:
-    """Flip the chosen (B,) of clips (B, T + 1, C, H, W) left to right, and their motions (B, T, 6), in place."""
+def mirrored(inputs: Tensor, targets: Tensor, flips: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
+    """Clips (B, T + 1, C, H, W) and their motions (B, T, 6), the chosen (B,) of them flipped left to right."""
     chosen = torch.from_numpy(flips)
-    inputs[chosen] = inputs[chosen].flip(-1)
-    targets[chosen] *= MIRROR
+    there = chosen.to(inputs.device)[:, None, None, None, None]
+    return torch.where(there, inputs.flip(-1), inputs), torch.where(chosen[:, None, None], targets * MIRROR, targets)
 
 
 def exposed(inputs: Tensor, noise: Tensor, gain: float, offset: float) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from distilvo import parallel
 from distilvo.data.augmentation import exposed, mirrored
 from distilvo.data.frame_cache import FrameCache
 from distilvo.errors import DistilvoError
@@ -21,7 +22,7 @@ class ClipBatch:
     """Clips for one step of training.
 
     Attributes:
-        inputs: (B, T + 1, C, H, W) float32, values 0..255.
+        inputs: (B, T + 1, C, H, W) float32, values 0..255; on the device that trains, where they are augmented.
         targets: (B, T, 6) true motions, m and rad; NaN where they are not known.
         index: (B, T) number of each frame pair in the cache; of a mirrored one plus the number of pairs.
         weights: of the clips: all alike.
@@ -98,10 +99,11 @@ class Clips:
         recipe, length = self.recipe, self.recipe.clip_length
         frames = np.stack([self.cache.frames[first : first + length + 1] for _, first in chosen])
         pairs = np.array([np.arange(first - drive, first - drive + length) for drive, first in chosen])
-        inputs, targets = torch.from_numpy(frames).float(), torch.from_numpy(self.cache.motions[pairs])
-        index = torch.from_numpy(pairs)
+        device = parallel.device()
+        inputs, targets = torch.from_numpy(frames).to(device).float(), torch.from_numpy(self.cache.motions[pairs])
+        index, noise = torch.from_numpy(pairs), noise.to(device)
         if recipe.mirror:
-            mirrored(inputs, targets, flips)
+            inputs, targets = mirrored(inputs, targets, flips)
             index = index + len(self.cache.motions) * torch.from_numpy(flips)[:, None]
         return ClipBatch(exposed(inputs, noise, recipe.exposure_gain, recipe.exposure_offset), targets, index)
 

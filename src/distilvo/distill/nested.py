@@ -17,6 +17,11 @@ def moved(value: Any, device: torch.device) -> Any:
     return _changed(value, lambda tensor: tensor.to(device))
 
 
+def cloned(value: Any) -> Any:
+    """A copy of tensors, in dicts and tuples too; anything else as it is."""
+    return _changed(value, torch.clone)
+
+
 def tensors_of(inputs: Any) -> list[Tensor]:
     """The tensors of a tensor, or of dicts and tuples of them."""
     if isinstance(inputs, Tensor):

@@ -131,7 +131,7 @@ class _Parts:
 
 
 def first_sample(batches: Batches) -> Batch:
-    """The first sample of the first batch, as a batch of one."""
+    """The first sample of the first batch, as a batch of one, on the CPU."""
     with torch.random.fork_rng(devices=[]):  # inputs may be augmented at random
         batch = next(batches.epoch(0, share=slice(0, 1)))
-    return batch
+    return batch.to(torch.device("cpu"))

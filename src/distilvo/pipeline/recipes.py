@@ -80,7 +80,8 @@ def train_supervised(
     batches = Batches(Clips(cache, recipe, drives))
     settings = _settings(recipe, recipe.epochs * len(batches))
     with head_at_rest(network):
-        curve = train(Supervised(network, network.scale), batches, settings, folder / "supervised.safetensors", label)
+        task, path = Supervised(network, network.scale), folder / "supervised.safetensors"
+        curve = train(task, batches, settings, path, label, capture=isinstance(network, PoseNetwork))
     fit_uncertainty(network, cache, drives)
     return network, curve
 
@@ -152,7 +153,8 @@ def distill_student(
         for stage in stages(student, method, batches, steps, student.scale, guided=guided):
             path = folder / f"{stage.name}.safetensors"
             settings = _settings(recipe, stage.steps)
-            curves[stage.name] = train(stage.task, batches, settings, path, f"{label}: {stage.name}")
+            name, capture = f"{label}: {stage.name}", isinstance(student, PoseNetwork)
+            curves[stage.name] = train(stage.task, batches, settings, path, name, capture=capture)
             stage.task.close()
     fit_uncertainty(student, cache, _labelled(cache, drives))
     return Distilled(student, known, trust, curves)

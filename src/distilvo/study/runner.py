@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
@@ -12,11 +14,12 @@ from typing import Any
 
 import torch
 
-from distilvo import environment
+from distilvo import environment, parallel
 from distilvo import progress as progress_bars
 from distilvo.bench.latency import latencies_ms
 from distilvo.children import in_processes
 from distilvo.data import FrameCache, motion_scale
+from distilvo.distill.trainer import BF16_IS_SLOW, has_bf16
 from distilvo.files import check_claim, claimed_folders, read_json, share_claims, write_json
 from distilvo.models.kinds import AnyArchitecture, count_parameters, network_of
 from distilvo.models.model_folder import copy_model, load_model, save_model
@@ -53,6 +56,8 @@ def run_study(plan: Plan, out: Path, data: Path | None, teacher: Path, *, worker
     Raises:
         DistilvoError: the data are not there, or a process was killed.
     """
+    if plan.recipe.precision == "bf16" and not has_bf16(parallel.device()):
+        warnings.warn(BF16_IS_SLOW, stacklevel=2)
     workshop = _prepare(plan, out, data, teacher)
     _choose_rates(workshop, data, workers)
     _make_cells(workshop, data, workers)
@@ -150,6 +155,7 @@ def _begin_worker(plan: Plan, out: Path, data: Path | None, claims: tuple[Path, 
     share_claims(claims)
     torch.set_num_threads(1)
     progress_bars.silence()
+    warnings.filterwarnings("ignore", re.escape(BF16_IS_SLOW))  # the main process has said it
     network, _ = load_model(out / "teacher")
     _workshop = Workshop(plan, out, open_drives(plan, out, data, network.preprocessing))
 
