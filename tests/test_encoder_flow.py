@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch.nn.functional import grid_sample
 
 from conftest import make_kitti
@@ -17,9 +18,10 @@ from distilvo.data import FrameCache, motion_scale, open_cache
 from distilvo.data.flow_pairs import FlowPairs
 from distilvo.distill.batches import Batch
 from distilvo.errors import DistilvoError
+from distilvo.files import write_tensors
 from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.models.kinds import count_parameters
-from distilvo.models.model_folder import load_model, save_model
+from distilvo.models.model_folder import copy_model, load_model, save_model
 from distilvo.models.network import PoseNetwork
 from distilvo.models.teacher import DEMO, PAPER, QUARTER, TEACHERS
 from distilvo.pipeline import encoder_flow
@@ -241,6 +243,9 @@ def test_only_convolutions_learn_and_the_held_out_error_falls(knowing: Path) -> 
     assert network.state_dict().keys() == first.keys()  # no heads
     changed = {name.partition(".")[0] for name, value in network.state_dict().items() if not value.equal(first[name])}
     assert changed == {"convolutions"}
+    assert {name.partition(".")[0] for name in load_file(knowing / "model.safetensors")} == {"convolutions"}
+    torch.manual_seed(1)  # what is random is the same each time
+    torch.testing.assert_close(load_model(knowing, to_train=True)[0].state_dict(), network.state_dict(), rtol=0, atol=0)
     training = config["training"]
     assert training["knows"] == "optical flow" and training["data"] == {"sequences": 2, "frames": 18}
     assert training["recipe"]["steps"] == 160 and (knowing / "report.html").exists()
@@ -304,6 +309,15 @@ def test_its_motions_are_not_used_by_mistake(knowing: Path, root: Path, capsys: 
     assert "\n" not in str(e.value) and f"distilvo train DATA --init {knowing} --out MODEL" in str(e.value)
     assert "knows optical flow alone" in refused(capsys, "export", knowing)
     assert not (knowing / "model.onnx").exists()
+
+
+def test_a_convolution_that_is_missing_is_not_made_up(knowing: Path, tmp_path: Path) -> None:
+    copy_model(knowing, tmp_path)
+    tensors = load_file(knowing / "model.safetensors")
+    del tensors["convolutions.1.0.weight"]
+    write_tensors(tmp_path / "model.safetensors", tensors)
+    with pytest.raises(DistilvoError, match="does not fit"):
+        load_model(tmp_path, to_train=True)
 
 
 @pytest.mark.parametrize("training", ["knows", ["knows"], None, {"knows": None}])

@@ -29,7 +29,9 @@ FORMAT = 3
 format 2 no network saw flow first, and motions were metres of cameras of any height."""
 
 FLOW_ALONE = {"knows": "optical flow"}
-"""In the configuration, under ``training``: the convolutions know optical flow, what comes behind them is random."""
+"""In the configuration, under ``training``: the convolutions know optical flow; what comes behind them is random, and
+not kept."""
+_CONVOLUTIONS = "convolutions."
 
 
 def save_model(network: MotionNetwork, folder: Path, about: dict[str, Any]) -> Path:
@@ -40,7 +42,10 @@ def save_model(network: MotionNetwork, folder: Path, about: dict[str, Any]) -> P
         folder: is created where missing.
         about: further content of the configuration, as JSON can hold it (training data, expected metrics, camera).
     """
-    write_tensors(folder / "model.safetensors", network.state_dict())
+    tensors = network.state_dict()
+    if knows_flow_alone(about):
+        tensors = {name: tensor for name, tensor in tensors.items() if name.startswith(_CONVOLUTIONS)}
+    write_tensors(folder / "model.safetensors", tensors)
     shape = network.architecture.to_dict()
     config = {"format": FORMAT, "architecture": shape, "pose_convention": POSE_CONVENTION, **about}
     write_json(folder / "config.json", config)
@@ -86,6 +91,8 @@ def load_model(folder: Path, *, to_train: bool = False) -> tuple[MotionNetwork, 
     check_regular(path, "weights as safetensors")
     try:
         tensors = load_file(path)
+        if knows_flow_alone(config):
+            tensors = _random(architecture) | tensors
         with torch.device("meta"):
             network_of(architecture).load_state_dict(tensors, assign=True)  # a check that takes no memory
         network = network_of(architecture)
@@ -133,6 +140,14 @@ def read_config(folder: Path) -> tuple[dict[str, Any], AnyArchitecture]:
         raise DistilvoError(
             f"{folder / 'config.json'}: no architecture of this version ({reason}); train the model anew"
         ) from None
+
+
+def _random(architecture: AnyArchitecture) -> dict[str, Tensor]:
+    """What comes behind the convolutions, the same each time."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        tensors = network_of(architecture).state_dict()
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith(_CONVOLUTIONS)}
 
 
 def _divide_correlation(architecture: AnyArchitecture, tensors: dict[str, Tensor]) -> None:
