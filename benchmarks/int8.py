@@ -47,7 +47,7 @@ WAYS: dict[str, dict[str, Any]] = {
         "activation_type": QuantType.QUInt8,
         "extra_options": OPTIONS["extra_options"] | {"ActivationSymmetric": False},
     },
-    "7-bit weights": {"reduce_range": True},
+    "8-bit weights": {"reduce_range": False},
     "first layer in fp32": {"nodes_to_exclude": 0},
     "behind the correlation in fp32": {"nodes_to_exclude": 2},
     "activations too": {"op_types_to_quantize": ["Conv", "LeakyRelu"]},

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from onnx import numpy_helper
 
 from conftest import make_kitti
 from distilvo.bench import int8_comparison
@@ -27,6 +28,7 @@ from distilvo.models.onnx_export import onnx_motions
 from distilvo.models.quantisation import last_convolutions
 from distilvo.models.step_model import StepModel
 from distilvo.runtime import Tracker
+from distilvo.runtime.packaged_models import model_path
 from distilvo.sequences import open_sequence
 from test_training import TINY
 
@@ -86,6 +88,19 @@ def test_convolutions_and_nothing_else_are_int8(folder: Path) -> None:
         if node.op_type in ("LSTM", "Gemm", "MatMul"):
             inputs = [makes[name].op_type for name in node.input if name in makes]
             assert "DequantizeLinear" not in inputs
+
+
+@pytest.mark.parametrize("shipped", [True, False])
+def test_no_processor_saturates(folder: Path, shipped: bool) -> None:
+    """x86 without VNNI adds two products, of an activation (8 bits, unsigned) and a weight, in 16 bits with a sign."""
+    path = model_path("student-int8") if shipped else folder / "model.int8.onnx"
+    graph = onnx.load(path).graph
+    weights = [
+        numpy_helper.to_array(tensor) for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.INT8
+    ]
+    assert sum(array.ndim == 4 for array in weights) > 1
+    largest = max(np.abs(array.astype(int)).max() for array in weights if array.ndim == 4)
+    assert largest > 60 and 2 * 255 * largest < 2**15
 
 
 def test_smaller_where_convolutions_are_most_of_it(kitti_root: Path, tmp_path: Path) -> None:

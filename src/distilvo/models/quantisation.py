@@ -1,8 +1,9 @@
 """An exported network with its convolutions in int8; ``bench.int8_comparison`` measures what that costs.
 
 Static quantisation in ONNX Runtime's QDQ format: weights with a scale for each output channel, activations in ranges
-measured on frames, both symmetric. Convolutions only, and not those that give maps: they take most of the time, and
-other layers lose more accuracy than they gain speed (benchmarks/speed.md).
+measured on frames, both symmetric. Weights have 7 bits: on x86 without VNNI sums of two products of 8 bits saturate in
+silence, and rotation errors were 60 % larger. Convolutions only, and not those that give maps: they take most of the
+time, and other layers lose more accuracy than they gain speed (benchmarks/speed.md).
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ _ACTIVATIONS = {"LeakyRelu", "Relu", "BatchNormalization"}
 OPTIONS: dict[str, Any] = {
     "op_types_to_quantize": ["Conv"],
     "per_channel": True,
+    "reduce_range": True,  # weights from -64 to 64
     "activation_type": QuantType.QInt8,
     "weight_type": QuantType.QInt8,
     # Without the rarest activations: extremes grow with every frame, and their ranges cost more accuracy.
