@@ -20,7 +20,7 @@ from distilvo.data import open_cache
 from distilvo.distill.error_prediction import rank_correlation
 from distilvo.distill.trust import ranks as ranks_of
 from distilvo.models.model_folder import load_model
-from distilvo.models.teacher import LSTM_TEACHER
+from distilvo.models.teacher import SHIPPED_TEACHER
 from distilvo.pipeline.consistency import inconsistency
 from distilvo.pipeline.frame_trust import relative_contradiction
 from distilvo.sequences import open_dataset
@@ -35,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
     out = parser.parse_args().out
-    teacher, _ = load_model(LSTM_TEACHER)
+    teacher, _ = load_model(SHIPPED_TEACHER)
     render_streets(out / "data", STREETS, FRAMES, teacher.preprocessing.size, adverse=ADVERSE)
     cache = open_cache(open_dataset(out / "data"), teacher.preprocessing, out / "cache")
     signs = inconsistency(teacher, cache, teacher.scale)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from distilvo.models.flow_family import FLOW_STUDENTS, FLOW_TEACHER
 from distilvo.models.kinds import distillation_rate
 from distilvo.models.model_folder import load_model
 from distilvo.models.step_model import StepModel
-from distilvo.models.teacher import DEMO, LSTM_TEACHER, SHIPPED_STUDENT, SHIPPED_TEACHER, named_model
+from distilvo.models.teacher import QUARTER, SHIPPED_ENCODER, SHIPPED_STUDENT, SHIPPED_TEACHER, named_model
 from distilvo.pipeline.evaluation import constant_motion, evaluate, network_motions
 from distilvo.pipeline.tracking import track
 from distilvo.runtime import Tracker
@@ -42,16 +41,17 @@ def test_size_and_shape() -> None:
     assert model_path("teacher").stat().st_size < 6_000_000
     assert load_model(SHIPPED_TEACHER)[0].architecture == FLOW_TEACHER
     assert load_model(SHIPPED_STUDENT)[0].architecture == FLOW_STUDENTS["nano"]
-    assert load_model(LSTM_TEACHER)[0].architecture == replace(DEMO, centred=False)  # older than the setting
+    assert load_model(SHIPPED_ENCODER, to_train=True)[0].architecture == QUARTER
+    assert (SHIPPED_ENCODER / "model.safetensors").stat().st_size < 4_000_000
     assert distillation_rate(FLOW_STUDENTS["nano"], FLOW_TEACHER) >= 92.95
-    for folder in (*FOLDERS.values(), LSTM_TEACHER, model_path().parent):
+    for folder in (*FOLDERS.values(), SHIPPED_ENCODER, model_path().parent):
         assert (folder / "README.md").exists()
 
 
 def test_names_of_model_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert {name: named_model(Path(name)) for name in FOLDERS} == FOLDERS
-    assert named_model(Path("teacher-demo")) == LSTM_TEACHER
+    assert named_model(Path("encoder")) == SHIPPED_ENCODER
     assert named_model(Path("studnet")) == Path("studnet")
     (tmp_path / "student").mkdir()
     assert named_model(Path("student")) == Path("student")  # what a user has there comes first

@@ -16,6 +16,7 @@ from distilvo.data import motion_scale, open_cache
 from distilvo.errors import DistilvoError
 from distilvo.models.model_folder import load_model, save_model
 from distilvo.models.network import PoseNetwork
+from distilvo.models.teacher import SHIPPED_ENCODER, SHIPPED_TEACHER
 from distilvo.output_folders import claim_folder
 from distilvo.pipeline.evaluation import evaluate, network_motions
 from distilvo.sequences import open_dataset
@@ -276,6 +277,16 @@ def test_a_study_goes_on_with_the_same_settings_only(kitti_root: Path, teacher: 
     path.write_text(SMALL.replace("epochs = 1", "epochs = 2"))
     with pytest.raises(DistilvoError, match=r"a run with other settings \(plan: "):
         Study(plan=str(path), out=out, data=kitti_root, teacher=teacher).run()
+
+
+def test_a_plan_that_trains_its_teacher_begins_with_the_encoder(
+    kitti_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[Path] = []
+    monkeypatch.setattr(runner, "run_study", lambda *arguments, **_: taken.append(arguments[3]) or [])
+    for name in ("paper", "scarce"):
+        Study(plan=name, out=tmp_path / name, data=kitti_root).run()
+    assert taken == [SHIPPED_ENCODER, SHIPPED_TEACHER]
 
 
 def test_kitti_preset_in_miniature(teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

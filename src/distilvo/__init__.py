@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from distilvo.models.onnx_export import export_onnx as export_onnx
     from distilvo.models.student import shaped_architecture as shaped_architecture
     from distilvo.models.student import student_architecture as student_architecture
-    from distilvo.models.teacher import LSTM_TEACHER as LSTM_TEACHER
     from distilvo.models.teacher import SHIPPED_STUDENT as SHIPPED_STUDENT
     from distilvo.models.teacher import SHIPPED_TEACHER as SHIPPED_TEACHER
     from distilvo.models.teacher import teacher_architecture as teacher_architecture
@@ -40,7 +39,6 @@ __version__ = "0.2.0.dev0"
 _HOME = {
     "Camera": "geometry.camera",
     "DistilvoError": "errors",
-    "LSTM_TEACHER": "models.teacher",
     "Method": "settings",
     "PAPER": "settings",
     "Preprocessing": "geometry.preprocessing",

@@ -81,7 +81,7 @@ def _open(model: Path, scratch: Path) -> list[Contestant]:
 
 
 def _reference(against: str, scratch: Path) -> list[Contestant]:
-    """A model, or one of the paper's kind: ``demo`` comes with the package, ``paper`` has random weights."""
+    """A model, or one of the paper's kind, with random weights: times do not depend on them."""
     if Path(against).exists() or against not in TEACHERS:
         if not Path(against).exists():
             raise DistilvoError(
@@ -92,10 +92,8 @@ def _reference(against: str, scratch: Path) -> list[Contestant]:
     import torch
 
     from distilvo.models.model_folder import save_model
-    from distilvo.models.teacher import LSTM_TEACHER, teacher
+    from distilvo.models.teacher import teacher
 
-    if against == "demo":
-        return [replace(row, name="teacher-demo") for row in _folder(LSTM_TEACHER, scratch)]
     torch.manual_seed(0)
     network = teacher(against)
     folder = save_model(network, scratch / network.architecture.name, {})

@@ -20,7 +20,7 @@ class Bench:
     models: Positional[tuple[Path, ...]] = ()
     """Model folders and ONNX files; or teacher, student and student-int8, which come along."""
     against: str | None = None
-    """What speed is compared with: such a model; or paper or demo, CNN and LSTM; else the first model."""
+    """What speed is compared with: such a model; or paper or demo (CNN, LSTM; random weights); else the first one."""
     baselines: bool = False
     """Measure two classical trackers and DeepVO beside them: the last one takes 5 GB of memory."""
     rounds: int = 100

@@ -23,7 +23,7 @@ class Study:
     data: Path | None = None
     """Data set in KITTI odometry layout, where the plan names sequences; the folder of its poses for routes."""
     teacher: Path | None = None
-    """The teacher's model folder; the shipped teacher where not given."""
+    """The teacher's model folder; where not given teacher, or encoder for a plan that trains it further."""
     workers: int | None = None
     """Students trained at once, one thread each; one for each core where not given."""
 
@@ -31,7 +31,7 @@ class Study:
         """Run the study and print its tables."""
         from distilvo.environment import usable_cores
         from distilvo.models.model_folder import read_config
-        from distilvo.models.teacher import SHIPPED_TEACHER, named_model
+        from distilvo.models.teacher import SHIPPED_ENCODER, SHIPPED_TEACHER, named_model
         from distilvo.study.plan import check_data, plan_key
         from distilvo.study.plan_file import read_plan
         from distilvo.study.runner import run_study
@@ -41,7 +41,8 @@ class Study:
             raise DistilvoError(f"study: --workers {self.workers}; expected at least 1")
         plan = read_plan(self.plan)
         check_data(plan, self.data)
-        teacher = named_model(self.teacher) if self.teacher else SHIPPED_TEACHER
+        default = SHIPPED_TEACHER if plan.teacher is None else SHIPPED_ENCODER
+        teacher = named_model(self.teacher) if self.teacher else default
         read_config(teacher)
         claim_folder(self.out, "study", {"plan": plan_key(plan), "data": str(self.data), "teacher": str(self.teacher)})
         workers = self.workers or usable_cores()

@@ -34,7 +34,7 @@ class Train:
     rate: float | None = None
     """Train the student with at least so many per cent fewer parameters instead of the teacher itself."""
     init: Path | None = None
-    """Go on from the weights of this model folder, and its network: --architecture and --rate do not count."""
+    """Go on from this network, a model folder or encoder, which comes along; --architecture and --rate do not count."""
     init_flownet: Path | None = None
     """Begin with the convolutions of this FlowNetS checkpoint (.pth.tar, .pth, .safetensors); fits teacher paper."""
     sequences: tuple[str, ...] = ()
@@ -45,13 +45,14 @@ class Train:
         """Train, or go on where it was interrupted."""
         from distilvo.data import motion_scale, open_cache
         from distilvo.models.model_folder import load_model, save_model
+        from distilvo.models.teacher import named_model
         from distilvo.pipeline.recipes import about, begin_in_unit, train_supervised
         from distilvo.sequences import choose
 
         if self.init is not None and self.init_flownet is not None:
             raise DistilvoError("train: --init and --init-flownet exclude each other; give one of them")
         parallel.share(self.recipe.batch_size)  # before any work, rather than when the training begins
-        start, known = (None, {}) if self.init is None else load_model(self.init, to_train=True)
+        start, known = (None, {}) if self.init is None else load_model(named_model(self.init), to_train=True)
         architecture = self._architecture() if start is None else start.architecture
         filled: list[str] | None = None
         if self.init_flownet is not None:

@@ -46,12 +46,13 @@ class TrainFlow:
         from distilvo.models.flow_network import FlowNetwork
         from distilvo.models.model_folder import load_model
         from distilvo.models.network import Architecture
+        from distilvo.models.teacher import named_model
         from distilvo.pipeline.encoder_flow import head_places, train_encoder
         from distilvo.pipeline.flow_training import new_network, train_flow
         from distilvo.sequences import open_dataset
 
         parallel.share(self.recipe.batch_size)  # before any work, rather than when the training begins
-        start = None if self.init is None else load_model(self.init, to_train=True)[0]
+        start = None if self.init is None else load_model(named_model(self.init), to_train=True)[0]
         architecture = _architecture(self.architecture) if start is None else start.architecture
         if isinstance(architecture, Architecture):
             head_places(architecture)  # refused here, where it has none

@@ -72,13 +72,13 @@ SHIPPED_TEACHER = _WEIGHTS / "teacher"
 SHIPPED_STUDENT = _WEIGHTS / "student"
 """Model folder of its student, the one that ``Tracker()`` runs as ONNX."""
 
-LSTM_TEACHER = _WEIGHTS / "teacher-demo"
-"""Model folder of a small teacher of the paper's kind, CNN + LSTM + FC."""
+SHIPPED_ENCODER = _WEIGHTS / "encoder"
+"""Model folder of convolutions that know optical flow, for a teacher of the paper's kind to begin with: ``QUARTER``."""
 
 
 def named_model(model: Path) -> Path:
     """The model folder of a path; where nothing lies there, that of the package with the name, such as ``student``."""
-    named = {folder.name: folder for folder in (SHIPPED_TEACHER, SHIPPED_STUDENT, LSTM_TEACHER)}
+    named = {folder.name: folder for folder in (SHIPPED_TEACHER, SHIPPED_STUDENT, SHIPPED_ENCODER)}
     return model if model.exists() else named.get(str(model), model)
 
 
