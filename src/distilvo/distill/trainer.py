@@ -90,7 +90,8 @@ def train(
         The training curve.
 
     Raises:
-        DistilvoError: the loss is not finite, the checkpoint is of another training, or a batch cannot be shared.
+        DistilvoError: the loss is not finite (the network's weights are of no use then, and are not saved), the
+            checkpoint is of another training, or a batch cannot be shared.
     """
     share = parallel.share(batches.batch_size)
     parallel.join()
@@ -230,10 +231,8 @@ def _set_learning_rate(optimiser: torch.optim.Optimizer, settings: TrainingSetti
 
 def _step(update: Step, batch: Batch) -> dict[str, float]:
     losses = update(batch)
-    values = dict(
-        zip(losses, torch.stack(list(losses.values())).tolist(), strict=True)
-    )  # the device is waited for once
-    values["total"] = float(parallel.mean(losses["total"]))
+    losses = {**losses, "total": parallel.mean(losses["total"])}
+    values = dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))  # waits for the device, once
     if not math.isfinite(values["total"]):  # in all processes, then, wherever it came from
         raise DistilvoError(f"training: the loss became {values['total']}; try a smaller --learning-rate")
     return values

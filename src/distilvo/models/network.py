@@ -194,6 +194,8 @@ class PoseNetwork(MotionNetwork):
     def relate(self, before: Tensor, after: Tensor) -> Tensor:
         """Two frames' features (N, C', H', W') -> one vector for the pair, (N, V)."""
         features = self.compare(before, after)
+        if features.is_cuda:
+            features = features.to(memory_format=torch.channels_last)  # as tensor cores take them
         for layer in self.convolutions[self.architecture.shared :]:
             features = layer(features)
         return self.pool(features)

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from distilvo import parallel
 from distilvo.data import Clips, FrameCache, open_cache
 from distilvo.distill.batches import TeacherOutputs
 from distilvo.distill.hints import Tap
@@ -257,9 +258,9 @@ def _quantiles(errors: NDArray[np.float64]) -> list[float]:
 def _outputs(network: MotionNetwork, path: str, cache: FrameCache) -> Tensor:
     """Outputs of a layer for each frame pair of a cache, (P, K)."""
     outputs = []
-    with Tap(network, path) as tap:
+    with parallel.on_device(network) as device, Tap(network, path) as tap:
         for index in range(len(cache.drives)):
             frames = cache.drive_frames(index)
-            network.predict(frames)
-            outputs.append(per_sample(tap.take(), (1, len(frames) - 1))[0])
+            network.predict(frames.to(device))
+            outputs.append(per_sample(tap.take(), (1, len(frames) - 1))[0].cpu())
     return torch.cat(outputs)

@@ -114,8 +114,10 @@ def _choose_rates(workshop: Workshop, data: Path | None, workers: int) -> None:
 
 
 def _make_cells(workshop: Workshop, data: Path | None, workers: int) -> None:
-    # Seed by seed, so that all rows of an unfinished study have the same seeds.
-    cells = [(row.name, seed) for seed in workshop.plan.seeds for row in workshop.plan.rows.values()]
+    # Seed by seed, so that all rows of an unfinished study have the same seeds; of each seed the longest first, so that
+    # all processes end at about one time.
+    rows = sorted(workshop.plan.rows.values(), key=lambda row: -row.budget)
+    cells = [(row.name, seed) for seed in workshop.plan.seeds for row in rows]
     missing = [(name, seed) for name, seed in cells if not workshop.is_done(workshop.plan.rows[name], seed)]
     _in_workers(_work, missing, len(cells), "cells", workshop, data, workers)
 
