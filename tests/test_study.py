@@ -196,7 +196,15 @@ def test_study_goes_on_cell_by_cell(
     kitti_root: Path, teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small, out = plan(tmp_path), tmp_path / "out"
+    written: list[list[int]] = []
+    real = runner.write_results
+    monkeypatch.setattr(
+        runner,
+        "write_results",
+        lambda p, cells, *a, **k: (written.append([c.seed for c in cells]), real(p, cells, *a, **k)),
+    )
     run_study(small, out, kitti_root, teacher, workers=2)
+    assert len(written) == 2 and written[0].count(0) == 2 and written[1] == [0, 1, 0, 1]  # tables after each seed
     cells = json.loads((out / "study.json").read_text())
     assert [(cell["row"], cell["seed"]) for cell in cells] == [("gt", 0), ("gt", 1), ("ours", 0), ("ours", 1)]
     wanted = {"method", "hint", "schedule", "rate", "seed", "parameters", "latency_ms", "rms_rpe_t_m", "rms_rpe_r_deg"}
@@ -212,7 +220,9 @@ def test_study_goes_on_cell_by_cell(
     first = out / "cells" / "gt" / "1.json"
     before = json.loads(first.read_text())
     first.unlink()
+    written.clear()
     run_study(small, out, kitti_root, teacher, workers=1)
+    assert written == [[0, 0, 1], [0, 1, 0, 1]]  # and of what is there first
     again = json.loads(first.read_text())
     assert again | {"train_s": 0} == before | {"train_s": 0}  # made again, as it was
     assert all(path.stat().st_mtime_ns == time for path, time in kept.items() if path != first)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
@@ -43,6 +44,9 @@ from distilvo.study.study_tables import findings_table, study_tables
 def run_study(plan: Plan, out: Path, data: Path | None, teacher: Path, *, workers: int) -> list[StudyTable]:
     """Run a study, or go on where it was interrupted; writes its files into ``out``.
 
+    Tables and report are written when a seed is done, too, and first of all where cells are there already: a long study
+    can be read while it runs.
+
     Args:
         plan: what to compare; see ``distilvo.study.plan_file.read_plan``.
         out: folder of the study.
@@ -60,18 +64,26 @@ def run_study(plan: Plan, out: Path, data: Path | None, teacher: Path, *, worker
     if plan.recipe.precision == "bf16" and not has_bf16(parallel.device()):
         warnings.warn(BF16_IS_SLOW, stacklevel=2)
     _choose_rates(workshop, data, workers)
-    _make_cells(workshop, data, workers)
-    latency = _latencies(workshop)
+    latency = _latencies(workshop)  # before the students, which would take the cores
+    references = _references(workshop, latency)
+    write_json(out / "references.json", [asdict(reference) for reference in references])
+    _make_cells(workshop, data, workers, lambda: _write(workshop, latency, references))
+    cells = _write(workshop, latency, references)
+    findings = study_findings(plan, cells, references)
+    return study_tables(plan, cells, references) + [findings_table(plan, findings)] * bool(findings)
+
+
+def _write(workshop: Workshop, latency: list[dict[AnyArchitecture, float]], references: list[Reference]) -> list[Cell]:
+    """Write tables and report of the cells that are done, and give these."""
+    plan = workshop.plan
     cells = [
         _cell(workshop, row, seed, times)
         for row in plan.rows.values()
         for seed, times in zip(plan.seeds, latency, strict=True)
+        if workshop.is_done(row, seed)
     ]
-    references = _references(workshop, latency)
-    write_json(out / "references.json", [asdict(reference) for reference in references])
-    write_results(plan, cells, references, about_machine(), out, trusts=_trusts(workshop))
-    findings = study_findings(plan, cells, references)
-    return study_tables(plan, cells, references) + [findings_table(plan, findings)] * bool(findings)
+    write_results(plan, cells, references, about_machine(), workshop.out, trusts=_trusts(workshop))
+    return cells
 
 
 def _prepare(plan: Plan, out: Path, data: Path | None, teacher: Path) -> Workshop:
@@ -113,30 +125,42 @@ def _choose_rates(workshop: Workshop, data: Path | None, workers: int) -> None:
     _in_workers(_try, missing, len(trials), "learning rates", workshop, data, workers)
 
 
-def _make_cells(workshop: Workshop, data: Path | None, workers: int) -> None:
+def _make_cells(workshop: Workshop, data: Path | None, workers: int, write: Callable[[], object]) -> None:
     # Seed by seed, so that all rows of an unfinished study have the same seeds; of each seed the longest first, so that
     # all processes end at about one time.
     rows = sorted(workshop.plan.rows.values(), key=lambda row: -row.budget)
     cells = [(row.name, seed) for seed in workshop.plan.seeds for row in rows]
     missing = [(name, seed) for name, seed in cells if not workshop.is_done(workshop.plan.rows[name], seed)]
-    _in_workers(_work, missing, len(cells), "cells", workshop, data, workers)
+    if 0 < len(missing) < len(cells):
+        write()
+    left = Counter(seed for _, seed in missing)
+
+    def done(_: str, seed: int) -> None:
+        left[seed] -= 1
+        if left[seed] == 0 and any(left.values()):
+            write()
+
+    _in_workers(_work, missing, len(cells), "cells", workshop, data, workers, done)
 
 
 def _in_workers(
-    work: Callable[..., str],
+    work: Callable[..., tuple[Any, ...]],
     missing: Sequence[tuple[Any, ...]],
     count: int,
     label: str,
     workshop: Workshop,
     data: Path | None,
     workers: int,
+    after: Callable[..., None] | None = None,
 ) -> None:
-    """Call ``work`` with the arguments of each missing one, in processes with a workshop each."""
+    """Call ``work`` with the arguments of each missing one, in processes with a workshop each; then ``after`` here."""
     with progress(label, count, count - len(missing)) as bar:
 
-        def done(name: str) -> None:
+        def done(arguments: tuple[Any, ...]) -> None:
             check_claim(workshop.out)
-            bar.advance(note=name)
+            bar.advance(note=" ".join(f"{argument}" for argument in arguments))
+            if after is not None:
+                after(*arguments)
 
         in_processes(
             work,
@@ -162,16 +186,16 @@ def _begin_worker(plan: Plan, out: Path, data: Path | None, claims: tuple[Path, 
     _workshop = Workshop(plan, out, open_drives(plan, out, data, network.preprocessing))
 
 
-def _work(name: str, seed: int) -> str:
+def _work(name: str, seed: int) -> tuple[str, int]:
     assert _workshop is not None
     _workshop.make(_workshop.plan.rows[name], seed)
-    return f"{name} {seed}"
+    return name, seed
 
 
-def _try(name: str, learning_rate: float) -> str:
+def _try(name: str, learning_rate: float) -> tuple[str, float]:
     assert _workshop is not None
     _workshop.try_rate(_workshop.plan.rows[name], learning_rate)
-    return f"{name} {learning_rate:g}"
+    return name, learning_rate
 
 
 def _latencies(workshop: Workshop) -> list[dict[AnyArchitecture, float]]:
