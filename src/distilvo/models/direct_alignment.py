@@ -149,7 +149,7 @@ class DirectAlignment(nn.Module):
         line, width = image.flatten(1), image.shape[3]
         first, count = _BORDER * width, len(self.inner)
         left, right, above, below = (line[:, first + k : first + k + count] for k in (-1, 1, -width, width))
-        none = torch.zeros(1, first).to(line).expand(len(line), -1)
+        none = torch.zeros(1, first, dtype=line.dtype, device=line.device).expand(len(line), -1)
         across, down = (right - left) * self.inner, (below - above) * self.inner
         with_slopes = torch.cat([line, none, across, none, none, down, none], 1)
         steepness = torch.cat([none, across * across + down * down, none], 1)
@@ -164,7 +164,10 @@ class DirectAlignment(nn.Module):
         mean = image.mean((2, 3), keepdim=True)
         contrast = (image - mean).square().mean((2, 3), keepdim=True).sqrt() + _FLAT
         focal = self.intrinsics[0]
-        units, grey = torch.cat([torch.ones_like(focal[:1]), focal / 2]), torch.eye(3, 1).to(focal)
+        units, grey = (
+            torch.cat([torch.ones_like(focal[:1]), focal / 2]),
+            torch.eye(3, 1, dtype=focal.dtype, device=focal.device),
+        )
         return torch.cat([mean[:, 0] * grey, units / contrast[:, 0]], 2)
 
 

@@ -19,6 +19,7 @@ from torch.nn.functional import interpolate
 from distilvo.data.flow_cells import CELL
 from distilvo.geometry.camera import DEFAULT_CAMERA_HEIGHT
 from distilvo.geometry.preprocessing import Preprocessing
+from distilvo.models.constants import beside
 from distilvo.models.correlation import Correlation, moved_by
 from distilvo.models.direct_alignment import DirectAlignment, Look
 from distilvo.models.flow_maps import UNITS, Maps, field_of, maps_of
@@ -256,7 +257,8 @@ class FlowNetwork(MotionNetwork):
             known = diagonal(normal)[:, :, 0].detach().clamp_min(_LEAST_KNOWN).log()
             error = self.uncertainty(torch.cat([maps.context.detach(), known], 1))
             inverse_depth = tilted(points, pose.tilt).unflatten(2, self.architecture.cells)
-        return _metres(pose.motion), error, _metres(by_flow.motion), maps._replace(inverse_depth=inverse_depth)
+        metres = beside(_METRES, error)
+        return pose.motion * metres, error, by_flow.motion * metres, maps._replace(inverse_depth=inverse_depth)
 
     def _for_the_solver(self, maps: Maps) -> list[Tensor]:
         """Flow (P, 2, h, w), its weights, inverse depth with road and doubt, and weights of grey values."""
@@ -269,10 +271,6 @@ class FlowNetwork(MotionNetwork):
         compared = self.fine_correlation(before, moved_by(after, flow).to(before.dtype))
         own: Tensor = self.fine_comparison(torch.cat([compared, flow.to(before.dtype) / 8], 1))
         return own
-
-
-def _metres(motion: Tensor) -> Tensor:
-    return motion * _METRES.to(motion)
 
 
 def _displacements(reach: tuple[int, int]) -> int:

@@ -24,6 +24,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from distilvo.models.constants import beside
+
 ITERATIONS = 3
 """After the first one the motion is off by up to some hundredths, after three it is exact to float32."""
 
@@ -134,7 +136,7 @@ def project(points: Points, pose: RelativePose, target: Tensor | None = None) ->
     near = rho * inverse
     by_tilt = (plane[:, :, None] * by_depth[:, None]).flatten(1, 2)
     terms = torch.cat([one, at, seen, products, near, near * at, by_tilt], 1)
-    by_unknowns = (_BY_ALL.to(terms).flatten(0, 1) @ terms).unflatten(1, (UNKNOWNS, 2))
+    by_unknowns = (beside(_BY_ALL, terms).flatten(0, 1) @ terms).unflatten(1, (UNKNOWNS, 2))
     return Projection(seen, by_unknowns, by_depth)
 
 
@@ -193,12 +195,12 @@ def solve(matrix: Tensor, right: Tensor) -> Tensor:
 
 def _standing(flow: Tensor) -> RelativePose:
     rotation = torch.eye(3, dtype=flow.dtype, device=flow.device).expand(len(flow), 3, 3)
-    shift, tilt = _NOWHERE.to(flow).expand(len(flow), -1, -1), _LEVEL.to(flow).expand(len(flow), -1)
+    shift, tilt = beside(_NOWHERE, flow).expand(len(flow), -1, -1), beside(_LEVEL, flow).expand(len(flow), -1)
     return RelativePose(rotation, shift, tilt)
 
 
 def _rotation(vector: Tensor) -> Tensor:
     """Rotations (N, 3, 3) about small vectors (N, 3, 1), rad, by Cayley's formula: rotations to the last digit."""
-    skew = (_SKEW.to(vector) @ vector).view(-1, 3, 3)
+    skew = (beside(_SKEW, vector) @ vector).view(-1, 3, 3)
     size = skew.square().sum((1, 2), keepdim=True)  # twice the square of half the vector
     return torch.eye(3, dtype=vector.dtype, device=vector.device) + (skew + skew @ skew) / (0.5 + size / 4)
