@@ -84,6 +84,7 @@ def test_presets_are_what_the_paper_asks_for() -> None:
     assert len(blends) == len(paper.tables["blends"]) == 8
     assert [paper.rows[name].rate for name in paper.tables["rates"]] == [65.8, 72.88, 79.69, 92.95, 96.0]
     assert paper.rows["aht-ail"].method == PAPER
+    assert paper.rows["aht-ail@92.95"].label == "92.95 %: AHT, then AIL"  # of the curve
 
 
 @pytest.mark.parametrize("page", ["study", "research"])

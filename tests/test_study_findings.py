@@ -36,6 +36,14 @@ def test_the_paper_turned_round_is_contradicted() -> None:
     assert set(outcomes(cells).values()) == {"contradicted"}
 
 
+def test_a_comparison_says_how_many_seeds_it_rests_on() -> None:
+    cells = made_up()
+    few = [one for one in cells if one.row != "joint" or one.seed == SEEDS[0]]
+    shown = [found.comparisons[0].show() for found in (findings(cells)[3], findings(few)[3])]
+    assert shown[0].endswith(f"; {len(SEEDS)} seeds") and shown[1].endswith("; 1 seed")
+    assert outcomes(few)[4] == "not shown"
+
+
 def test_noise_shows_nothing() -> None:
     cells = [cell(row, seed, 0.1 + 0.05 * math.sin(13 * n + 7 * seed * seed)) for n, row in enumerate(METHODS)
              for seed in SEEDS]  # fmt: skip

@@ -60,10 +60,12 @@ class Comparison:
         return self.claim.outcome(self.intervals)
 
     def show(self) -> str:
-        """The intervals with their units, or a word that there are none."""
-        signed = self.claim.of == "difference"
+        """The intervals with their units and the number of seeds, or a word that there are none."""
+        if not self.intervals:
+            return "no cells"
+        signed, seeds = self.claim.of == "difference", min(interval.count for _, interval in self.intervals)
         texts = [f"{of.name} {interval.show(of.decimals, signed)} {of.unit}" for of, interval in self.intervals]
-        return "; ".join(texts) or "no cells"
+        return "; ".join([*texts, f"{seeds} seed{'s' * (seeds > 1)}"])
 
 
 def differences(cells: Mapping[int, Cell], reference: Mapping[int, Cell]) -> Intervals:

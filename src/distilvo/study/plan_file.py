@@ -177,7 +177,10 @@ def _curve(rows: dict[str, Row], curve: _Curve) -> dict[str, Row]:
         raise DistilvoError(f"curve has a row that is nowhere described: {curve.row}")
     row = rows[curve.row]
     names = {row.name if rate == row.rate else f"{row.name}@{rate:g}": rate for rate in curve.rates}
-    return {name: rows.get(name) or replace(row, name=name, rate=rate) for name, rate in names.items()}
+    return {
+        name: rows.get(name) or replace(row, name=name, rate=rate, label=f"{rate:g} %: {row.label}")
+        for name, rate in names.items()
+    }
 
 
 def _first_error(error: ValidationError) -> str:
