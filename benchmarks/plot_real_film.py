@@ -1,6 +1,6 @@
 """Time against error on real film, from what ``real_film.py --out`` wrote.
 
-    python benchmarks/plot_real_film.py benchmarks/real-film.json docs/images/pareto.png
+    python benchmarks/plot_real_film.py benchmarks/real-film.json docs/images/real_film.png
 
 Each tracker has a mark for each drive, joined by a line; down and to the left is better.
 """

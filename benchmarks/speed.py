@@ -1,43 +1,28 @@
-"""Networks at the paper's image size for ``distilvo bench``, and the plot of latency against error.
+"""Networks at the paper's image size for ``distilvo bench``.
 
-    python benchmarks/speed.py make FOLDER
+    python benchmarks/speed.py FOLDER
     distilvo bench FOLDER/* --against paper --baselines --rounds 40 --json > benchmarks/bench.json
-    python benchmarks/speed.py draw benchmarks/bench.json benchmarks/study.json docs/images/pareto.png
 
 The networks have random weights, since times do not depend on weights: students of the paper's (192 x 640 RGB) and the
-students made for speed (luminance), these in int8 too. The errors are those of the study's students of the same shape,
-at the study's image size.
+students made for speed (luminance), these in int8 too.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import torch
 
-ROWS = {"paper-student": "aht-ail", "nano": "nano", "small": "small", "base": "base"}  # the study's, of the same shape
-RUNTIME = "onnxruntime"
 STREETS = range(9_000_000, 9_000_003)  # seeds of those that int8 is calibrated on, as in distilvo export
 
 
 def main() -> None:
-    """Make the networks, or draw the plot."""
+    """Make the networks."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("make").add_argument("folder", type=Path)
-    drawing = verbs.add_parser("draw")
-    for name in ("bench", "study", "image"):
-        drawing.add_argument(name, type=Path)
-    arguments = parser.parse_args()
-    if arguments.verb == "make":
-        make(arguments.folder)
-        return
-    models = json.loads(arguments.bench.read_text())["models"]
-    draw(models, json.loads(arguments.study.read_text()), arguments.image)
+    parser.add_argument("folder", type=Path)
+    make(parser.parse_args().folder)
 
 
 def make(folder: Path) -> None:
@@ -66,32 +51,6 @@ def make(folder: Path) -> None:
             exported = scratch / f"{name}.onnx"
             export_onnx(network, config, exported, drives.drive_frames(0)[:10])
             quantise(exported, folder / f"{name}-int8.onnx", drives)
-
-
-def draw(models: list[dict[str, Any]], cells: list[dict[str, Any]], path: Path) -> None:
-    """Draw error against latency in ONNX Runtime, one thread: for each student a point with an interval over seeds."""
-    from matplotlib import pyplot
-
-    from distilvo.study.statistics import mean_interval
-
-    latencies = {
-        model["name"]: model["latency_ms_median"]
-        for model in models
-        if model["runtime"] == RUNTIME and model["threads"] == 1 and model["name"] in ROWS
-    }
-    figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    parts = zip(axes, ("rms_rpe_t_m", "rms_rpe_r_deg"), ("translation (m)", "rotation (deg)"), strict=True)
-    for part, measure, unit in parts:
-        for name, latency in latencies.items():
-            errors = mean_interval([cell[measure] for cell in cells if cell["row"] == ROWS[name]])
-            part.errorbar(latency, errors.mean, errors.half, fmt="o", markersize=7, capsize=4, label=name)
-        part.set(xscale="log", xlabel="ms a frame, 192 x 640, ONNX Runtime, one thread", ylabel=f"RMS-RPE {unit}")
-        part.set_ylim(bottom=0, top=1.15 * part.get_ylim()[1])
-        part.margins(x=0.25)
-        part.grid(alpha=0.3)
-    axes[0].legend(loc="lower right")
-    figure.suptitle("Students of one teacher: latency at 192 x 640, held-out error at 48 x 160 (five seeds, 95 %)")
-    figure.savefig(path, dpi=110)
 
 
 if __name__ == "__main__":
