@@ -1,6 +1,8 @@
 """A teacher of the study's kind with random weights, for ``without_flow.toml``.
 
-python benchmarks/random_teacher.py FOLDER
+    python benchmarks/random_teacher.py FOLDER
+
+The study trains it.
 """
 
 from __future__ import annotations

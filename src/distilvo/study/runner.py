@@ -60,9 +60,9 @@ def run_study(plan: Plan, out: Path, data: Path | None, teacher: Path, *, worker
     Raises:
         DistilvoError: the data are not there, or a process was killed.
     """
-    workshop = _prepare(plan, out, data, teacher)
     if plan.recipe.precision == "bf16" and not has_bf16(parallel.device()):
         warnings.warn(BF16_IS_SLOW, stacklevel=2)
+    workshop = _prepare(plan, out, data, teacher)
     _choose_rates(workshop, data, workers)
     latency = _latencies(workshop)  # before the students, which would take the cores
     references = _references(workshop, latency)
