@@ -90,6 +90,11 @@ class Streets:
         if self.labelled is not None and self.labelled >= self.train:
             raise DistilvoError(f"streets: {self.labelled} of {self.train} are labelled, expected fewer than all")
 
+    @property
+    def has_film(self) -> bool:
+        """Whether some of the streets to train on have no labels."""
+        return self.labelled is not None
+
 
 @dataclass(frozen=True)
 class Split:
@@ -117,6 +122,7 @@ class Routes:
         test_sceneries: and of each to test on.
         adverse: share of the parts of each drive, 10 s long, that have a segment in adverse conditions.
         labelled: names of those to train on that have labels, where not all have.
+        labelled_sceneries: so many sceneries of each of them have labels, where not all have.
     """
 
     train: Names
@@ -126,11 +132,21 @@ class Routes:
     test_sceneries: Annotated[int, Field(ge=1)] = 1
     adverse: Annotated[float, Field(ge=0, le=1)] = 0.0
     labelled: tuple[str, ...] = ()
+    labelled_sceneries: Annotated[int, Field(ge=1)] | None = None
 
     def __post_init__(self) -> None:
         _check_apart((*self.train, *self.validation), self.test, "train or validation and in test; expected others")
         if missing := sorted(set(self.labelled) - set(self.train)):
             raise DistilvoError(f"routes: {', '.join(missing)} is labelled, but not in train")
+        if self.labelled_sceneries is not None and self.labelled_sceneries >= self.sceneries:
+            raise DistilvoError(
+                f"routes: {self.labelled_sceneries} of {self.sceneries} sceneries are labelled, expected fewer than all"
+            )
+
+    @property
+    def has_film(self) -> bool:
+        """Whether some of the drives to train on have no labels."""
+        return bool(self.labelled) or self.labelled_sceneries is not None
 
 
 def _check_apart(one: tuple[str, ...], other: tuple[str, ...], where: str) -> None:

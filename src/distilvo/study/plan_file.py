@@ -140,8 +140,8 @@ def _plan(file: _PlanFile) -> Plan:
     if min(file.seeds) < 0 or len(set(file.seeds)) < len(file.seeds):
         raise DistilvoError(f"seeds: is {list(file.seeds)}, expected different numbers, 0 or more")
     rows, tables = dict(file.rows), dict(file.tables)
-    scarce = isinstance(data, (Streets, Routes)) and bool(data.labelled)
-    if parted := [name for name, row in rows.items() if row.labels != "all" and not scarce]:
+    has_film = not isinstance(data, Split) and data.has_film
+    if parted := [name for name, row in rows.items() if row.labels != "all" and not has_film]:
         raise DistilvoError(
             f"row '{parted[0]}': labels is {rows[parted[0]].labels}, expected streets or routes with labelled = ..."
         )

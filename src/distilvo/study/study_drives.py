@@ -9,7 +9,7 @@ from distilvo.data import FrameCache, open_cache
 from distilvo.errors import DistilvoError
 from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.sequences import Sequence, choose, open_dataset
-from distilvo.study.plan import Plan, Routes, Streets
+from distilvo.study.plan import Plan, Routes, Split, Streets
 
 # Seeds that neither the demo, its tests nor the shipped teacher use.
 TRAIN_SEEDS, TEST_SEEDS, VALIDATION_SEEDS = 30_000, 40_000, 50_000
@@ -66,13 +66,15 @@ def open_drives(plan: Plan, out: Path, data: Path | None, preprocessing: Preproc
 
 def labelled_drives(plan: Plan, train: FrameCache) -> list[int]:
     """Indices of the drives to train on that have labels, where the plan says that not all have; else none."""
+    if isinstance(plan.data, Split) or not plan.data.has_film:
+        return []
     if isinstance(plan.data, Streets):
         return list(range(plan.data.labelled or 0))
-    if not isinstance(plan.data, Routes) or not plan.data.labelled:
-        return []
     from distilvo.world.routes import route_names
 
-    names = route_names(plan.data.labelled, range(TRAIN_SEEDS, TRAIN_SEEDS + plan.data.sceneries))
+    r = plan.data
+    names = route_names(r.labelled or r.train, range(TRAIN_SEEDS, TRAIN_SEEDS + r.sceneries))
+    names = [name for number, name in enumerate(names) if number % r.sceneries < (r.labelled_sceneries or r.sceneries)]
     return [index for index, drive in enumerate(train.drives) if drive.name in names]
 
 
