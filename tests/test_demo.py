@@ -95,13 +95,16 @@ def test_demo_with_other_settings_is_another_run(tmp_path: Path) -> None:
         run_demo(MINIATURE, tmp_path / "d")
 
 
-def test_verbs_one_after_the_other(tmp_path: Path) -> None:
+def test_verbs_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """render, train, distill, evaluate, export and track as a user types them."""
+    monkeypatch.chdir(tmp_path)
 
     def run(line: str) -> str:
-        done = distilvo(*line.split(), cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        monkeypatch.setattr(sys, "argv", ["distilvo", *line.split()])
+        main.main()
+        return capsys.readouterr().out
 
     recipe = "--epochs 1 --clip-length 3 --batch-size 2"
     run("render --out streets --streets 2 --frames 10 --size 48 160 --seed 5")
@@ -113,7 +116,8 @@ def test_verbs_one_after_the_other(tmp_path: Path) -> None:
     assert (tmp_path / "scores" / "table.md").read_text().count("\n") == 6
     run("export student")
     (tmp_path / "mine.onnx").write_text("mine")
-    assert distilvo("export", "student", "--out", "mine.onnx", cwd=tmp_path).returncode == 2
+    with pytest.raises(SystemExit, match="2"):
+        run("export student --out mine.onnx")
     assert (tmp_path / "mine.onnx").read_text() == "mine"
     assert "RMS-RPE" in run("track streets/sequences/05 --model student --out track")
     assert json.loads((tmp_path / "track" / "summary.json").read_text())["frames"] == 10

@@ -25,6 +25,7 @@ from distilvo.study import runner
 from distilvo.study.plan import Plan, Routes, plan_key
 from distilvo.study.plan_file import read_plan
 from distilvo.study.runner import run_study
+from study_in_this_process import work_here
 from tiny_teacher import TINY
 
 SMALL = """
@@ -232,8 +233,9 @@ def test_study_goes_on_cell_by_cell(
 
 
 def test_each_row_gets_the_learning_rate_that_does_best_in_validation(
-    kitti_root: Path, teacher: Path, tmp_path: Path
+    kitti_root: Path, teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    work_here(monkeypatch)
     text = SMALL.replace('train = ["00", "01", "02"]', 'train = ["00", "01"]\nvalidation = ["02"]')
     text = text.replace("inherit = true", "budget = 2.0").replace("seeds = [0, 1]", "seeds = [0]")
     text = text.replace("[tables]", '[rows.longer]\nblend = "ground-truth"\nhint = "none"\nbudget = 2.0\n[tables]')
@@ -322,7 +324,7 @@ def test_kitti_preset_in_miniature(teacher: Path, tmp_path: Path, monkeypatch: p
         seeds=(0,),
         published=published,
     )
-    monkeypatch.setattr(runner, "latencies_ms", lambda files: [1.0 + index for index in range(len(files))])
+    work_here(monkeypatch)
     run_study(made, tmp_path / "out", tmp_path / "kitti", teacher, workers=1)
     cells = json.loads((tmp_path / "out" / "study.json").read_text())
     assert [cell["row"] for cell in cells] == list(names)

@@ -17,12 +17,12 @@ from distilvo.errors import DistilvoError
 from distilvo.models.model_folder import FLOW_ALONE, load_model, save_model
 from distilvo.models.network import PoseNetwork
 from distilvo.sequences import open_dataset
-from distilvo.study import runner
 from distilvo.study.cell import Workshop
 from distilvo.study.plan import Routes
 from distilvo.study.plan_file import read_plan
 from distilvo.study.runner import run_study
 from distilvo.study.study_drives import labelled_drives, open_drives
+from study_in_this_process import work_here
 from test_study import SMALL, plan
 from tiny_teacher import TINY
 
@@ -37,7 +37,7 @@ def test_a_study_along_routes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     text = text.replace("inherit = true", 'labels = "film"\ntrust = "learned"').replace("seeds = [0, 1]", "seeds = [0]")
     text = text.replace("epochs = 1", "epochs = 3") + "[teacher]\nepochs = 1\nclip_length = 3\nbatch_size = 4\n"
     made, out = plan(tmp_path, text.replace('["00", "01", "01"]', '["00", "01"]')), tmp_path / "out"
-    monkeypatch.setattr(runner, "latencies_ms", lambda files: [1.0] * len(files))
+    work_here(monkeypatch)
     run_study(made, out, tmp_path / "kitti", own, workers=1)
     for part, drives in {"train": 2, "validation": 1, "test": 1}.items():
         sequences = open_dataset(out / "data" / part)
@@ -66,3 +66,14 @@ def test_labels_are_those_of_the_named_routes(sceneries: int, names: list[str]) 
     routes = Routes(train=("a", "a-b", "c"), test=("d",), sceneries=sceneries, labelled=("a-b",))
     drives = cast(FrameCache, SimpleNamespace(drives=[SimpleNamespace(name=name) for name in names]))
     assert labelled_drives(replace(read_plan("paper"), data=routes), drives) == [1]
+
+
+@pytest.mark.parametrize(("labelled", "indices"), [((), [0, 1, 3, 4]), (("b",), [3, 4])])
+def test_labels_of_some_sceneries(labelled: tuple[str, ...], indices: list[int]) -> None:
+    """Of each drive, or of each one that is named, the first sceneries."""
+    routes = Routes(train=("a", "b"), test=("d",), sceneries=3, labelled=labelled, labelled_sceneries=2)
+    names = [f"{route}-{seed}" for route in "ab" for seed in (30000, 30001, 30002)]
+    drives = cast(FrameCache, SimpleNamespace(drives=[SimpleNamespace(name=name) for name in names]))
+    assert labelled_drives(replace(read_plan("paper"), data=routes), drives) == indices
+    with pytest.raises(DistilvoError, match="routes: 3 of 3 sceneries are labelled, expected fewer than all"):
+        replace(routes, labelled_sceneries=3)

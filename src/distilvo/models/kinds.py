@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -32,6 +33,7 @@ def architecture_from(values: dict[str, Any]) -> AnyArchitecture:
     return FlowArchitecture(**frozen) if kind == "flow" else Architecture(**frozen)
 
 
+@cache  # students are searched for by their number of parameters
 def count_parameters(architecture: AnyArchitecture) -> int:
     """Number of trained parameters of a network; no memory is taken for them."""
     with torch.device("meta"):
