@@ -92,7 +92,10 @@ def test_presets_are_what_the_paper_asks_for() -> None:
 def test_plans_in_the_docs_can_be_read(page: str, tmp_path: Path) -> None:
     text = (Path(__file__).parents[1] / "docs" / f"{page}.md").read_text(encoding="utf-8")
     (toml,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
-    assert plan(tmp_path, toml).title.startswith("mine")
+    made = plan(tmp_path, toml)
+    assert made.title.startswith("mine")
+    if page == "research":
+        assert plan_key(made) == plan_key(read_plan("paper"))  # its folder has the other rows
 
 
 @pytest.mark.parametrize(
@@ -106,6 +109,15 @@ def test_plans_in_the_docs_can_be_read(page: str, tmp_path: Path) -> None:
         ('shape = "slim"', 'shape = "thin"', "rows: ours: shape is 'thin', expected to be 'cut', 'slim', 'nano'"),
         ("inherit = true", "inherits = true", "rows: ours: inherits is unknown"),
         ("inherit = true", 'name = "theirs"', "rows: ours: name is unknown"),
+        ("inherit = true", 'like = "ours"', "row 'ours': like is 'ours', expected the name of another row"),
+        ("inherit = true", 'like = "ail"', "row 'ours': like is 'ail', expected the name of another row"),
+        ("inherit = true", "like = 3", "row 'ours': like is 3, expected the name of another row"),
+        ("inherit = true", "like = []", r"row 'ours': like is \[\], expected the name of another row"),
+        (
+            "inherit = true",
+            'like = "b"\n[rows.b]\nlike = "ours"',
+            "row 'b': like is 'ours', expected the name of another",
+        ),
         ("inherit = true", "folds = 1", "row 'ours': folds is 1, expected 0, or 2 and more"),
         ("inherit = true", "folds = true", "rows: ours: folds is True, expected to be a valid integer"),
         ("[rows.gt]", "[rows]\nrow = 3\n[rows.gt]", "rows: row is 3, expected to be a table"),
@@ -187,6 +199,29 @@ def test_a_plan_like_a_preset_with_tables_of_its_own(tmp_path: Path) -> None:
     more = plan(tmp_path, recipe + '[rows.mine]\nhint = "none"\n[rows.ail]\nrate = 50\n')
     assert more.rows.keys() - paper.rows.keys() == {"mine"} and more.tables == paper.tables
     assert (more.rows["ail"].rate, more.rows["ail"].method.hint) == (50, "attentive")  # one of that name is replaced
+
+
+def test_a_row_like_another(tmp_path: Path) -> None:
+    """It takes all but the label, also of a row behind it that is like a third one."""
+    text = SMALL.replace("[rows.gt]", '[rows.more]\nlike = "ours"\nbudget = 2.0\n[rows.gt]')
+    text = text.replace("inherit = true", 'like = "base"\nlabel = "mine"')
+    text = text.replace("[tables]", "[rows.base]\ninherit = true\nrate = 70\n[tables]")
+    rows = plan(tmp_path, text).rows
+    assert (rows["ours"].label, rows["more"].label) == ("mine", "more")
+    assert rows["base"].shape == "cut" and rows["ours"] == replace(
+        rows["base"], name="ours", label="mine", shape="slim"
+    )
+    assert rows["more"] == replace(rows["ours"], name="more", label="more", budget=2.0)
+    assert rows["more"].method == replace(PAPER, inherit=True) and rows["more"].rate == 70
+
+
+def test_a_row_like_one_of_the_preset(tmp_path: Path) -> None:
+    """Which the plan leaves out, since no table of its own names it."""
+    own = '[rows.mine]\nlike = "best@92.95"\ntrust = "rank"\n[tables]\nbeyond = ["ail", "mine"]\n'
+    recipe = 'title = "x"\nlike = "kitti"\n[sequences]\ntrain = ["00"]\ntest = ["01"]\n[recipe]\nepochs = 1\n'
+    best, rows = read_plan("paper").rows["best@92.95"], plan(tmp_path, recipe + own).rows
+    assert set(rows) == {"ail", "mine"}
+    assert rows["mine"] == replace(best, name="mine", label="mine", method=replace(best.method, trust="rank"))
 
 
 def test_a_study_of_nothing() -> None:

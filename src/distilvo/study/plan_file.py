@@ -88,7 +88,7 @@ def read_plan(source: str) -> Plan:
 def _with_preset(values: dict[str, Any], presets: list[str]) -> dict[str, Any]:
     """A file's values on top of those that it takes from the preset that it is ``like``, if it is like one."""
     if "like" not in values:
-        return values
+        return values | {"rows": _spelled_out(values["rows"])} if isinstance(values.get("rows"), dict) else values
     if values["like"] not in presets:
         raise DistilvoError(f"like = '{values['like']}' is no preset; expected one of {', '.join(presets)}")
     text = (PRESETS / f"{values['like']}.toml").read_text(encoding="utf-8")
@@ -98,12 +98,28 @@ def _with_preset(values: dict[str, Any], presets: list[str]) -> dict[str, Any]:
     merged = shared | values
     rows = values.get("rows", {})
     if isinstance(rows, dict):
-        merged["rows"] = preset["rows"] | rows
+        merged["rows"] = _spelled_out(preset["rows"] | rows)
     if own_tables and isinstance(merged["rows"], dict):
         _leave_out(merged, preset)
         if "published" not in values:
             merged["published"] = _published_of(merged["tables"], preset.get("published", {}))
     return merged
+
+
+def _spelled_out(rows: dict[str, Any]) -> dict[str, Any]:
+    """Rows with what they take from the row that they are ``like``: all but its label."""
+
+    def whole(name: str, above: tuple[str, ...] = ()) -> Any:
+        row = rows[name]
+        if not isinstance(row, dict) or "like" not in row:
+            return row
+        other = row["like"]
+        if not isinstance(other, str) or other in (*above, name) or not isinstance(rows.get(other), dict):
+            raise DistilvoError(f"row '{name}': like is {other!r}, expected the name of another row of this plan")
+        taken = whole(other, (*above, name))
+        return {key: value for key, value in (taken | row).items() if key != "like" and (key != "label" or key in row)}
+
+    return {name: whole(name) for name in rows}
 
 
 def _leave_out(merged: dict[str, Any], preset: dict[str, Any]) -> None:
