@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +17,8 @@ from distilvo.trajectory.formats import write_kitti
 
 # A shell that runs the tests in the background has Ctrl-C ignored, which the commands under test would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# One thread for each command under test, too: several tests run at once, and threads that wait for a core take it away.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("distilvo", deadline=None)  # the first example pays for imports
 settings.load_profile("distilvo")
 

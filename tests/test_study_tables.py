@@ -136,7 +136,7 @@ def test_error_distributions_are_means_over_seeds() -> None:
     assert found.rows[0] == ("GT", "2 of 5", "0.0200", "0.0600", "0.1000", "0.1600", "0.4000", "0.8000", "1.8000")
     assert table("error_r_deg", cells).rows[0][4] == "0.2000"
     poses = table("error_ate_m", cells)
-    assert poses.rows[0][-1] == "54.0000" and "over all poses" in poses.notes[0]
+    assert poses.rows[0][-1] == "54.00" and "over all poses" in poses.notes[0]
 
 
 def test_incomplete_studies_say_what_they_have() -> None:

@@ -55,6 +55,20 @@ def test_no_escape_sequence_of_a_name_reaches_the_terminal() -> None:
     assert plain.count(r"\x1b]0;owned") == 4 and plain.count(r"\x07") == 3 and r"\ud800" in plain
 
 
+@pytest.mark.parametrize("width", [10, 30, 80])
+@pytest.mark.parametrize("no_wrap", [False, True])
+def test_a_narrow_terminal_leaves_no_digit_out(width: int, no_wrap: bool) -> None:
+    """A number that is cut off is another number."""
+    shown, output = console(width)
+    table = Table("model", caption="a note with many words below it")
+    for name in ("parameters", "latency (ms)", "error\n(m)"):
+        table.add_column(name, justify="right", no_wrap=no_wrap, overflow="fold")
+    table.add_row("a student with a long name", "1,402,770", "0.1234 ± 0.0056", Text("297.5400\nbetter"))
+    shown.print(table)
+    words = re.findall(r"[^\s│]+", Text.from_ansi(output.getvalue()).plain)
+    assert {"a", "student", "with", "long", "name", "1,402,770", "0.1234", "0.0056", "297.5400", "better"} <= set(words)
+
+
 def test_labels_of_progress_command_no_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
@@ -18,14 +19,32 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.segment import Segment
+from rich.table import Table
 from rich.text import Text
 
 from distilvo import parallel
 from distilvo.errors import printable
 
+_NAME_WIDTH = 12
+"""Columns of a terminal that the names in a table have at least."""
+_ENDLESS = 1000
+
 
 class _PlainConsole(Console):
-    """Prints names as they are: no escape sequence of a file's name reaches the terminal."""
+    """Prints names as they are: no escape sequence of a file's name reaches the terminal; and numbers whole."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Where the terminal is too narrow for a table its lines run on: rich would leave digits out."""
+        for table in (thing for thing in objects if isinstance(thing, Table)):
+            for column in table.columns:
+                lines = [line for text in (column.header, *column.cells) for line in str(text).split("\n")]
+                parts = lines if column.no_wrap else " ".join(lines).split()
+                longest = max(map(cell_len, parts), default=0)
+                column.min_width = longest if column.justify == "right" else min(longest, _NAME_WIDTH)
+            needed = self.measure(table, options=self.options.update(width=_ENDLESS)).minimum
+            if needed > self.width:
+                table.width, options["crop"] = needed, False
+        super().print(*objects, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Strings, before they are laid out."""

@@ -42,13 +42,14 @@ def _distribution(
     plan: Plan, cells: CellsOfRows, references: Sequence[Reference], field: str, title: str, unit: str
 ) -> StudyTable:
     """Quantiles over frame pairs or poses, mean over seeds, of the rows of the first two tables."""
-    rows = []
+    digits, rows = (2 if field == "error_ate_m" else 4), []
     for name in distribution_rows(plan):
         quantiles = [getattr(cell, field) for cell in cells.get(name, {}).values()]
-        means = [f"{value:.4f}" for value in np.mean(quantiles, axis=0)] if quantiles else [NOTHING] * len(QUANTILES)
-        rows.append((plan.rows[name].label, f"{len(quantiles)} of {len(plan.seeds)}", *means))
-    if rows:
-        rows += [(label(ref.name), NOTHING, *(f"{value:.4f}" for value in getattr(ref, field))) for ref in references]
+        means = np.mean(quantiles, axis=0) if quantiles else ()
+        texts = [f"{value:.{digits}f}" for value in means] or [NOTHING] * len(QUANTILES)
+        rows.append((plan.rows[name].label, f"{len(quantiles)} of {len(plan.seeds)}", *texts))
+    for ref in references if rows else ():
+        rows.append((label(ref.name), NOTHING, *(f"{value:.{digits}f}" for value in getattr(ref, field))))
     headers = ("row", "seeds", *(f"{quantile} % ({unit})" for quantile in QUANTILES))
     what = "poses of the test set" if field == "error_ate_m" else "frame pairs of the test set"
     notes = (f"Quantiles of the error over all {what}; 100 % is the largest; mean over seeds.", *rendered_note(plan))
