@@ -134,10 +134,9 @@ def train(
     parallel.broadcast(task.state_dict().values())  # running statistics are each process's own
     if best is not None:
         best.give_back()
-    has_more = model is not task or capture  # hooks of a shared network on its weights; memory of a recorded step
     del model, update
-    if has_more:
-        gc.collect()  # else they would outlive this; it takes most of a second where much is loaded
+    if capture or parallel.size() > 1:  # not always: it takes most of a second where much is loaded
+        gc.collect()  # else a recorded step's memory, and hooks of a shared network on its weights, would outlive this
     return state.curve
 
 
