@@ -15,7 +15,7 @@ from conftest import make_film, make_kitti
 from constant_model import write_onnx
 from distilvo.commands import main
 from distilvo.geometry.camera import Camera, canonical_intrinsics
-from distilvo.pipeline.model_rate import at_models_rate
+from distilvo.pipeline.model_rate import at_models_rate, warn_of_rate
 from distilvo.pipeline.tracking import track, tracker_of
 from distilvo.runtime import packaged_models
 from distilvo.sequences import open_sequence
@@ -143,6 +143,22 @@ def test_a_model_that_does_not_say_its_rate_gets_all_frames(run: Run, film: Path
 def test_what_is_thinned(rate: float, frames: int) -> None:
     sequence, line = at_models_rate(Stream(3 + np.arange(40) / rate), 10)
     assert len(sequence) == frames and bool(line) == (frames < 40)
+
+
+def test_other_rates_are_named() -> None:
+    drives = [Stream(np.arange(40) / rate) for rate in (5, 7, 10, 14, 16, 30, 31, 32, 33, 34)]
+    for number, drive in enumerate(drives):
+        drive.name = f"{number:02d}"
+    with pytest.warns(UserWarning) as notes:
+        warn_of_rate(drives, 10.0, "this")
+    assert str(notes[0].message) == (
+        "00 5.0, 04 16.0, 05 30.0, 06 31.0, 07 32.0 and 2 more frames/s, but this was trained on 10: motions between "
+        "frames are of other lengths than it knows; take data of its rate"
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_rate(drives[1:4], 10.0, "this")
+        warn_of_rate(drives, None, "this")
 
 
 def test_a_live_source_is_thinned_as_it_comes() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import cv2
 import numpy as np
@@ -12,6 +14,8 @@ import pytest
 import torch
 
 from conftest import make_kitti
+from distilvo.commands.adapt import Adapt
+from distilvo.commands.distill import Distill
 from distilvo.data import MIRROR, Clips, FrameCache, motion_scale, open_cache
 from distilvo.errors import DistilvoError
 from distilvo.geometry import se3
@@ -177,6 +181,48 @@ def test_options_hold_for_every_sequence(tmp_path: Path) -> None:
     assert sequences[0].times.tolist() == pytest.approx([0, 0.2, 0.4])
     camera = open_unlabelled([frames_in(tmp_path / "images", 2)], SourceOptions(intrinsics=(20, 20, 20, 6)))[0].camera
     assert camera is not None and camera.fx == 20
+
+
+def thirty_a_second(root: Path, name: str, frames: int) -> Path:
+    folder = make_kitti(root, name, frames, size=(12, 40))
+    (folder / "times.txt").write_text("".join(f"{k / 30:.6f}\n" for k in range(frames)))
+    return folder
+
+
+def test_film_is_thinned_to_the_rate_of_the_teacher(tmp_path: Path) -> None:
+    film = thirty_a_second(tmp_path, "00", 12)
+    with pytest.warns(UserWarning, match=r"00: 30\.0 frames/s, thinned to 10\.0, .*: 4 of 12; --fps or --stride"):
+        (thinned,) = open_unlabelled([film], SourceOptions(), rate_hz=10.0)
+    assert thinned.times.tolist() == pytest.approx([0, 0.1, 0.2, 0.3]) and thinned.poses is None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for options, rate, frames in ((SourceOptions(stride=2), 10.0, 6), (SourceOptions(), None, 12)):
+            assert len(open_unlabelled([film], options, rate_hz=rate)[0]) == frames
+
+
+def test_a_student_has_the_rate_of_its_teacher(tmp_path: Path) -> None:
+    labelled, film = thirty_a_second(tmp_path / "a", "00", 6), thirty_a_second(tmp_path / "b", "01", 6)
+    run = Distill(labelled.parents[1], tmp_path / "out", unlabelled=(film,))
+    with pytest.warns(UserWarning) as notes:
+        assert [len(one) for one in run._sequences(10.0)] == [6, 2]  # poses are of all frames
+    assert [str(note.message).partition(":")[0] for note in notes] == [
+        "00 30.0 frames/s, but the teacher was trained on 10",
+        "01",
+    ]
+    assert run._network()[1] == 10.0
+
+
+def test_adapt_thins_to_the_rate_of_its_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = []
+
+    def opened(*_: object, rate_hz: float) -> NoReturn:
+        rates.append(rate_hz)
+        raise DistilvoError("opened")
+
+    monkeypatch.setattr("distilvo.pipeline.unlabelled.open_unlabelled", opened)
+    with pytest.raises(DistilvoError, match="opened"):
+        Adapt(Path("student"), (tmp_path / "film.mp4",), tmp_path / "out").run()
+    assert rates == [10.0]
 
 
 @pytest.mark.parametrize("live", ["camera:0", "rtsp://robot:secret@10.0.0.1/cam", "https://example.org/film.mp4"])

@@ -43,6 +43,7 @@ class Adapt:
 
     def run(self) -> None:
         """Fit the student, or go on where it was interrupted, and say how near its teacher it came."""
+        from distilvo.models.kinds import rate_of
         from distilvo.models.model_folder import load_model, save_model
         from distilvo.models.teacher import SHIPPED_TEACHER, named_model
         from distilvo.pipeline.adaptation import adapt
@@ -53,8 +54,8 @@ class Adapt:
             raise DistilvoError("adapt: no film; expected a video, a folder of images or a data set behind MODEL")
         parallel.share(self.recipe.batch_size)  # before any work, rather than when the training begins
         start, config = load_model(named_model(self.model))
-        teacher, _ = load_model(named_model(self.teacher or SHIPPED_TEACHER))
-        sequences = open_unlabelled(self.film, self.source)
+        teacher, about_teacher = load_model(named_model(self.teacher or SHIPPED_TEACHER))
+        sequences = open_unlabelled(self.film, self.source, rate_hz=rate_of(teacher, about_teacher))
         settings = self._settings(start, teacher)
         claim_folder(self.out, "adapt", settings)
         cache = self.out / "cache"

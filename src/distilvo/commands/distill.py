@@ -62,11 +62,11 @@ class Distill:
         from distilvo.report.trust_report import trust_result
 
         parallel.share(self.recipe.batch_size)  # before any work, rather than when the training begins
-        network = self._network()
+        network, rate_hz = self._network()
         larger = teacher_architecture("demo") if network is None else network.architecture
         start = None if self.init is None else self._start(network)
         architecture = shaped_architecture(self.shape, self.rate, larger) if start is None else start.architecture
-        sequences = self._sequences()
+        sequences = self._sequences(rate_hz)
         teacher = self._motions(sequences) if network is None else network
         settings = self._settings()
         claim_folder(self.out, "distill", settings)
@@ -91,8 +91,9 @@ class Distill:
         shown = trust_result(cache, made.teacher.outputs, trust)
         report_training(self.out, "distill", headline, made.curves, settings, shown)
 
-    def _sequences(self) -> list[Sequence]:
-        """Those with poses, then the film without."""
+    def _sequences(self, rate_hz: float | None) -> list[Sequence]:
+        """Those with poses, then the film without, at the frame rate of the teacher where that is known."""
+        from distilvo.pipeline.model_rate import warn_of_rate
         from distilvo.pipeline.unlabelled import open_unlabelled
         from distilvo.sequences import choose
 
@@ -107,19 +108,23 @@ class Distill:
             raise DistilvoError(
                 "distill: flags of a source without --unlabelled; DATA is taken as it is: leave them out"
             )
-        return [*labelled, *open_unlabelled(self.unlabelled, self.source, [sequence.name for sequence in labelled])]
+        warn_of_rate(labelled, rate_hz, "the teacher")
+        names = [sequence.name for sequence in labelled]
+        return [*labelled, *open_unlabelled(self.unlabelled, self.source, names, rate_hz)]
 
-    def _network(self) -> MotionNetwork | None:
-        """The teacher, unless trajectories are."""
+    def _network(self) -> tuple[MotionNetwork | None, float | None]:
+        """The teacher, unless trajectories are, and the frame rate that it was trained on."""
+        from distilvo.models.kinds import rate_of
         from distilvo.models.model_folder import load_model
         from distilvo.models.teacher import SHIPPED_TEACHER, named_model
 
         path = named_model(self.teacher or SHIPPED_TEACHER)
         if path.exists() and not (path / "config.json").exists():
-            return None
+            return None, None
         if self.teacher_scale is not None:
             raise DistilvoError(f"--teacher-scale {self.teacher_scale}: is for trajectories, and {path} is a model")
-        return load_model(path)[0]
+        network, config = load_model(path)
+        return network, rate_of(network, config)
 
     def _start(self, teacher: MotionNetwork | None) -> MotionNetwork:
         """The student of ``--init``; DistilvoError where it does not see the images that its teacher sees."""

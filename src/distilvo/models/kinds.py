@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from distilvo.models.flow_network import FlowArchitecture, FlowNetwork
+from distilvo.models.flow_network import TRAINED_RATE_HZ, FlowArchitecture, FlowNetwork
 from distilvo.models.motion_network import MotionNetwork
 from distilvo.models.network import Architecture, PoseNetwork
 
@@ -43,6 +43,11 @@ def count_parameters(architecture: AnyArchitecture) -> int:
 def distillation_rate(student: AnyArchitecture, teacher: AnyArchitecture) -> float:
     """How many per cent fewer parameters the student has than its teacher."""
     return 100 * (1 - count_parameters(student) / count_parameters(teacher))
+
+
+def rate_of(network: MotionNetwork, config: dict[str, Any]) -> float | None:
+    """Frames per second that a network was trained on, by its configuration; None where that does not say it."""
+    return config.get("rate_hz", TRAINED_RATE_HZ if isinstance(network, FlowNetwork) else None)
 
 
 def _frozen(value: Any) -> Any:

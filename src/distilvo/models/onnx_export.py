@@ -17,8 +17,8 @@ from torch.nn.functional import interpolate
 
 from distilvo.errors import DistilvoError
 from distilvo.files import atomic_path
-from distilvo.models.flow_network import TRAINED_RATE_HZ, FlowNetwork
-from distilvo.models.kinds import AnyArchitecture
+from distilvo.models.flow_network import FlowNetwork
+from distilvo.models.kinds import AnyArchitecture, rate_of
 from distilvo.models.motion_network import MotionNetwork
 from distilvo.models.onnx_solver import translations
 from distilvo.models.step_model import StepModel
@@ -153,8 +153,8 @@ def _write(network: MotionNetwork, config: dict[str, Any], path: Path) -> None:
         part.ClearField("metadata_props")  # stack traces of the exporter, with paths of this machine
     parameters = sum(p.numel() for p in network.parameters())
     stated = {**config, "centred": network.preprocessing.centred}
-    if isinstance(network, FlowNetwork):
-        stated.setdefault("rate_hz", TRAINED_RATE_HZ)
+    if (rate := rate_of(network, config)) is not None:
+        stated["rate_hz"] = rate
     metadata = {"distilvo": json.dumps(stated), "parameters": str(parameters), "precision": "fp32"}
     metadata["features"] = str(network.features)
     onnx.helper.set_model_props(model, metadata)

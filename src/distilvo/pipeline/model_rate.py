@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence as Several
+
 import numpy as np
 
 from distilvo.geometry.se3 import Floats
@@ -10,6 +13,8 @@ from distilvo.sequences.selection import Choice, select
 
 FASTEST = 1.5
 """Times the model's rate: a source that is faster is thinned."""
+
+_NAMED = 5  # sequences in one note
 
 
 def at_models_rate(sequence: Sequence, rate_hz: float | None) -> tuple[Sequence, str]:
@@ -28,15 +33,30 @@ def at_models_rate(sequence: Sequence, rate_hz: float | None) -> tuple[Sequence,
     if not len(times := sequence.times):  # of a live source they are not known before its frames
         thinned = select(sequence, Choice(fps=rate_hz), None, live=True)
         return thinned, f"{name}: above {FASTEST * rate_hz:g} frames/s it is thinned to {model}; {others}"
-    found = _rate(times)
+    rate = _rate(times)
     if sequence.assumed_times:
         all_of_it = f"all of them are taken for {model}; --stride thins, --times FILE gives times"
-        return sequence, f"{name}: {found:.1f} frames/s are assumed, its times are not known; {all_of_it}"
-    if found <= FASTEST * rate_hz:
+        return sequence, f"{name}: {rate:.1f} frames/s are assumed, its times are not known; {all_of_it}"
+    if rate <= FASTEST * rate_hz:
         return sequence, ""
     thinned = select(sequence, Choice(fps=rate_hz), None, live=False)
     near = f"{_rate(thinned.times):.1f}, as near as can be to {model}"
-    return thinned, f"{name}: {found:.1f} frames/s, thinned to {near}: {len(thinned)} of {len(times)}; {others}"
+    return thinned, f"{name}: {rate:.1f} frames/s, thinned to {near}: {len(thinned)} of {len(times)}; {others}"
+
+
+def warn_of_rate(sequences: Several[Sequence], rate_hz: float | None, model: str) -> None:
+    """Warn where sequences whose frames are all taken have another rate than ``model`` was trained on."""
+    rates = {one.name: _rate(one.times) for one in sequences if len(one.times) > 1 and not one.assumed_times}
+    others = (
+        []
+        if rate_hz is None
+        else [f"{name} {rate:.1f}" for name, rate in rates.items() if not 1 / FASTEST <= rate / rate_hz <= FASTEST]
+    )
+    if others:
+        more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+        named = f"{', '.join(others[:_NAMED])}{more} frames/s, but {model} was trained on {rate_hz:g}"
+        reason = "motions between frames are of other lengths than it knows; take data of its rate"
+        warnings.warn(f"{named}: {reason}", stacklevel=2)
 
 
 def _rate(times: Floats) -> float:

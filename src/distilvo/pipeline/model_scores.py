@@ -11,10 +11,12 @@ from typing import Any
 from distilvo.data import FrameCache, motion_scale, open_cache
 from distilvo.errors import DistilvoError
 from distilvo.geometry.camera import check_camera_height
+from distilvo.models.kinds import rate_of
 from distilvo.models.model_folder import load_model
 from distilvo.models.motion_network import MotionNetwork
 from distilvo.models.onnx_export import export_onnx
 from distilvo.pipeline.evaluation import Evaluation, constant_motion, evaluate, network_motions, truth
+from distilvo.pipeline.model_rate import warn_of_rate
 from distilvo.pipeline.tracking import height_not_known
 from distilvo.sequences import Sequence, choose
 from distilvo.settings import Scoring
@@ -95,6 +97,7 @@ def score_models(
     scores: list[Score] = []
     exported: dict[str, Path] = {}
     for number, (name, (network, config)) in enumerate(models.items()):
+        warn_of_rate(sequences, rate_of(network, config), name)
         preprocessing = network.architecture.preprocessing
         cache = open_cache(sequences, preprocessing, scratch / "cache")
         if not evaluations:

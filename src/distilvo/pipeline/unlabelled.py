@@ -10,6 +10,7 @@ from pathlib import Path
 
 from distilvo.errors import DistilvoError
 from distilvo.geometry.camera import view_not_known
+from distilvo.pipeline.model_rate import at_models_rate
 from distilvo.sequences import Sequence, open_sequence
 from distilvo.sequences.address import is_address, shown
 from distilvo.sequences.opening import sequence_folders
@@ -18,7 +19,9 @@ from distilvo.settings import SourceOptions
 _NAMED = 5  # sources in one note
 
 
-def open_unlabelled(paths: Several[Path], options: SourceOptions, taken: Collection[str] = ()) -> list[Sequence]:
+def open_unlabelled(
+    paths: Several[Path], options: SourceOptions, taken: Collection[str] = (), rate_hz: float | None = None
+) -> list[Sequence]:
     """Open film to learn from without labels; poses that a source has are dropped.
 
     Args:
@@ -26,6 +29,8 @@ def open_unlabelled(paths: Several[Path], options: SourceOptions, taken: Collect
             sequence, a folder or a pattern of images, a video or a bag.
         options: how each of them is opened, as ``distilvo track`` has it.
         taken: names that others have already.
+        rate_hz: frames per second that the teacher was trained on, where that is known: faster film is thinned to it,
+            with a note, unless the options choose frames themselves.
 
     Returns:
         Sequences without poses, in the order of the paths. Their names are distinct: where one is taken, ``-2``,
@@ -41,15 +46,19 @@ def open_unlabelled(paths: Several[Path], options: SourceOptions, taken: Collect
     _refuse_twice(sources)
     if options.times is not None and len(sources) > 1:
         raise DistilvoError(f"--times {options.times}: the times of one source, but there are {len(sources)}")
-    sequences = [_open(source, options) for source in sources]
+    sequences = [_open(source, options, rate_hz) for source in sources]
     _name_apart(sequences, taken)
     _note_of_cameras(sequences)
     return sequences
 
 
-def _open(source: Path, options: SourceOptions) -> Sequence:
+def _open(source: Path, options: SourceOptions, rate_hz: float | None) -> Sequence:
     sequence = open_sequence(source, **vars(options))
     sequence.poses = None
+    if options.fps is None and options.stride == 1:
+        sequence, line = at_models_rate(sequence, rate_hz)
+        if line:
+            warnings.warn(line, stacklevel=4)
     if (frames := len(sequence)) < 2:
         raise DistilvoError(f"{source}: {frames} frame; expected at least 2, motion lies between frames")
     return sequence
