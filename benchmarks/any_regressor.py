@@ -1,10 +1,10 @@
 """Distillation of regressors that have nothing to do with VO: where a teacher pays, and where trust in it pays.
 
-    pip install "distilvo[train]"
+    pip install -c constraints.txt '.[train]'
     python benchmarks/any_regressor.py --out any_regressor.json
     python benchmarks/any_regressor.py --out any_regressor.json --tables
 
-Two problems, four regimes, the rows of each; in each row the same student with the same weights at the start and the
+Two problems, five regimes, the rows of each; in each row the same student with the same weights at the start and the
 same number of steps. Prints the tables and writes a plot beside the JSON file; with --tables of a file that is there.
 """
 

@@ -1,6 +1,6 @@
 """A pretrained network from PyPI as the teacher of a small one: SwiftF0 (MIT licence) hears the pitch of a voice.
 
-    pip install "distilvo[train]" swift-f0
+    pip install -c constraints.txt '.[train]' swift-f0
     python benchmarks/real_teacher.py
 
 The ONNX file lies in the package. Clips of 0.38 s are synthetic voices in noise, so that their true pitch is known; the

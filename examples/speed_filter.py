@@ -1,6 +1,6 @@
 """Fuse the camera's speed with that of wheels by what each states of its own error: a Kalman filter of one number.
 
-    python examples/speed_filter.py model.onnx drive.mp4 [wheels.csv]
+    python examples/speed_filter.py student drive.mp4 [wheels.csv]
 
 Rows of wheels.csv are seconds, metres per second and their standard deviation. One line a frame: seconds, the camera's
 speed and its standard deviation, the filter's speed and its own. The model must state its deviations.

@@ -1,6 +1,6 @@
 """Track a video with an exported model: one line a pose, seconds and metres.
 
-    python examples/video.py model.onnx drive.mp4
+    python examples/video.py student drive.mp4
 
 Models are trained at 10 frames a second, so other rates are thinned to about that.
 """

@@ -1,7 +1,7 @@
 """Track a live camera with an exported model until it ends or Ctrl-C is pressed.
 
-python examples/webcam.py model.onnx        # camera 0
-python examples/webcam.py model.onnx 1
+python examples/webcam.py student        # camera 0
+python examples/webcam.py student 1
 """
 
 import sys

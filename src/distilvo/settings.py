@@ -123,7 +123,7 @@ class FlowRecipe:
 
 @dataclass(frozen=True)
 class Method:
-    """How a student is distilled; the defaults did best in ``distilvo study``, ``PAPER`` is the paper's method.
+    """How a student is distilled; the defaults are this project's own, ``PAPER`` is the paper's method.
 
     Attributes:
         blend: how ground truth and imitation of the output are blended (Section 3.2).

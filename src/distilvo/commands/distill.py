@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Distill:
-    """Distill a student from a trained teacher; by default by what did best in ``distilvo study``."""
+    """Distill a student from a trained teacher; with --preset paper by the paper's own method."""
 
     data: Positional[Path]
     """Data set in KITTI odometry layout, with poses."""
@@ -37,7 +37,7 @@ class Distill:
     teacher_scale: TrajectoryScale | None = None
     """Of trajectories, which do not say it: metric, as they are; truth, one factor for each sequence, by its poses."""
     rate: float = 92.95
-    """At least so many per cent of the teacher's parameters go."""
+    """At least so many per cent of the teacher's parameters go; of a teacher of the paper's kind."""
     shape: Shape | None = None
     """cut: layers are taken away; slim: all are kept, but narrow; nano, small, base: made for speed, of any --rate.
     Where not given: nano for a teacher that sees flow first, cut for others."""
@@ -48,7 +48,7 @@ class Distill:
     """Names of the sequences of DATA to train on; all where not given."""
     source: Annotated[SourceOptions, arg(name="")] = field(default_factory=SourceOptions)
     preset: Literal["best", "paper"] = "best"
-    """What the flags below begin with: the best known, or the paper's own method."""
+    """What the flags below begin with: this project's default (best), or the paper's own method."""
     recipe: Annotated[Recipe, arg(name="")] = field(default_factory=Recipe)
     method: Annotated[Method, arg(name="")] = field(default_factory=Method)
 
@@ -164,7 +164,7 @@ class PaperDistill(Distill):
     """Distill a student by the paper's own method: attentive hints, then attentive imitation."""
 
     preset: Literal["best", "paper"] = "paper"
-    """What the flags below begin with: the best known, or the paper's own method."""
+    """What the flags below begin with: this project's default (best), or the paper's own method."""
     method: Annotated[Method, arg(name="")] = field(default_factory=lambda: PAPER)
 
 

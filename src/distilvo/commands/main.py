@@ -120,7 +120,9 @@ def _verb() -> Any:
         raise
     if not isinstance(verb, SEVERAL_PROCESSES):
         name = next(name for name, kind in VERBS.items() if isinstance(verb, kind))
-        raise DistilvoError(f"{name}: runs in one process, as all but train, distill and adapt do; leave torchrun out")
+        raise DistilvoError(
+            f"{name}: runs in one process, as all but train, train-flow, distill and adapt do; leave torchrun out"
+        )
     return verb
 
 

@@ -122,7 +122,7 @@ def distill_student(
         cache: the training set; drives without poses are imitated alone.
         recipe: how networks are trained.
         folder: of the checkpoints, one for each stage.
-        method: which losses, in which order; the best known where not given, ``settings.PAPER`` is the paper's.
+        method: which losses, in which order; this project's default where not given, ``settings.PAPER`` is the paper's.
         outputs: folder of the teacher's outputs; ``folder`` where not given.
         label: for the progress bar.
         fold_teachers: measure the teacher's error with these instead, each on drives that it was not trained on.
