@@ -113,6 +113,23 @@ def test_whole_drives_are_run_and_none_goes_on_in_the_next() -> None:
     assert sorted(teacher.runs) == sorted([*first, first[0], *second, second[0]])  # the first ones mirrored, too
 
 
+@pytest.mark.parametrize("mirror", [False, True])
+def test_runs_that_are_known_are_spared_and_change_nothing(mirror: bool) -> None:
+    off: Errors = {(2, 3): [0.3, 0, 1, 0, 0.1, 0], (6, 7): [0, 0.2, 1, 0.1, 0, 0], (4, 3): [0.5, 0, 0, 0, 0, 0]}
+    off_mirrored: Errors = {(0, 1): [0.4, 0, 0, 0, 0, 0.1], (7, 8): [0, 0, 0.6, 0, 0.2, 0]}
+    teacher, cache = Knowing(path(9), off, off_mirrored).eval(), numbered(5, 4)
+    frames = [cache.drive_frames(drive) for drive in (0, 1)]
+    outputs = [teacher.predict(part) for part in frames]
+    outputs += [teacher.predict(part.flip(-1)) for part in frames] if mirror else []
+    teacher.runs.clear()
+    spared = inconsistency(teacher, cache, UNIT, torch.cat(outputs))  # type: ignore[arg-type]
+    assert len(teacher.runs) == 2 * (3 if mirror else 4)  # two of them over every second frame
+    whole = measured((5, 4), off, off_mirrored)
+    for name in NAMES:
+        assert getattr(whole, name).max() > 0.1
+        torch.testing.assert_close(getattr(spared, name), getattr(whole, name), rtol=1e-5, atol=1e-6)
+
+
 def test_a_drive_of_two_frames_has_nothing_over_two() -> None:
     found = measured((2, 3), {(0, 1): [1.0, 0, 0, 0, 0, 0]})
     assert found.two_frame[:1].isnan().all() and found.two_frame[1:].isfinite().all()

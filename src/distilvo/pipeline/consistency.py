@@ -45,30 +45,48 @@ class Inconsistency:
     mirrored: Tensor
 
 
-def inconsistency(teacher: MotionNetwork, cache: FrameCache, unit: Tensor, label: str = "consistency") -> Inconsistency:
+def inconsistency(
+    teacher: MotionNetwork, cache: FrameCache, unit: Tensor, outputs: Tensor | None = None, label: str = "consistency"
+) -> Inconsistency:
     """Run a teacher four times over each drive of a cache: as it is, backward, over every second frame, and mirrored.
 
     Args:
         teacher: trained.
         cache: P frame pairs, with labels or without.
         unit: (6,) of each component of a motion, m and rad; ``teacher.scale``, or ``data.motion_scale``.
+        outputs: (P, 6) what it gave on the drives as they are, or (2 P, 6) with those of the mirrored drives behind, as
+            ``run_teacher`` has them: these runs are spared.
         label: for the progress bar.
     """
     teacher.eval()
     units, parts = unit.numpy().astype(np.float64), []
+    as_they_are, as_mirrored = _by_drive(cache, outputs)
     with parallel.on_device(teacher) as device, progress(label, len(cache.drives)) as bar:
         for index in range(len(cache.drives)):
             frames = cache.drive_frames(index).to(device)
-            forward = _transforms(teacher, frames)
+            forward = as_they_are[index] if as_they_are else _transforms(teacher, frames)
+            mirrored = as_mirrored[index] if as_mirrored else _transforms(teacher, frames.flip(-1), MIRROR)
             left = (
                 forward @ _transforms(teacher, frames.flip(0))[::-1],
                 _beside(_every_second(teacher, frames), forward),
-                se3.between(_transforms(teacher, frames.flip(-1), MIRROR), forward),
+                se3.between(mirrored, forward),
             )
             backward, two_frame, mirrored = (_squared(transforms, units) for transforms in left)
             parts.append(np.stack([backward, _of_pairs(two_frame), mirrored]))
             bar.advance()
     return Inconsistency(*torch.from_numpy(np.concatenate(parts, axis=1)).float())
+
+
+def _by_drive(cache: FrameCache, outputs: Tensor | None) -> tuple[list[Floats], list[Floats]]:
+    """Outputs as transforms of each drive, and those of the mirrored drives undone; empty where there are none."""
+    if outputs is None:
+        return [], []
+    pairs = [drive.frames - 1 for drive in cache.drives]
+    runs = [
+        [se3.matrices_from_motions((part * signs).numpy()) for part in run.split(pairs)]
+        for run, signs in zip(outputs.split(sum(pairs)), (1.0, MIRROR), strict=False)
+    ]
+    return runs[0], runs[1] if len(runs) > 1 else []
 
 
 def _transforms(teacher: MotionNetwork, frames: Tensor, signs: Tensor | float = 1.0) -> Floats:

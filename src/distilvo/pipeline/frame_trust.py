@@ -62,7 +62,7 @@ def teacher_outputs(
     if phi is not None:
         trust = Trust(phi, sample_errors(squared_errors(motions, truth, unit)), (), "given")
     else:
-        trust = _trust(teacher, cache, method, motions if judged is None else judged, hints, unit, folder, mirror)
+        trust = _trust(teacher, cache, method, motions, judged, hints, unit, folder, mirror)
     return TeacherOutputs(motions, trust.phi, hints), trust
 
 
@@ -75,13 +75,15 @@ def _trust(
     teacher: MotionNetwork | Tensor,
     cache: FrameCache,
     method: Method,
-    motions: Tensor,
+    outputs: Tensor,
+    judged: Tensor | None,
     hints: tuple[Tensor, ...],
     unit: Tensor,
     folder: Path,
     mirror: bool,
 ) -> Trust:
     """The trust of a method; one that takes time is kept in the folder."""
+    motions = outputs if judged is None else judged
     truth = with_mirrored(torch.from_numpy(cache.motions), mirror)
     parts = (TRANSLATION, ROTATION) if method.separate else None
     kind = method.trust or ("quantile" if cache.labelled.all() else "learned")
@@ -93,7 +95,7 @@ def _trust(
         )
 
     # Outside of what one process makes alone: a teacher is run by all of them together.
-    contradictions = _kept_signs(teacher, cache, unit, folder) if isinstance(teacher, MotionNetwork) else []
+    contradictions = _kept_signs(teacher, cache, unit, folder, outputs) if isinstance(teacher, MotionNetwork) else []
 
     def make() -> Trust:
         if kind == "consistency":
@@ -112,12 +114,12 @@ def _trust(
     return kept_trust(folder / f"trust-{key}.safetensors", make)
 
 
-def _kept_signs(teacher: MotionNetwork, cache: FrameCache, unit: Tensor, folder: Path) -> list[Tensor]:
+def _kept_signs(teacher: MotionNetwork, cache: FrameCache, unit: Tensor, folder: Path, outputs: Tensor) -> list[Tensor]:
     """How far a teacher contradicts itself on each pair, three times (P, 2): from a file where it is there."""
     path = folder / f"consistency-{outputs_key(teacher, cache.key, unit.tolist())}.safetensors"
 
     def run(_: int) -> Tables:
-        left = inconsistency(teacher, cache, unit)
+        left = inconsistency(teacher, cache, unit, outputs)
         return {"outputs": torch.cat([left.backward, left.two_frame, left.mirrored], 1)}
 
     return list(teacher_pass(run, [len(cache.motions)], path)["outputs"].split(2, 1))
