@@ -78,10 +78,11 @@ def _run_shares(run: Run, sizes: Sequence[int], path: Path) -> None:
     """A process leaves what it has run in a file of its own, for rank 0 to collect."""
     order = sorted(range(len(sizes)), key=lambda part: -sizes[part])
     own: Tables = {}
-    with progress("teacher pass", len(order[parallel.rank() :: parallel.size()])) as bar:
-        for part in sorted(order[parallel.rank() :: parallel.size()]):
+    share = sorted(order[parallel.rank() :: parallel.size()])
+    with progress("teacher pass", sum(sizes[part] for part in share)) as bar:
+        for part in share:
             own |= {f"{part} {name}": table.contiguous() for name, table in run(part).items()}
-            bar.advance()
+            bar.advance(sizes[part])
     if parallel.size() == 1:
         write_tensors(path, _in_order(own, len(sizes)))
         return

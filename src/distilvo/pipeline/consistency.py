@@ -61,7 +61,7 @@ def inconsistency(
     teacher.eval()
     units, parts = unit.numpy().astype(np.float64), []
     as_they_are, as_mirrored = _by_drive(cache, outputs)
-    with parallel.on_device(teacher) as device, progress(label, len(cache.drives)) as bar:
+    with parallel.on_device(teacher) as device, progress(label, sum(drive.frames for drive in cache.drives)) as bar:
         for index in range(len(cache.drives)):
             frames = cache.drive_frames(index).to(device)
             forward = as_they_are[index] if as_they_are else _transforms(teacher, frames)
@@ -73,7 +73,7 @@ def inconsistency(
             )
             backward, two_frame, mirrored = (_squared(transforms, units) for transforms in left)
             parts.append(np.stack([backward, _of_pairs(two_frame), mirrored]))
-            bar.advance()
+            bar.advance(cache.drives[index].frames)
     return Inconsistency(*torch.from_numpy(np.concatenate(parts, axis=1)).float())
 
 
