@@ -4,7 +4,7 @@
 
 PLAN and OUT are those of a study with the row inherit@92.95, whose drives and teacher are there. Trains a student of
 that row's shape on ground truth alone, with the learning rate and as many steps as that row, from the convolutions of
-the encoder that comes along, and prints its errors on the drives to test on and for validation.
+the bundled encoder, and prints its errors on the drives to test on and for validation.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class Adapt:
     """Fit a student to film of your own camera, without labels, by what a teacher gives there."""
 
     model: Positional[Path]
-    """Model folder of the student to begin with; it stays as it is. 'student': the one that comes along."""
+    """Model folder of the student to begin with; it stays as it is. 'student': the bundled one."""
     film: Positional[tuple[Path, ...]]
     """Film of the camera: videos, folders or 'patterns' of images, sequences, data sets, bags; poses are not used."""
     out: Path

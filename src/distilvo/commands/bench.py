@@ -18,7 +18,7 @@ class Bench:
     """Measure models side by side: size, arithmetic, memory, latency, frames/s; see docs/bench.md."""
 
     models: Positional[tuple[Path, ...]] = ()
-    """Model folders and ONNX files; or teacher, student and student-int8, which come along."""
+    """Model folders and ONNX files; or teacher, student and student-int8, which are bundled."""
     against: str | None = None
     """What speed is compared with: such a model; or paper or demo (CNN, LSTM; random weights); else the first one."""
     baselines: bool = False

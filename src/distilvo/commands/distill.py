@@ -42,7 +42,7 @@ class Distill:
     """cut: layers are taken away; slim: all are kept, but narrow; nano, small, base: made for speed, of any --rate.
     Where not given: nano for a teacher that sees flow first, cut for others."""
     init: Path | None = None
-    """Go on from the weights of this model folder ('student': the one that comes along): --rate, --shape and --inherit
+    """Go on from the weights of this model folder ('student': the bundled one): --rate, --shape and --inherit
     do not count."""
     sequences: tuple[str, ...] = ()
     """Names of the sequences of DATA to train on; all where not given."""

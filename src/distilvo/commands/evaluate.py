@@ -33,7 +33,7 @@ class Evaluate:
     """Score models and trajectory files against ground truth; models beside always predicting the mean motion."""
 
     models: Positional[tuple[Path, ...]] = ()
-    """Model folders, or teacher and student, which come along; the first is what the others' parameters are compared
+    """Model folders, or teacher and student, which are bundled; the first is what the others' parameters are compared
     with. Trajectory files (KITTI, with or without a leading frame number, or TUM) and folders of them."""
     data: Path | None = None
     """Data set in KITTI odometry layout: what models are run on."""

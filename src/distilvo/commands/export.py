@@ -26,7 +26,7 @@ class Export:
     """Write a model as one ONNX file and check that it gives the same poses."""
 
     model: Positional[Path]
-    """Model folder; or teacher or student, which come along."""
+    """Model folder; or teacher or student, which are bundled."""
     out: Path | None = None
     """ONNX file; MODEL/model.onnx where not given."""
     int8: bool = False

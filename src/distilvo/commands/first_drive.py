@@ -1,4 +1,4 @@
-"""The first step of ``distilvo demo``: what the model that comes along is worth on a street that it never saw."""
+"""The first step of ``distilvo demo``: what the bundled model is worth on a street that it never saw."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def first_drive(data: Path, seed: int, frames: int, size: tuple[int, int], out: 
     errors = tracked.errors
     assert errors is not None, "rendered streets have true poses"
     console.print(
-        f"The {DEFAULT} that comes along, on a street that it never saw: {errors.rms_rpe_t_m:.3f} m and "
+        f"The bundled {DEFAULT}, on a street that it never saw: {errors.rms_rpe_t_m:.3f} m and "
         f"{errors.rms_rpe_r_deg:.3f} deg a frame, {tracked.frames_per_second:.0f} frames/s"
     )
     write_report(out, drive_report(sequence, DEFAULT, tracked, images=album.images, settings={}))

@@ -34,7 +34,7 @@ class Train:
     rate: float | None = None
     """Train the student with at least so many per cent fewer parameters instead of the teacher itself."""
     init: Path | None = None
-    """Go on from this network, a model folder or encoder, which comes along; --architecture and --rate do not count."""
+    """Go on from this network, a model folder or encoder, which is bundled; --architecture and --rate do not count."""
     init_flownet: Path | None = None
     """Begin with the convolutions of this FlowNetS checkpoint (.pth.tar, .pth, .safetensors); fits teacher paper."""
     sequences: tuple[str, ...] = ()
