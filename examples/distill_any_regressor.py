@@ -22,15 +22,15 @@ teacher = MLPRegressor(hidden_layer_sizes=(64, 64), random_state=0).fit(inputs[:
 broken = rng.random(len(inputs)) < 0.35
 inputs[broken, 5:8] = rng.normal(0, 5, (broken.sum(), 3))  # the teacher never saw such values
 train, test = slice(4000, 6000), slice(6000, 10_000)
-known = targets[train].copy()
-known[100:] = np.nan  # no label: the student learns from the teacher alone
+labels = targets[train].copy()
+labels[100:] = np.nan  # no label: the student learns from the teacher alone
 for trust in ("none", "learned"):
     torch.manual_seed(0)
     student = nn.Sequential(nn.Linear(10, 24), nn.Tanh(), nn.Linear(24, 1))
     result = distill_regressor(
         teacher,
         student,
-        (inputs[train], known),
+        (inputs[train], labels),
         test=(inputs[test], targets[test]),
         trust=trust,
         baseline=True,

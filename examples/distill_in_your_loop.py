@@ -39,7 +39,7 @@ with tempfile.TemporaryDirectory() as folder:  # the teacher runs once; its outp
     outputs, hints = run_over(teacher, ["1"], samples, Path(folder))
 scale = torch.tensor([0.3, 0.2])
 trust = measure_trust("learned", outputs, targets, scale, hints=hints, more=samples.facts.statistics)
-known = TeacherOutputs(outputs, trust.phi, hints)
+teacher_outputs = TeacherOutputs(outputs, trust.phi, hints)
 
 student = nn.Sequential(nn.Linear(3, 16), nn.Tanh(), nn.Linear(16, 2))
 hint, imitation = HintLoss("1", True, 16, hints[0]), ImitationLoss("attentive", scale, 0.5)
@@ -48,7 +48,7 @@ optimiser = torch.optim.Adam(task.parameters(), 1e-2)  # of the task: projection
 print(f"before: RMSE {(student(inputs) - truth).square().mean().sqrt():.3f}")
 for _ in range(10):
     for x, y, index in DataLoader(Indexed(TensorDataset(inputs, targets)), batch_size=50, shuffle=True):
-        losses = task(known.batch(x, y, index))  # hint (B,), imitation (B,), total
+        losses = task(teacher_outputs.batch(x, y, index))  # hint (B,), imitation (B,), total
         optimiser.zero_grad()
         losses["total"].backward()
         optimiser.step()
