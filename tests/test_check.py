@@ -85,6 +85,15 @@ def test_turn_on_the_spot_and_standstill() -> None:
     np.testing.assert_allclose(still, np.eye(3), atol=1e-5)
 
 
+def test_a_jump_and_another_unit_are_told(folder: Path) -> None:
+    poses = trajectory(make_motions())
+    assert not [line for line in lines(check_source(folder), "note") if "km/h" in line]
+    poses[4:, 0, 3] += 200.0
+    write_poses(folder, poses)
+    (note,) = [line for line in lines(check_source(folder), "note") if "km/h" in line]
+    assert "km/h from frame 3 to 4; more than 360 km/h 1 times; expected metres and seconds" in note
+
+
 @pytest.mark.parametrize("shift", [1, -1, 4])
 def test_poses_that_lie_some_frames_off(folder: Path, shift: int) -> None:
     motions = make_motions()

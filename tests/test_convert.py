@@ -136,6 +136,24 @@ def test_times_in_nanoseconds_are_made_seconds(tmp_path: Path, capsys: pytest.Ca
     np.testing.assert_allclose(read_tum(tmp_path / "a.tum")[0], [1403636579.7635556, 1403636579.8635556], atol=3e-7)
 
 
+def test_a_trajectory_with_nanoseconds_is_made_seconds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [f"14036365797{k}3555584 {k} 0 0 0 0 0.6 0.8\n" for k in range(3)]
+    (tmp_path / "a.tum").write_text("".join(rows))
+    convert(tmp_path / "a.tum", tmp_path / "a.kitti")
+    assert "look like nanoseconds, and are multiplied by 1e-9" in capsys.readouterr().err
+    convert(tmp_path / "a.kitti", tmp_path / "b.tum", "--times", tmp_path / "a.times.txt")
+    times, poses = read_tum(tmp_path / "b.tum")
+    np.testing.assert_allclose(times, 1403636579.7035556 + 0.01 * np.arange(3), atol=3e-7)
+    assert poses[2, :3, 3].tolist() == [2, 0, 0] and poses[0, 1, 0] == pytest.approx(0.96)  # w last
+
+
+def test_times_that_repeat_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_kitti(tmp_path / "a.kitti", drive(1, frames=3))
+    (tmp_path / "times.txt").write_text("0\n1\n1\n2\n")
+    convert(tmp_path / "a.kitti", tmp_path / "a.tum", "--times", tmp_path / "times.txt")
+    assert "times.txt: 1 times repeat the one before" in capsys.readouterr().err
+
+
 def test_what_cannot_be_converted_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kitti, tum, other = tmp_path / "poses" / "00.txt", tmp_path / "a.tum", tmp_path / "other.kitti"
     write_kitti(kitti, drive(1))
@@ -166,6 +184,12 @@ def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[st
         there.write_text("mine\n")
         assert f"{there}: exists already" in refused(capsys, tum, out)
         assert [file.read_text() for file in (times, out) if file.exists()].count("mine\n") == 1 + (there == out)
+    out.unlink(missing_ok=True)
+    times.unlink(missing_ok=True)
+    (tmp_path / "same").symlink_to(tmp_path)
+    for name in (out, tmp_path / "same" / "b.kitti"):
+        assert "b.kitti: is the file of the poses, too" in refused(capsys, tum, out, "--times", name)
+        assert not out.exists()
     before = tum.read_bytes()
     assert "exists already" in refused(capsys, tum, tum)
     assert tum.read_bytes() == before

@@ -99,6 +99,18 @@ def test_trust_by_consistency_needs_no_label(cache: FrameCache, teacher: PoseNet
         teacher_outputs(torch.zeros(84, 6), film, Method(trust="consistency"), tmp_path)
 
 
+def test_the_teacher_runs_once_whichever_drives_have_labels(
+    cache: FrameCache, teacher: PoseNetwork, tmp_path: Path
+) -> None:
+    outputs = [
+        teacher_outputs(teacher, some, Method(trust="consistency"), tmp_path)
+        for some in (cache, cache.with_labels_of([]), cache.with_labels_of([1]))
+    ]
+    assert len(list(tmp_path.glob("teacher-*"))) == len(list(tmp_path.glob("consistency-*"))) == 1
+    assert len(list(tmp_path.glob("trust-*"))) == 3  # what it is worth is told by labels
+    assert all(torch.equal(known.outputs, outputs[0][0].outputs) for known, _ in outputs)
+
+
 def test_kinds_of_trust_that_need_labels_refuse_film(cache: FrameCache, teacher: PoseNetwork, tmp_path: Path) -> None:
     with pytest.raises(DistilvoError, match="quantile needs the label of every sample, 42 of 84 have none"):
         teacher_outputs(teacher, cache, Method(trust="quantile"), tmp_path)

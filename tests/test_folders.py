@@ -17,7 +17,7 @@ import pytest
 from distilvo import files
 from distilvo.errors import DistilvoError
 from distilvo.files import draft_folder, remove_drafts, remove_inside, write_text
-from distilvo.output_folders import claim_folder
+from distilvo.output_folders import claim_folder, differences
 from distilvo.world import dataset, street_writer
 from distilvo.world.dataset import render_streets
 from distilvo.world.routes import render_routes
@@ -28,7 +28,7 @@ SIZE = (48, 160)
 CLAIMER = """
 import sys, time
 from pathlib import Path
-from distilvo.output_folders import claim_folder
+from distilvo.output_folders import claim_folder, differences
 from distilvo.files import write_text
 out, settings = Path(sys.argv[1]), {"frames": int(sys.argv[2])}
 claim_folder(out, "render", settings)
@@ -67,7 +67,7 @@ def test_a_run_that_made_something_stays(content: str, tmp_path: Path) -> None:
     else:
         (out / content).write_text("mine")
     for kind, settings in (("train", {"epochs": 2}), ("distill", {"epochs": 1})):
-        with pytest.raises(DistilvoError, match=r"out: holds a run .*; choose another --out or remove the folder"):
+        with pytest.raises(DistilvoError, match=r"out: holds a run .*; choose another --out"):
             claim_folder(out, kind, settings)
     claim_folder(out, "train", {"epochs": 1})
     assert claim_of(out) == {"kind": "train", "settings": {"epochs": 1}}
@@ -277,3 +277,10 @@ def test_workers_know_what_their_parent_has_claimed(tmp_path: Path, monkeypatch:
     with pytest.raises(DistilvoError, match="out: was removed while"), draft_folder(out / "sequences" / "01"):
         pass
     assert not out.exists()
+
+
+def test_what_differs_is_named_and_nothing_else() -> None:
+    before = {"plan": {"recipe": {"epochs": 3, "seed": 0}, "test": ["03"]}, "data": "kitti"}
+    now = {"plan": {"recipe": {"epochs": 4, "seed": 0}, "test": ["03"]}, "data": "kitti", "teacher": "mine"}
+    assert differences(before, now) == "plan.recipe.epochs: 3 -> 4, teacher: None -> mine"
+    assert differences(before, before) == ""

@@ -135,6 +135,14 @@ def test_plans_in_the_docs_can_be_read(page: str, tmp_path: Path) -> None:
         ("inherit = true", "rate = 0.6", r"row 'ours': rate: is 0\.6, .* did you mean 60\?"),
         ("[tables]", '[curve]\nrow = "gt"\nrates = [70, 0.8]\n[tables]', r"is 0\.8, .* did you mean 80\?"),
         ("seeds = [0, 1]", "seeds = [0, -1]", r"seeds: is \[0, -1\], expected different numbers"),
+        ("seeds = [0, 1]", "seeds = [0, 9223372036854775808]", "expected different numbers, 0 or more, less than 2"),
+        ("epochs = 1", "epochs = 1\nseed = 5", "recipe: seed is 5, but students are trained with seeds"),
+        ('"01", "02"]', '"01", "01"]', "sequences: 01 is named twice in one list"),
+        (
+            "[tables]",
+            '[curve]\nrow = "gt"\nrates = [70]\n[tables]\nrates = ["gt"]',
+            r"table 'rates' is that of \[curve\]; leave one",
+        ),
         ("seeds = [0, 1]", "seeds = [1, 1]", r"seeds: is \[1, 1\], expected different numbers"),
         ("seeds = [0, 1]", "seeds = [0, true]", "seeds: 1 is True, expected to be a valid integer"),
         ("seeds = [0, 1]", "seeds = []", r"seeds is \[\], expected to have at least 1 item; see"),
@@ -263,8 +271,49 @@ def test_study_goes_on_cell_by_cell(
     again = json.loads(first.read_text())
     assert again | {"train_s": 0} == before | {"train_s": 0}  # made again, as it was
     assert all(path.stat().st_mtime_ns == time for path, time in kept.items() if path != first)
-    with pytest.raises(DistilvoError, match="row 'ours' was made with other settings"):
+    with pytest.raises(DistilvoError, match=r"row 'ours' was made with other settings \(inherit: True -> False\)"):
         run_study(plan(tmp_path, SMALL.replace("inherit = true", "")), out, kitti_root, teacher, workers=1)
+
+
+def test_a_study_goes_on_with_the_data_and_the_teacher_that_it_began_with(
+    teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work_here(monkeypatch)
+    data, out = tmp_path / "kitti", tmp_path / "out"
+    for number in range(4):
+        make_kitti(data, f"{number:02d}", frames=9, seed=number)
+    small = plan(tmp_path, SMALL.replace("seeds = [0, 1]", "seeds = [0]").replace("epochs = 1", "epochs = 2"))
+    run_study(small, out, data, teacher, workers=1)
+    tables = (out / "tables.md").read_text()
+    torch.manual_seed(1)
+    for number, architecture in enumerate((TINY, replace(TINY, size=(64, 160)))):
+        other = save_model(PoseNetwork(architecture), tmp_path / f"other-{number}", {})
+        with pytest.raises(DistilvoError, match=rf"other-{number}: not the model that this study began with"):
+            run_study(small, out, data, other, workers=1)
+    truth = (data / "poses" / "03.txt").read_text()
+    (data / "poses" / "03.txt").write_text((data / "poses" / "00.txt").read_text())
+    with pytest.raises(DistilvoError, match=r"out: its drives for test have other frames, times or poses than when"):
+        run_study(replace(small, seeds=(0, 1)), out, data, teacher, workers=1)
+    assert (out / "tables.md").read_text() == tables
+    (data / "poses" / "03.txt").write_text(truth)
+    run_study(small, out, data, teacher, workers=1)
+
+
+def test_what_cannot_be_made_is_said_before_the_folder_is_taken(
+    kitti_root: Path, teacher: Path, tmp_path: Path
+) -> None:
+    path, out = tmp_path / "plan.toml", tmp_path / "out"
+    path.write_text(SMALL)
+    message = r"row 'gt': shape 'cut': a teacher that sees flow first has no such student; expected shape nano; or give"
+    with pytest.raises(DistilvoError, match=message):
+        Study(plan=str(path), out=out, data=kitti_root).run()
+    path.write_text(SMALL.replace('test = ["03"]', 'test = ["04"]'))
+    with pytest.raises(DistilvoError, match="has no sequence 04"):
+        Study(plan=str(path), out=out, data=kitti_root, teacher=teacher).run()
+    with pytest.raises(DistilvoError, match="plans: a folder; expected a study's TOML file"):
+        (tmp_path / "plans").mkdir()
+        Study(plan=str(tmp_path / "plans"), out=out, data=kitti_root).run()
+    assert not out.exists()
 
 
 def test_each_row_gets_the_learning_rate_that_does_best_in_validation(
@@ -323,7 +372,7 @@ def test_a_study_goes_on_with_the_same_settings_only(kitti_root: Path, teacher: 
     claim_folder(out, "study", settings | {"plan": plan_key(plan(tmp_path, SMALL.replace("[0, 1]", "[0, 1, 2]")))})
     (out / "study.json").write_text("[]")
     path.write_text(SMALL.replace("epochs = 1", "epochs = 2"))
-    with pytest.raises(DistilvoError, match=r"a run with other settings \(plan: "):
+    with pytest.raises(DistilvoError, match=r"a run with other settings \(plan\.recipe\.epochs: 1 -> 2\); "):
         Study(plan=str(path), out=out, data=kitti_root, teacher=teacher).run()
 
 
@@ -332,6 +381,7 @@ def test_a_plan_that_trains_its_teacher_begins_with_the_encoder(
 ) -> None:
     taken: list[Path] = []
     monkeypatch.setattr(runner, "run_study", lambda *arguments, **_: taken.append(arguments[3]) or [])
+    monkeypatch.setattr("distilvo.study.study_drives.check_named", lambda *_: None)
     for name in ("paper", "scarce"):
         Study(plan=name, out=tmp_path / name, data=kitti_root).run()
     assert taken == [SHIPPED_ENCODER, SHIPPED_TEACHER]

@@ -55,6 +55,11 @@ def test_a_study_along_routes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     untrained = replace(made, teacher=None)
     with pytest.raises(DistilvoError, match="knows optical flow alone"):
         run_study(untrained, tmp_path / "other", tmp_path / "kitti", own, workers=1)
+    (tmp_path / "kitti/poses/03.txt").write_text((tmp_path / "kitti/poses/00.txt").read_text())
+    with pytest.raises(DistilvoError, match=r"03\.txt: the sequence that is there was rendered along other poses"):
+        run_study(made, out, tmp_path / "kitti", own, workers=1)
+    with pytest.raises(DistilvoError, match="routes: all of 00, 01 are labelled, expected fewer than all"):
+        plan(tmp_path, text.replace('["00", "01", "01"]', '["00", "01"]').replace('["01"]\n', '["01", "00"]\n', 1))
     missing = plan(tmp_path, text.replace('["00", "01", "01"]', '["00", "01", "07"]'))
     with pytest.raises(DistilvoError, match=r"kitti: no poses of drive 07; expected .*07\.txt or .*poses.07\.txt"):
         run_study(missing, tmp_path / "other", tmp_path / "kitti", own, workers=1)

@@ -184,6 +184,13 @@ def test_the_student_of_the_package(run: Run, drive: Path, model: Path, monkeypa
     assert run.code == 0 and run.summary["frames"] == 8
 
 
+def test_times_that_stand_still_are_refused_before_the_first_frame(run: Run, drive: Path, model: Path) -> None:
+    times = drive.parent / "times.txt"
+    times.write_text("".join(f"{0.1 * min(k, 5):.1f}\n" for k in range(8)))
+    printed = run(drive, "--model", str(model), "--times", str(times))
+    assert run.code == 2 and "frame 6 is at 0.500000 s, the one before at 0.500000 s; tracking needs" in printed
+
+
 @pytest.mark.parametrize("centred", [True, False])
 def test_the_view_is_that_of_the_model(centred: bool, drive: Path, tmp_path: Path) -> None:
     """A camera that misses 1.5 % of KITTI's view at the left misses 2.5 % of one with its axis in the middle."""

@@ -101,6 +101,24 @@ def test_one_scenery_has_no_seed_in_its_name_but_in_its_folder(tmp_path: Path) -
     assert [path.name for path in (out / "sequences").iterdir()] == ["00"]
 
 
+def test_a_sequence_along_other_poses_is_not_taken_for_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poses, out = pose_folder(tmp_path / "poses", n00=4), tmp_path / "out"
+    Render(out, poses=(poses,), size=SMALL).run()
+    monkeypatch.chdir(tmp_path)
+    far = bend(4)
+    far[:, :3, 3] += 1e6  # UTM coordinates are the same drive
+    write_kitti(poses / "00.txt", far)
+    Render(out, poses=(Path("poses/00.txt"),), size=SMALL).run()
+    far[3, 0, 3] += 0.01
+    write_kitti(poses / "00.txt", far)
+    with pytest.raises(
+        DistilvoError, match=r"poses/00\.txt: the sequence that is there was rendered along other poses"
+    ):
+        Render(out, poses=(poses,), size=SMALL).run()
+
+
 class Bar:
     """What a bar is told."""
 
@@ -219,10 +237,14 @@ def test_impossible_drives_are_one_line_and_nothing_is_made(tmp_path: Path) -> N
     (empty / "._00.txt").write_text("of another system")
     one = pose_folder(tmp_path / "short", n01=1) / "01.txt"
     (tmp_path / "notes.txt").write_text("1 2 3\n")
+    jump = bend(4)
+    jump[2:, 2, 3] += 99.0
+    write_kitti(tmp_path / "jump.txt", jump)
     for paths, message in (
         ((empty,), r"empty: no pose file in this folder"),
         ((poses, poses / "00.txt"), r"00\.txt: would be sequence 00, and so would .*poses/00\.txt; rename one"),
         ((poses, one), r"01\.txt: holds 1 pose; expected at least 2"),
+        ((tmp_path / "jump.txt",), r"jump\.txt, pose 3: 100\.0 m from the one before, 3600 km/h .* at most 10 m"),
         ((tmp_path / "nowhere.txt",), r"nowhere\.txt: cannot be read"),
         ((tmp_path / "notes.txt",), r"notes\.txt, line 1: .*3"),
     ):

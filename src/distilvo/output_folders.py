@@ -59,7 +59,7 @@ def _refuse(folder: Path, claim: dict[str, Any], made_nothing: bool) -> None:
         owner = read_json(marker)
         if owner != claim and not (made_nothing and _is_empty(folder)):
             raise DistilvoError(
-                f"{folder}: holds {_difference(owner, claim)}; choose another --out or remove the folder"
+                f"{folder}: holds {_difference(owner, claim)}; choose another --out, or the settings that it has"
             )
     elif foreign:
         raise DistilvoError(f"{folder}: exists and was not made by 'distilvo {claim['kind']}'; choose another --out")
@@ -75,10 +75,20 @@ def _difference(owner: Any, claim: dict[str, Any]) -> str:
     if not isinstance(owner, dict) or owner.get("kind") != claim["kind"]:
         kind = owner.get("kind") if isinstance(owner, dict) else None
         return f"a run of '{kind}', not of '{claim['kind']}'"
-    before, now = owner.get("settings", {}), claim["settings"]
-    changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-    return (
-        "a run with other settings ("
-        + ", ".join(f"{key}: {before.get(key)} -> {now.get(key)}" for key in changed)
-        + ")"
-    )
+    return f"a run with other settings ({differences(owner.get('settings', {}), claim['settings'])})"
+
+
+def differences(before: Any, now: Any) -> str:
+    """What differs between two settings as JSON has them: each with its path of keys, before and now; empty if none."""
+    return ", ".join(_changes(before, now))
+
+
+def _changes(before: Any, now: Any, path: str = "") -> list[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        keys = sorted(before.keys() | now.keys())
+        return [
+            change
+            for key in keys
+            for change in _changes(before.get(key), now.get(key), f"{path}.{key}" if path else key)
+        ]
+    return [] if before == now else [f"{path}: {before} -> {now}"]

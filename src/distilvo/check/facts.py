@@ -17,6 +17,7 @@ from distilvo.sequences import Sequence
 _GAP = 1.5  # times the median time between two frames
 _MODELS_RATE_HZ, _RATE_TOLERANCE = 10.0, 0.2
 _UNUSABLE_UNSEEN = 0.9
+_FASTEST_M_S = 100.0
 _COARSE = 0.75  # source pixels for each pixel of the model's image
 _KITTI_SIZE = (376, 1241)
 
@@ -96,6 +97,7 @@ def check_poses(sequence: Sequence, pairs: list[int], rotations: list[Floats], r
         return
     result.path_m = _length(poses[:, :3, 3])
     result.add("ok", "poses", f"one for each frame, {result.path_m:.1f} m along")
+    _check_speed(poses[:, :3, 3], sequence.times, result)
     if sequence.camera is None:
         comparison = PoseCheck("cannot tell", "the camera is not known", "give --intrinsics", 0)
     else:
@@ -103,6 +105,19 @@ def check_poses(sequence: Sequence, pairs: list[int], rotations: list[Floats], r
         comparison = compare(pairs, seen, poses, sequence.camera)
     result.poses = comparison
     _add_comparison(comparison, result)
+
+
+def _check_speed(places: Floats, times: Floats, result: CheckResult) -> None:
+    """Say where no vehicle moves as positions (N, 3), m, do at times (N,), s."""
+    if len(times) != len(places):
+        return
+    with np.errstate(divide="ignore", invalid="ignore"):
+        speeds = np.linalg.norm(np.diff(places, axis=0), axis=1) / np.diff(times)
+    if (speeds > _FASTEST_M_S).any():
+        k = int(np.nanargmax(speeds))
+        count, limit = np.count_nonzero(speeds > _FASTEST_M_S), 3.6 * _FASTEST_M_S
+        message = f"{3.6 * speeds[k]:.0f} km/h from frame {k} to {k + 1}; more than {limit:.0f} km/h {count} times"
+        result.add("note", "poses", message, "expected metres and seconds; look for a jump, or another unit")
 
 
 def _add_comparison(comparison: PoseCheck, result: CheckResult) -> None:

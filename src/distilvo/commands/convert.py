@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -53,6 +54,8 @@ class Convert:
         return form
 
     def _write_tum(self, trajectory: Trajectory) -> None:
+        import numpy as np
+
         from distilvo.trajectory.conversion import read_times, with_times
         from distilvo.trajectory.formats import write_tum
 
@@ -64,7 +67,13 @@ class Convert:
                     f"{self.source}: has no measured times, and a TUM file needs them; give --times FILE, seconds, "
                     f"one a row{self._near_times()}"
                 )
-            trajectory = with_times(trajectory, read_times(self.times), str(self.times))
+            times = read_times(self.times)
+            if repeated := int((np.diff(times) == 0).sum()):
+                warnings.warn(
+                    f"{self.times}: {repeated} times repeat the one before; many programs leave such poses out",
+                    stacklevel=2,
+                )
+            trajectory = with_times(trajectory, times, str(self.times))
         assert trajectory.times is not None
         write_tum(self.out, trajectory.poses, trajectory.times)
         self._tell(f"{len(trajectory.poses)} poses, {trajectory.times[0]:.3f} to {trajectory.times[-1]:.3f} s")
@@ -77,6 +86,8 @@ class Convert:
         times = self.times or self.out.with_suffix(".times.txt")
         if trajectory.times is not None:
             _check_new(times)
+            if times.resolve() == self.out.resolve():
+                raise DistilvoError(f"--times {times}: is the file of the poses, too; give another name")
         write_kitti_with_times(trajectory, self.out, times)
         self._tell(f"{len(trajectory.poses)} poses" + ("" if trajectory.times is None else f"; their times: {times}"))
 

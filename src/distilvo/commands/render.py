@@ -61,7 +61,7 @@ class Render:
         for poses in routes.values():
             check_extent(self.out, len(poses), self.size, seeds)
         route_names(routes, seeds)  # refused before the folder is claimed
-        settings = self._settings() | {"poses": [str(path) for path in self.poses]}
+        settings = self._settings() | {"poses": list(routes)}
         if len(seeds) == 1:  # else the names tell the seeds, and there may be more of them
             settings["seed"] = self.seed
         claim_folder(self.out, "render", settings)

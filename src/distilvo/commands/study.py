@@ -32,9 +32,11 @@ class Study:
         from distilvo.environment import usable_cores
         from distilvo.models.model_folder import read_config
         from distilvo.models.teacher import SHIPPED_ENCODER, SHIPPED_TEACHER, named_model
+        from distilvo.study.cell import check_rows
         from distilvo.study.plan import check_data, plan_key
         from distilvo.study.plan_file import read_plan
         from distilvo.study.runner import run_study
+        from distilvo.study.study_drives import check_named
         from distilvo.study.study_table import console_table
 
         if self.workers is not None and self.workers < 1:
@@ -43,7 +45,8 @@ class Study:
         check_data(plan, self.data)
         default = SHIPPED_TEACHER if plan.teacher is None else SHIPPED_ENCODER
         teacher = named_model(self.teacher) if self.teacher else default
-        read_config(teacher)
+        check_rows(plan, read_config(teacher)[1])
+        check_named(plan, self.data)
         claim_folder(self.out, "study", {"plan": plan_key(plan), "data": str(self.data), "teacher": str(self.teacher)})
         workers = self.workers or usable_cores()
         for table in run_study(plan, self.out, self.data, teacher, workers=workers):

@@ -54,6 +54,7 @@ class FrameCache:
         inverse_depth: (N, H/8, W/8) float16, 1/m, likewise; 0 in the sky, NaN where it is unknown, as where the camera
             does not see the cell.
         key: hash of the content's origin and format.
+        frames_key: that of the frames alone, whichever of the drives have labels.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -63,7 +64,7 @@ class FrameCache:
         self.drives = [Drive(**drive) for drive in index["drives"]]
         heights = index.get("camera_heights", [DEFAULT_CAMERA_HEIGHT] * len(self.drives))  # older caches have none
         self.camera_heights: NDArray[np.float64] = np.array(heights, np.float64)
-        self.key: str = index["key"]
+        self.key = self.frames_key = str(index["key"])
         self.frames: NDArray[np.uint8] = np.load(folder / "frames.npy", mmap_mode="r", allow_pickle=False)
         self.motions: NDArray[np.float32] = np.load(folder / "motions.npy", allow_pickle=False)
         self.times: NDArray[np.float64] = np.load(folder / "times.npy", allow_pickle=False)

@@ -42,7 +42,7 @@ def flow_student(shape: str, size: tuple[int, int]) -> FlowArchitecture:
     """
     if shape not in FLOW_STUDENTS:
         raise DistilvoError(
-            f"shape '{shape}': a teacher that sees flow first has no such student; expected --shape "
-            f"{', '.join(FLOW_STUDENTS)}"
+            f"shape '{shape}': a teacher that sees flow first has no such student; expected shape "
+            f"{' or '.join(FLOW_STUDENTS)}"
         )
     return replace(FLOW_STUDENTS[shape], size=size)

@@ -146,7 +146,7 @@ def cut_films(cache: FrameCache, length: int) -> FrameCache:
     other.drives = drives
     other.camera_heights = np.repeat(cache.camera_heights, 2)
     other.motions = np.full((len(cache.frames) - len(drives), 6), np.nan, np.float32)
-    other.key = f"{cache.key}-cut-{length}"
+    other.key = other.frames_key = f"{cache.key}-cut-{length}"
     return other
 
 

@@ -60,7 +60,7 @@ def run_teacher(
             motions = teacher.predict(frames.flip(-1) if flipped else frames).cpu()
             return {"outputs": motions, "hints.0": per_sample(tap.take(), (1, len(frames) - 1))[0].cpu()}
 
-    path = folder / f"teacher-{outputs_key(teacher, cache.key, hint, mirror)}.safetensors"
+    path = folder / f"teacher-{outputs_key(teacher, cache.frames_key, hint, mirror)}.safetensors"
     tables = teacher_pass(run, [cache.drives[index].frames - 1 for index, _ in parts], path)
     check_outputs(tables, str(path))
     return FrameOutputs(tables["outputs"], tables["hints.0"], with_mirrored(torch.from_numpy(cache.motions), mirror))

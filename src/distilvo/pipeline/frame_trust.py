@@ -116,7 +116,7 @@ def _trust(
 
 def _kept_signs(teacher: MotionNetwork, cache: FrameCache, unit: Tensor, folder: Path, outputs: Tensor) -> list[Tensor]:
     """How far a teacher contradicts itself on each pair, three times (P, 2): from a file where it is there."""
-    path = folder / f"consistency-{outputs_key(teacher, cache.key, unit.tolist())}.safetensors"
+    path = folder / f"consistency-{outputs_key(teacher, cache.frames_key, unit.tolist())}.safetensors"
 
     def run(_: int) -> Tables:
         left = inconsistency(teacher, cache, unit, outputs)

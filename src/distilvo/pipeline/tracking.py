@@ -106,6 +106,7 @@ def track(sequence: Sequence, tracker: Tracker, label: str = "track", watchers: 
     Raises:
         DistilvoError: frames cannot be read, the model fails, or there are fewer than two frames.
     """
+    _check_times(sequence)
     _warn_of_view(sequence.name, sequence.camera, tracker.preprocessing)
     times: list[float] = []
     estimates: list[Pose] = []
@@ -155,6 +156,16 @@ def _poses(sequence: Sequence, tracker: Tracker, label: str) -> Iterator[tuple[i
             t = float(sequence.times[index])  # not before: a live camera has no times until it has frames
             yield index, frame, tracker.step(frame, t)
             bar.advance()
+
+
+def _check_times(sequence: Sequence) -> None:
+    """Raise DistilvoError where times do not go forward; those of a live source are not known before its frames."""
+    times = sequence.times
+    for k in np.flatnonzero(np.diff(times) <= 0)[:1] + 1:
+        raise DistilvoError(
+            f"{sequence.name}: frame {k} is at {times[k]:.6f} s, the one before at {times[k - 1]:.6f} s; tracking "
+            "needs times that go forward: remove the frame, or give --times FILE"
+        )
 
 
 def _warn_of_view(name: str, camera: Camera | None, preprocessing: Preprocessing) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from distilvo.errors import DistilvoError
 from distilvo.geometry.camera import Camera, camera_of_view, check_camera_height
 from distilvo.geometry.se3 import Floats
+from distilvo.paths import near
 from distilvo.sequences.address import as_address, shown
 from distilvo.sequences.guess import KITTI_CAMERAS, data_set_of, guess
 from distilvo.sequences.selection import Choice, select
@@ -117,8 +118,10 @@ def sequence_folders(root: Path) -> list[Path]:
 def choose(root: str | Path, names: tuple[str, ...]) -> list[Sequence]:
     """The named sequences of a dataset, in that order; all of it where none is named.
 
-    Raises DistilvoError where one is not there.
+    Raises DistilvoError where one is not there, or is named twice.
     """
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise DistilvoError(f"{root}: sequence {', '.join(twice)} is named twice; name each once")
     sequences = {sequence.name: sequence for sequence in open_dataset(root)}
     if missing := [name for name in names if name not in sequences]:
         raise DistilvoError(f"{root}: has no sequence {', '.join(missing)}; it has {', '.join(sequences)}")
@@ -239,6 +242,8 @@ def _other_dataset(root: Path) -> list[Sequence]:
             kinds = [(folder, data_set_of(folder)) for folder in folders]
             if sequences := [_open(folder, kind, None) for folder, kind in kinds if kind is not None]:
                 return sequences
+    if not root.exists():
+        raise DistilvoError(f"{root}: no such folder; {near(root)}expected a data set")
     raise DistilvoError(
         f"{root}: no folder 'sequences' in it, expected a KITTI dataset: root/sequences/00; or a folder of sequences "
         "of KITTI raw, TUM RGB-D or EuRoC MAV"

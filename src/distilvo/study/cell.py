@@ -25,6 +25,7 @@ from distilvo.models.model_folder import load_model, save_model
 from distilvo.models.motion_network import MotionNetwork
 from distilvo.models.network import Architecture
 from distilvo.models.student import shaped_architecture
+from distilvo.output_folders import differences
 from distilvo.pipeline.evaluation import Evaluation, evaluate, network_motions
 from distilvo.pipeline.frame_teacher import run_teacher
 from distilvo.pipeline.frame_trust import teacher_outputs
@@ -94,8 +95,7 @@ class Workshop:
 
     def architecture(self, row: Row) -> AnyArchitecture:
         """The architecture of a row's student."""
-        shape = shaped_architecture(row.shape, row.rate, self.teacher.architecture)
-        return replace(shape, dropout=self.plan.dropout) if isinstance(shape, Architecture) else shape
+        return _architecture(self.plan, row, self.teacher.architecture)
 
     def path(self, row: Row, seed: int) -> Path:
         """The file of a finished cell."""
@@ -216,6 +216,20 @@ class Workshop:
         return float((outputs - hints).square().sum(-1).mean() / variance)
 
 
+def check_rows(plan: Plan, teacher: AnyArchitecture) -> None:
+    """Raise DistilvoError, naming the row, where there is no student of a row's shape and rate."""
+    for row in plan.rows.values():
+        try:
+            _architecture(plan, row, teacher)
+        except DistilvoError as error:
+            raise DistilvoError(f"row '{row.name}': {error}; or give another --teacher") from None
+
+
+def _architecture(plan: Plan, row: Row, teacher: AnyArchitecture) -> AnyArchitecture:
+    shape = shaped_architecture(row.shape, row.rate, teacher)
+    return replace(shape, dropout=plan.dropout) if isinstance(shape, Architecture) else shape
+
+
 def measures(evaluation: Evaluation) -> dict[str, Any]:
     """Errors of a model on a cache, as ``Cell`` and ``Reference`` have them."""
     total, pooled = evaluation.total, evaluation.pooled
@@ -239,8 +253,10 @@ def _of_drive(errors: Errors) -> dict[str, float | None]:
 def _is_made(path: Path, row: Row) -> bool:
     if not path.exists():
         return False
-    if read_json(path)["settings"] != _settings(row):
-        raise DistilvoError(f"{path}: row '{row.name}' was made with other settings; rename the row or remove the file")
+    if changed := differences(read_json(path)["settings"], _settings(row)):
+        raise DistilvoError(
+            f"{path}: row '{row.name}' was made with other settings ({changed}); rename the row or remove the file"
+        )
     return True
 
 

@@ -105,6 +105,7 @@ class Split:
     validation: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        _check_once(self.train, self.validation, self.test)
         _check_apart(self.train, self.test, "train and in test; expected others to test on")
         _check_apart(
             self.validation, (*self.train, *self.test), "validation and elsewhere; expected a drive of its own"
@@ -135,9 +136,12 @@ class Routes:
     labelled_sceneries: Annotated[int, Field(ge=1)] | None = None
 
     def __post_init__(self) -> None:
+        _check_once(self.train, self.validation, self.test, self.labelled)
         _check_apart((*self.train, *self.validation), self.test, "train or validation and in test; expected others")
         if missing := sorted(set(self.labelled) - set(self.train)):
             raise DistilvoError(f"routes: {', '.join(missing)} is labelled, but not in train")
+        if set(self.labelled) == set(self.train) and self.labelled_sceneries is None:
+            raise DistilvoError(f"routes: all of {', '.join(self.train)} are labelled, expected fewer than all")
         if self.labelled_sceneries is not None and self.labelled_sceneries >= self.sceneries:
             raise DistilvoError(
                 f"routes: {self.labelled_sceneries} of {self.sceneries} sceneries are labelled, expected fewer than all"
@@ -147,6 +151,12 @@ class Routes:
     def has_film(self) -> bool:
         """Whether some of the drives to train on have no labels."""
         return bool(self.labelled) or self.labelled_sceneries is not None
+
+
+def _check_once(*parts: tuple[str, ...]) -> None:
+    for names in parts:
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise DistilvoError(f"sequences: {', '.join(twice)} is named twice in one list; name each once")
 
 
 def _check_apart(one: tuple[str, ...], other: tuple[str, ...], where: str) -> None:

@@ -66,6 +66,8 @@ def read_plan(source: str) -> Plan:
     if not path.exists():
         path = Path(source)
     presets = sorted(preset.stem for preset in PRESETS.glob("*.toml"))
+    if path.is_dir():
+        raise DistilvoError(f"{source}: a folder; expected a study's TOML file")
     if not path.is_file():
         names = ", ".join(presets)
         close = get_close_matches(source, presets, n=1)
@@ -153,8 +155,12 @@ def _plan(file: _PlanFile) -> Plan:
         raise DistilvoError("expected one of [streets], [routes] and [sequences]")
     if file.choice and not (isinstance(data, (Routes, Split)) and data.validation):
         raise DistilvoError("choice: learning rates are chosen on drives for validation; expected validation = [...]")
-    if min(file.seeds) < 0 or len(set(file.seeds)) < len(file.seeds):
-        raise DistilvoError(f"seeds: is {list(file.seeds)}, expected different numbers, 0 or more")
+    if not 0 <= min(file.seeds) <= max(file.seeds) < 2**63 or len(set(file.seeds)) < len(file.seeds):
+        raise DistilvoError(f"seeds: is {list(file.seeds)}, expected different numbers, 0 or more, less than 2^63")
+    if file.recipe.seed:
+        raise DistilvoError(
+            f"recipe: seed is {file.recipe.seed}, but students are trained with seeds; expected none here"
+        )
     rows, tables = dict(file.rows), dict(file.tables)
     has_film = not isinstance(data, Split) and data.has_film
     if parted := [name for name, row in rows.items() if row.labels != "all" and not has_film]:
@@ -162,6 +168,8 @@ def _plan(file: _PlanFile) -> Plan:
             f"row '{parted[0]}': labels is {rows[parted[0]].labels}, expected streets or routes with labelled = ..."
         )
     if file.curve:
+        if "rates" in tables:
+            raise DistilvoError("table 'rates' is that of [curve]; leave one of the two out")
         curve = _curve(rows, file.curve)
         rows |= curve
         tables["rates"] = tuple(curve)

@@ -20,7 +20,9 @@ from distilvo import progress as progress_bars
 from distilvo.bench.latency import latencies_ms
 from distilvo.children import in_processes
 from distilvo.data import FrameCache, motion_scale
+from distilvo.distill.teacher_pass import outputs_key
 from distilvo.distill.trainer import BF16_IS_SLOW, has_bf16
+from distilvo.errors import DistilvoError
 from distilvo.files import check_claim, claimed_folders, read_json, share_claims, write_json
 from distilvo.models.kinds import AnyArchitecture, count_parameters, network_of
 from distilvo.models.model_folder import copy_model, load_model, save_model
@@ -32,10 +34,10 @@ from distilvo.pipeline.recipes import about, begin_in_unit, train_supervised
 from distilvo.progress import progress
 from distilvo.report.results import TrustResult
 from distilvo.report.trust_report import trust_result
-from distilvo.study.cell import Workshop, measures
+from distilvo.study.cell import Workshop, check_rows, measures
 from distilvo.study.findings import study_findings
 from distilvo.study.plan import Cell, Plan, Reference, Row
-from distilvo.study.study_drives import open_drives, render_drives
+from distilvo.study.study_drives import check_same, open_drives, render_drives
 from distilvo.study.study_files import write_results
 from distilvo.study.study_table import StudyTable
 from distilvo.study.study_tables import findings_table, study_tables
@@ -89,19 +91,33 @@ def _write(workshop: Workshop, latency: list[dict[AnyArchitecture, float]], refe
 def _prepare(plan: Plan, out: Path, data: Path | None, teacher: Path) -> Workshop:
     """Make everything that the cells share, before them."""
     network, config = load_model(teacher, to_train=plan.teacher is not None)
+    _check_teacher(plan, out, teacher, network)
     render_drives(plan, out, data, network.architecture.size)
     drives = open_drives(plan, out, data, network.preprocessing)
+    check_same(drives, out)
     if not (out / "teacher" / "config.json").exists():
         begin_in_unit(network, config, drives.train)
         _make_teacher(plan, out, drives.train, teacher, network)
     workshop = Workshop(plan, out, drives)
-    for row in plan.rows.values():
-        workshop.architecture(row)  # a rate out of reach fails before any training
+    check_rows(plan, workshop.teacher.architecture)
     for row in plan.rows.values():
         workshop.teacher_outputs(row)
         hint = row.method.hint_layer or network.architecture.last_layer
         run_teacher(workshop.teacher, hint, drives.test, workshop.outputs)
     return workshop
+
+
+def _check_teacher(plan: Plan, out: Path, folder: Path, network: MotionNetwork) -> None:
+    """Raise DistilvoError where a study that goes on began with another model than is given now."""
+    began = out / ("teacher" if plan.teacher is None else "teacher_begin")
+    if not (began / "config.json").exists():
+        return
+    before, _ = load_model(began, to_train=True)
+    if before.architecture != network.architecture or outputs_key(before) != outputs_key(network):
+        raise DistilvoError(
+            f"{folder}: not the model that this study began with, which is kept as {began}; give that one, or choose "
+            "another --out"
+        )
 
 
 def _make_teacher(plan: Plan, out: Path, train: FrameCache, folder: Path, network: MotionNetwork) -> None:

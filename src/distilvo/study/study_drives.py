@@ -7,6 +7,7 @@ from pathlib import Path
 
 from distilvo.data import FrameCache, open_cache
 from distilvo.errors import DistilvoError
+from distilvo.files import read_json, write_json
 from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.sequences import Sequence, choose, open_dataset
 from distilvo.study.plan import Plan, Routes, Split, Streets
@@ -22,6 +23,39 @@ class StudyDrives:
     train: FrameCache
     test: FrameCache
     validation: FrameCache | None
+
+
+def check_named(plan: Plan, data: Path | None) -> None:
+    """Raise DistilvoError where a drive that a plan names is not in the data, whatever part of the study it is for."""
+    if isinstance(plan.data, Streets):
+        return
+    assert data is not None
+    names = (*plan.data.train, *plan.data.validation, *plan.data.test)
+    if isinstance(plan.data, Split):
+        choose(data, names)
+        return
+    from distilvo.world.routes import read_routes
+
+    for name in dict.fromkeys(names):
+        read_routes([_pose_file(data, name)])
+
+
+def check_same(drives: StudyDrives, out: Path) -> None:
+    """Keep what identifies the drives of a study in ``out / "drives.json"``.
+
+    Raises:
+        DistilvoError: the study began with other frames, times or poses.
+    """
+    path = out / "drives.json"
+    keys = {part: cache.key for part, cache in vars(drives).items() if cache is not None}
+    if not path.exists():
+        write_json(path, keys)
+    before = read_json(path)
+    if changed := [part for part, key in keys.items() if before.get(part) != key]:
+        raise DistilvoError(
+            f"{out}: its drives for {', '.join(changed)} have other frames, times or poses than when it began; restore "
+            "them, or choose another --out"
+        )
 
 
 def render_drives(plan: Plan, out: Path, data: Path | None, size: tuple[int, int]) -> None:

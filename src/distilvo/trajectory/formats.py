@@ -84,9 +84,9 @@ def read_trajectory(path: str | Path) -> Trajectory:
     nanoseconds = is_nanoseconds(rows[0].fields[0]) or any("[ns]" in line for line in headers)
     if columns == 8 or (columns == 17 and nanoseconds):
         w_first = _w_first(headers, path)
-        scaled = nanoseconds and (commas or columns == 17)
-        _tell_reading(path, w_first, scaled, commas)
-        times, poses, left = _timed(rows, path, scaled if w_first is None else w_first, scaled)
+        euroc = nanoseconds and (commas or columns == 17)
+        _tell_reading(path, euroc if w_first is None else w_first, nanoseconds, commas)
+        times, poses, left = _timed(rows, path, euroc if w_first is None else w_first, nanoseconds)
         first = distinct_times(times, poses, left, str(path))
         measured = None if ASSUMED in text.split("\n", 1)[0] else times[first]
         return Trajectory(poses[first], times=measured, left_out=len(rows) - len(first), source=str(path))
@@ -191,7 +191,7 @@ def _tell_reading(path: str | Path, w_first: bool | None, nanoseconds: bool, com
         )
     elif nanoseconds:
         warnings.warn(f"{path}: the times look like nanoseconds, and are multiplied by 1e-9", stacklevel=3)
-    elif w_first is None and commas:
+    elif not w_first and commas:
         warnings.warn(f"{path}: separated by commas, read as TUM: {TUM}", stacklevel=3)
 
 

@@ -23,6 +23,9 @@ from distilvo.world.dataset import check_extent, check_share, street_name
 from distilvo.world.street import make_street_along
 from distilvo.world.street_writer import is_whole, write_street
 
+_LONGEST_STEP_M = 10.0  # at 10 Hz 360 km/h
+_SAME_M = 1e-3
+
 _counts: Array[c_int64] | None = None
 """Images that are done of each drive that is being rendered, in memory that the processes share."""
 
@@ -34,21 +37,33 @@ def read_routes(paths: Iterable[Path]) -> dict[str, NDArray[np.float64]]:
         paths: pose files of KITTI, and folders of such files (``*.txt``).
 
     Raises:
-        DistilvoError: a folder without pose files, two files of one stem, fewer than 2 poses, or not such a file.
+        DistilvoError: a folder without pose files, two files of one stem, fewer than 2 poses, poses that are more than
+            10 m apart, or not such a file.
     """
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for file in (file for path in paths for file in _pose_files(path)):
-        if file.stem in found:
+        if file.stem in files:
             raise DistilvoError(
-                f"{file}: would be sequence {file.stem}, and so would {found[file.stem]}; rename one, or leave it out"
+                f"{file}: would be sequence {file.stem}, and so would {files[file.stem]}; rename one, or leave it out"
             )
-        found[file.stem] = file
+        files[file.stem] = file
     routes = {}
-    for name, file in found.items():
+    for name, file in files.items():
         routes[name] = read_kitti(file)
         if len(routes[name]) < 2:
             raise DistilvoError(f"{file}: holds 1 pose; expected at least 2, one for each image of the drive")
+        _check_steps(routes[name], file)
     return routes
+
+
+def _check_steps(poses: NDArray[np.float64], file: Path) -> None:
+    steps = np.linalg.norm(np.diff(poses[:, :3, 3], axis=0), axis=1)
+    if steps.max() > _LONGEST_STEP_M:
+        k = int(steps.argmax())
+        raise DistilvoError(
+            f"{file}, pose {k + 2}: {steps[k]:.1f} m from the one before, {3.6 * 10 * steps[k]:.0f} km/h at 10 poses a "
+            f"second; expected metres, and at most {_LONGEST_STEP_M:g} m"
+        )
 
 
 def render_routes(
@@ -81,7 +96,7 @@ def render_routes(
 
     Raises:
         DistilvoError: the share is outside 0 to 1, poses or names are impossible, a file cannot be written, a sequence
-            is not whole and holds files of others, or a process was killed.
+            is not whole and holds files of others, or goes along other poses, or a process was killed.
     """
     check_share(root, adverse)
     for poses in routes.values():
@@ -91,6 +106,8 @@ def render_routes(
     frames = {name: len(routes[route]) for name, (route, _) in drives.items()}
     remove_drafts(root / "sequences")
     missing = [name for name in names if not is_whole(root, name, frames[name], flow=flow)]
+    for name in set(names) - set(missing):
+        _check_along(root, name, routes[drives[name][0]])
     missing.sort(key=lambda name: -frames[name])  # the longest first, so that all processes end at about one time
     tasks = [(name, routes[drives[name][0]], _scenery_seed(*drives[name])) for name in missing]
     work = partial(_render, root=root, size=size, adverse=adverse, flow=flow)
@@ -99,6 +116,17 @@ def render_routes(
         _render_all(work, tasks, root, workers or usable_cores(), bar)
     remove_drafts(root / "sequences")  # of processes that had not quite ended before
     return [root / "sequences" / name for name in names]
+
+
+def _check_along(root: Path, name: str, poses: NDArray[np.float64]) -> None:
+    """Raise DistilvoError where a sequence that is there goes along other poses."""
+    file = root / "poses" / f"{name}.txt"
+    rendered, wanted = ((path[0, :3, :3].T @ (path[:, :3, 3] - path[0, :3, 3]).T) for path in (read_kitti(file), poses))
+    if np.abs(rendered - wanted).max() > _SAME_M:
+        raise DistilvoError(
+            f"{file}: the sequence that is there was rendered along other poses than those given now; choose another "
+            "--out, or move it away"
+        )
 
 
 def route_names(routes: Iterable[str], seeds: Sequence[int]) -> list[str]:
