@@ -139,7 +139,14 @@ def test_a_model_that_does_not_say_its_rate_gets_all_frames(run: Run, film: Path
     assert run.summary["frames"] == 90
 
 
-@pytest.mark.parametrize(("rate", "frames"), [(10, 40), (14.9, 40), (15.1, 20), (20, 20), (25, 20), (60, 7)])
+def test_a_slow_source_is_told() -> None:
+    sequence, line = at_models_rate(Stream(np.arange(40) * 100.0), 10)
+    assert len(sequence) == 40 and line.endswith(
+        "0.01 frames/s, slower than the model's 10 frames/s: motions are longer than it knows"
+    )
+
+
+@pytest.mark.parametrize(("rate", "frames"), [(6.7, 40), (10, 40), (14.9, 40), (15.1, 20), (20, 20), (25, 20), (60, 7)])
 def test_what_is_thinned(rate: float, frames: int) -> None:
     sequence, line = at_models_rate(Stream(3 + np.arange(40) / rate), 10)
     assert len(sequence) == frames and bool(line) == (frames < 40)

@@ -162,6 +162,7 @@ def test_evo_reads_the_same_from_our_files(tmp_path: Path) -> None:
         ("", "is empty"),
         ("\n# only a comment\n", "is empty"),
         (f"{IDENTITY_ROW}\n1 0 0 0 0 1 0 0 0 0 1\n", "line 2: found 11 columns, expected 12"),
+        ("0 1 2 3 0 0 0 1\n", "line 1: found 8 columns, expected 12 .*; make such a file: distilvo convert .*07"),
         (f"{IDENTITY_ROW}\n\n1 0 0 nan 0 1 0 0 0 0 1 0\n", "line 3: column 4 is 'nan', expected a finite number"),
         ("1 0 0 0 0 1 0 inf 0 0 1 0\n", "line 1: column 8 is 'inf'"),
         ("1 0 0 0 0 1 0 x 0 0 1 0\n", "line 1: column 8 is 'x', expected a finite number"),

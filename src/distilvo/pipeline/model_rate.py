@@ -37,6 +37,8 @@ def at_models_rate(sequence: Sequence, rate_hz: float | None) -> tuple[Sequence,
     if sequence.assumed_times:
         all_of_it = f"all of them are taken for {model}; --stride thins, --times FILE gives times"
         return sequence, f"{name}: {rate:.1f} frames/s are assumed, its times are not known; {all_of_it}"
+    if 0 < rate < rate_hz / FASTEST:
+        return sequence, f"{name}: {rate:.3g} frames/s, slower than {model}: motions are longer than it knows"
     if rate <= FASTEST * rate_hz:
         return sequence, ""
     thinned = select(sequence, Choice(fps=rate_hz), None, live=False)

@@ -103,6 +103,11 @@ def read_kitti(path: str | Path) -> Floats:
     Raises DistilvoError, naming the line, for anything that is not such a file; an empty file too.
     """
     rows = read_rows(path, f"rows of 12 numbers ({MATRIX})")
+    if (columns := len(rows[0].fields)) in (8, 13, 16, 17):
+        raise DistilvoError(
+            f"{rows[0].where}: found {columns} columns, expected 12 ({MATRIX}); make such a file: distilvo convert "
+            f"{path} NEW.kitti"
+        )
     return poses_of_matrices(table_of(rows, 12, MATRIX), rows)
 
 
