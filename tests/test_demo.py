@@ -137,7 +137,7 @@ def test_render_along_a_pose_file(tmp_path: Path) -> None:
         ("track nowhere --model m", "nowhere: no such path"),
         ("track . --model m", "no image"),
         ("evaluate m --data nowhere", "m: no such file or folder"),
-        ("train nowhere --out m", "no folder 'sequences'"),
+        ("train nowhere --out m", "nowhere: no such folder; "),
         ("distill nowhere --out m --rate 99.99 --teacher none", "none: no such folder"),
         ("export m", "m: no such folder"),
         ("train nowhere --out m --epochs 0", "epochs: is 0, expected at least 1"),

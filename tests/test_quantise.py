@@ -193,7 +193,7 @@ def test_what_cannot_be_quantised(folder: Path, kitti_root: Path, tmp_path: Path
         with pytest.raises(DistilvoError, match=message):
             verb.run()
 
-    refused("no folder 'sequences'", Export(folder, out, int8=True, data=tmp_path / "nothing"))
+    refused("nothing: no such folder", Export(folder, out, int8=True, data=tmp_path / "nothing"))
     refused("expected two or more", Export(folder, out, int8=True, data=kitti_root, sequences=("00", "00")))
     refused("no such folder", Export(tmp_path / "nothing", out, int8=True, data=kitti_root))
     refused("--data is what --int8", Export(folder, out, data=kitti_root))
