@@ -22,8 +22,8 @@ from distilvo.study.plan import Routes
 from distilvo.study.plan_file import read_plan
 from distilvo.study.runner import run_study
 from distilvo.study.study_drives import labelled_drives, open_drives
+from small_plan import SMALL, plan
 from study_in_this_process import work_here
-from test_study import SMALL, plan
 from tiny_teacher import TINY
 
 

@@ -12,12 +12,12 @@ from distilvo.geometry.camera import Camera, field_of_view_mismatch, view_not_kn
 from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.geometry.se3 import Floats
 from distilvo.pipeline.tracking import MOST_UNSEEN, height_not_known
+from distilvo.runtime.bridge import FASTEST_M_S
 from distilvo.sequences import Sequence
 
 _GAP = 1.5  # times the median time between two frames
 _MODELS_RATE_HZ, _RATE_TOLERANCE = 10.0, 0.2
 _UNUSABLE_UNSEEN = 0.9
-_FASTEST_M_S = 100.0
 _COARSE = 0.75  # source pixels for each pixel of the model's image
 _KITTI_SIZE = (376, 1241)
 
@@ -113,9 +113,9 @@ def _check_speed(places: Floats, times: Floats, result: CheckResult) -> None:
         return
     with np.errstate(divide="ignore", invalid="ignore"):
         speeds = np.linalg.norm(np.diff(places, axis=0), axis=1) / np.diff(times)
-    if (speeds > _FASTEST_M_S).any():
+    if (speeds > FASTEST_M_S).any():
         k = int(np.nanargmax(speeds))
-        count, limit = np.count_nonzero(speeds > _FASTEST_M_S), 3.6 * _FASTEST_M_S
+        count, limit = np.count_nonzero(speeds > FASTEST_M_S), 3.6 * FASTEST_M_S
         message = f"{3.6 * speeds[k]:.0f} km/h from frame {k} to {k + 1}; more than {limit:.0f} km/h {count} times"
         result.add("note", "poses", message, "expected metres and seconds; look for a jump, or another unit")
 

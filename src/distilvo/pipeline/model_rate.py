@@ -48,12 +48,10 @@ def at_models_rate(sequence: Sequence, rate_hz: float | None) -> tuple[Sequence,
 
 def warn_of_rate(sequences: Several[Sequence], rate_hz: float | None, model: str) -> None:
     """Warn where sequences whose frames are all taken have another rate than ``model`` was trained on."""
+    if rate_hz is None:
+        return
     rates = {one.name: _rate(one.times) for one in sequences if len(one.times) > 1 and not one.assumed_times}
-    others = (
-        []
-        if rate_hz is None
-        else [f"{name} {rate:.1f}" for name, rate in rates.items() if not 1 / FASTEST <= rate / rate_hz <= FASTEST]
-    )
+    others = [f"{name} {rate:.1f}" for name, rate in rates.items() if not 1 / FASTEST <= rate / rate_hz <= FASTEST]
     if others:
         more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
         named = f"{', '.join(others[:_NAMED])}{more} frames/s, but {model} was trained on {rate_hz:g}"

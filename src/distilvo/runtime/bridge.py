@@ -17,7 +17,7 @@ LONGEST_S = 3.0
 _RECENT = 5  # motions that the velocity is the median of
 _UNKNOWN = np.array([1.0, 0.5, 15.0, 0.1, 0.3, 0.1])  # m/s and rad/s that may be, where no velocity is known
 _ACCELERATION = np.array([1.0, 0.5, 3.0, 0.2, 0.5, 0.2])  # m/s^2 and rad/s^2 by which the velocity may change
-_FASTEST_M_S, _FASTEST_RAD_S = 100.0, 2 * np.pi
+FASTEST_M_S, _FASTEST_RAD_S = 100.0, 2 * np.pi
 
 Motion = NDArray[np.float32]
 
@@ -76,4 +76,4 @@ class Bridge:
 def too_fast(motion: Motion, seconds: float) -> bool:
     """Whether no vehicle moves like that: more than 100 m/s, or a whole turn in a second."""
     x, y, z, *turns = motion.tolist()
-    return math.hypot(x, y, z) > _FASTEST_M_S * seconds or math.hypot(*turns) > _FASTEST_RAD_S * seconds
+    return math.hypot(x, y, z) > FASTEST_M_S * seconds or math.hypot(*turns) > _FASTEST_RAD_S * seconds
