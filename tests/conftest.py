@@ -23,8 +23,8 @@ settings.register_profile("distilvo", deadline=None)  # the first example pays f
 settings.load_profile("distilvo")
 
 BASE = {
-    "alignment", "association", "camera", "convert", "examples", "house", "layouts", "metrics", "names",
-    "pose_covariance", "processes", "runtime", "se3", "terminal", "textfile", "tiers", "trajectories",
+    "alignment", "association", "camera", "convert", "examples", "house", "layouts", "metrics", "metrics_oracles",
+    "names", "pose_covariance", "processes", "runtime", "se3", "terminal", "textfile", "tiers", "trajectories",
 }  # fmt: skip
 """Tests of what is installed without extras."""
 EXTRAS = {
@@ -34,12 +34,15 @@ EXTRAS = {
     "numba": {
         "world_adverse",
         "world_dataset",
+        "street_writer",
         "world_flow",
+        "world_flow_files",
         "world_renderer",
         "world_roads",
         "world_routes",
         "world_sensor",
         "world_street",
+        "world_traffic",
         "world_weather",
     },
 }

@@ -6,7 +6,6 @@ import copy
 import math
 import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,48 +16,7 @@ from distilvo.distill.regressor import distill_regressor
 from distilvo.distill.result import DistilledRegressor, ratio
 from distilvo.distill.trainer import TrainingSettings
 from distilvo.errors import DistilvoError
-
-
-def uniform(count: int, width: int = 1, seed: int = 0) -> Tensor:
-    """Numbers of -3 to 3, (count, width)."""
-    return torch.rand(count, width, generator=torch.Generator().manual_seed(seed)) * 6 - 3
-
-
-def wave(x: Tensor) -> Tensor:
-    """The truth."""
-    return torch.sin(2 * x)
-
-
-def misled_nowhere(x: Tensor) -> Tensor:
-    """Nearly the truth."""
-    return 0.9 * wave(x)
-
-
-def small(inputs: int = 1, outputs: int = 1, width: int = 32) -> nn.Sequential:
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(inputs, width), nn.Tanh(), nn.Linear(width, outputs))
-
-
-def flat() -> nn.Sequential:
-    """Gives 0 before it is trained."""
-    network = small()
-    nn.init.zeros_(network[2].weight)
-    nn.init.zeros_(network[2].bias)
-    return network
-
-
-X = uniform(60)
-DATA = (X, wave(X))
-QUICK = TrainingSettings(steps=30, learning_rate=1e-2)
-LONG = TrainingSettings(steps=400, learning_rate=2e-2)
-
-
-def weights(network: nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
-
-
-def same(one: nn.Module, other: nn.Module) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+from small_regressors import DATA, LONG, QUICK, X, misled_nowhere, same, small, uniform, wave, weights
 
 
 @pytest.fixture(scope="module")
@@ -302,58 +260,6 @@ def test_random_augmentation_runs_the_teacher_at_every_step() -> None:
     )
     assert calls.count(30) == 400
     assert made.scores["distilled"].error < 0.3
-
-
-REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "weights, too few": ({"weights": torch.ones(5)}, "weights: 5 for 60 samples; expected equally many"),
-    "weights of 0": (
-        {"weights": torch.zeros(60)},
-        r"weights: have the shape \(60,\); expected \(N,\) numbers",
-    ),
-    "weights below 0": ({"weights": -torch.ones(60)}, "weights: have the shape"),
-    "weights of columns": ({"weights": torch.ones(60, 1)}, r"weights: have the shape \(60, 1\)"),
-    "scale of 0": ({"scale": 0.0}, "scale: has the shape .*, expected positive numbers"),
-    "scale of two": ({"scale": [1.0, 2.0]}, r"scale: has the shape \(2,\), expected positive numbers, one or \(1,\)"),
-    "scale that is no number": ({"scale": math.nan}, "scale: has the shape"),
-    "groups": ({"groups": [1, 2]}, r"groups: have the shape \(2,\), expected \(60,\)"),
-    "trust above 1": (
-        {"trust": torch.full((60,), 1.5)},
-        r"trust: an array of the shape \(60,\), expected .* 0 to 1",
-    ),
-    "trust of NaN": ({"trust": torch.full((60,), math.nan)}, "trust: an array"),
-    "trust of another length": ({"trust": torch.ones(3)}, r"trust: an array of the shape \(3,\), expected \(60,\)"),
-    "unknown trust": ({"trust": "best"}, "trust: is best, expected learned, quantile"),
-    "unknown blend": ({"blend": "best"}, "blend: is best, expected one of ground-truth"),
-    "unknown schedule": ({"schedule": "later"}, "schedule: is later, expected one of"),
-    "alpha": ({"alpha": 2.0}, "alpha: is 2.0, expected 0 to 1"),
-    "no pair": ({"hints": ["0"]}, "hints: '0' is no pair; expected"),
-    "no layer of the student": ({"hints": (X, "9")}, "layer '9' is not in Sequential"),
-    "no layer of the teacher": ({"hints": ("0", "0")}, "hints: layer '0' of a teacher that is no torch module"),
-    "no sigma": ({"blend": "laplace"}, "expected a layer of the student to read log sigma from"),
-    "a loader": ({"data": torch.utils.data.DataLoader([1])}, "data: is a DataLoader"),
-    "a student of another width": ({"student": small(1, 3)}, r"student: gives the shape \(60, 3\), the targets have"),
-    "validation of another width": (
-        {"validation": (X, torch.zeros(60, 2))},
-        r"model: gives the shape \(60, 1\), the targets have \(60, 2\)",
-    ),
-    "a perfect teacher by its error": ({"trust": "quantile"}, r"all 60 errors are the same.*or no trust \(none\)$"),
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_makes_no_sense_is_refused_in_one_line(name: str) -> None:
-    change, message = REFUSED[name]
-    plain: dict[str, Any] = {"teacher": wave, "student": small(), "data": DATA, "trust": "none", "training": QUICK}
-    with pytest.raises(DistilvoError, match=message) as caught:
-        distill_regressor(**plain | change)
-    assert "\n" not in str(caught.value)
-
-
-def test_several_processes_need_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"RANK": 0, "LOCAL_RANK": 0, "WORLD_SIZE": 2}.items():
-        monkeypatch.setenv(name, str(value))
-    with pytest.raises(DistilvoError, match="folder: is not given; several processes need one"):
-        distill_regressor(wave, small(), DATA)
 
 
 def test_a_finished_stage_is_kept_in_the_folder(tmp_path: Path) -> None:

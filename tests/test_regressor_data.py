@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from distilvo.distill.regressor import distill_regressor
 from distilvo.distill.trainer import TrainingSettings
 from distilvo.errors import DistilvoError
-from test_regressor import DATA, LONG, QUICK, X, flat, same, small, uniform, wave
+from small_regressors import DATA, LONG, QUICK, X, flat, same, small, uniform, wave
 
 
 def misled(x: Tensor) -> Tensor:

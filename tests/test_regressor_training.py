@@ -16,7 +16,7 @@ from distilvo.distill.result import DistilledRegressor
 from distilvo.distill.trainer import TrainingSettings
 from distilvo.distill.validation import Best
 from distilvo.errors import DistilvoError
-from test_regressor import DATA, LONG, QUICK, X, flat, same, small, uniform, wave
+from small_regressors import DATA, LONG, QUICK, X, flat, same, small, uniform, wave
 
 
 def interrupt(patch: pytest.MonkeyPatch, after: int) -> None:
