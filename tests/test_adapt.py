@@ -38,11 +38,11 @@ BLACK, REPEATED = range(10, 14), 20
 UNIT = torch.zeros(6), torch.tensor([0.3] * 3 + [0.02] * 3)
 
 
-def make_model(folder: Path, architecture: Architecture = STUDENT, seed: int = 0) -> Path:
+def make_model(folder: Path, architecture: Architecture = STUDENT, seed: int = 0, rate_hz: float | None = None) -> Path:
     torch.manual_seed(seed)
     network = PoseNetwork(architecture)
     network.set_motion_scale(*UNIT)
-    return save_model(network, folder, {})
+    return save_model(network, folder, {"rate_hz": rate_hz})
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     root = tmp_path_factory.mktemp("models")
-    return make_model(root / "student"), make_model(root / "teacher", TINY, seed=1)
+    return make_model(root / "student"), make_model(root / "teacher", TINY, seed=1, rate_hz=10)
 
 
 @pytest.fixture
@@ -187,7 +187,8 @@ def test_a_command_fits_the_student_and_tells(
     printed = " ".join(capsys.readouterr().out.split())
     assert "no labels: this says how near the student is to its teacher, not how near to the truth" in printed.lower()
     fitted, config = load_model(tmp_path / "out")
-    assert fitted.architecture == STUDENT and config["training"]["began"]["model"] == str(student)
+    assert fitted.architecture == STUDENT and config["rate_hz"] == 10  # its teacher's
+    assert config["training"]["began"]["model"] == str(student)
     page = (tmp_path / "out" / "report.html").read_text()
     for text in ("10-15 (no texture), 20-21 (static image)", "6 no texture, 2 static image", "Trust along the way"):
         assert text in page

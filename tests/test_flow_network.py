@@ -157,10 +157,10 @@ def test_saved_and_loaded(architecture: FlowArchitecture, tmp_path: Path) -> Non
         ({"refinement": [8] * 101}, "at most 100 layers"),
         ({"size": [9600, 9600], "reach": [9, 9]}, "a feature map has"),
         ({"size": [16, 16], "reach": [9000, 9000]}, "expected 0 to 16"),
-        ({"name": "../up"}, "no architecture of this version"),
-        ({"lstm": [3]}, "no architecture of this version"),
+        ({"name": "../up"}, "no configuration of this version"),
+        ({"lstm": [3]}, "no configuration of this version"),
         ({"comparison": [7]}, "does not fit config.json"),
-        ({"encoder": 3}, "no architecture of this version"),
+        ({"encoder": 3}, "no configuration of this version"),
         ({"encoder": [[4, 2, 2], [6, 3, 2]]}, "expected odd kernels"),  # an even one makes maps of another size
     ],
 )

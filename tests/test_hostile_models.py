@@ -101,7 +101,7 @@ def folder(tmp_path: Path, change: Callable[[str], str] | None = None, **archite
 def test_configurations_beyond_all_measure_are_one_line(
     architecture: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(DistilvoError, match=rf"config\.json: no architecture .*{message}") as caught:
+    with pytest.raises(DistilvoError, match=rf"config\.json: no configuration .*{message}") as caught:
         read_config(folder(tmp_path, **architecture))
     assert len(str(caught.value)) < 2100 and str(caught.value).isprintable()
 

@@ -256,7 +256,7 @@ def test_broken_model_folders(tmp_path: Path) -> None:
     ("key", "value", "message"),
     [
         ("size", [48, 160.5], "whole numbers from 1 to 10000"),
-        ("size", None, "no architecture of this version"),
+        ("size", None, "no configuration of this version"),
         ("fc", [10**30], "whole numbers from 1 to 10000"),
         ("fc", [], "whole numbers from 1 to 10000"),
         ("convolutions", [[4, 3]], "3 for each convolution"),

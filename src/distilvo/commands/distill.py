@@ -83,7 +83,7 @@ class Distill:
             init=start,
         )
         trust = made.trust
-        kept = about(cache, self.recipe, method=asdict(self.method), trust=trust.facts)
+        kept = about(cache, self.recipe, sequences, method=asdict(self.method), trust=trust.facts)
         parallel.on_main(lambda: save_model(made.student, self.out, kept))
         headline = (
             f"{architecture.name}; {_of_labels(sequences)}; {_of_trust(trust.kind, trust.of_sample, trust.worth)}"

@@ -70,7 +70,8 @@ class Train:
             architecture, cache, self.recipe, self.out / "checkpoints", label=architecture.name, init=start
         )
         flownet = None if filled is None else {"file": str(self.init_flownet), "convolutions": filled}
-        kept = about(cache, self.recipe, method="ground truth only", init=str(self.init), init_flownet=flownet)
+        begun = {"init": str(self.init), "init_flownet": flownet}
+        kept = about(cache, self.recipe, sequences, method="ground truth only", **begun)
         parallel.on_main(lambda: save_model(network, self.out, kept))
         headline = f"{architecture.name}, last training loss {curve[-1][1]:.4f}"
         curves = {"supervised" if self.rate is not None else "teacher": curve}

@@ -74,6 +74,7 @@ class TrainFlow:
         """Write the model folder; gives the page's headline, and what to do next."""
         from distilvo.models.flow_network import FlowNetwork
         from distilvo.models.model_folder import FLOW_ALONE, save_model
+        from distilvo.pipeline.model_rate import data_rate
         from distilvo.pipeline.uncertainty import calibrate
 
         data = {"sequences": len(cache.drives), "frames": len(cache.frames)}
@@ -81,7 +82,7 @@ class TrainFlow:
         name, least = network.architecture.name, f"on held-out streets {min(error for _, error in errors):.4f}"
         if isinstance(network, FlowNetwork):
             training |= {"calibration": calibrate(network, test).tolist(), "held_out": errors}
-            save_model(network, self.out, {"rate_hz": _rate_hz(cache), "training": training})
+            save_model(network, self.out, {"rate_hz": data_rate(cache), "training": training})
             return f"{name}, mean error {least} units", EVALUATE
         save_model(network, self.out, {"training": FLOW_ALONE | training | {"held_out": errors}})
         note = f"Only its convolutions are trained. To go on: distilvo train DATA --init {self.out} --out MODEL."
@@ -96,11 +97,3 @@ def _architecture(name: str) -> AnyArchitecture:
     if name not in by_name:
         raise DistilvoError(f"architecture '{name}' is unknown; expected one of {', '.join(by_name)}")
     return by_name[name]
-
-
-def _rate_hz(cache: FrameCache) -> float:
-    """Frames per second of most drives."""
-    import numpy as np
-
-    steps = np.concatenate([np.diff(cache.drive_times(index)) for index in range(len(cache.drives))])
-    return round(1 / float(np.median(steps)), 3)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from distilvo.models.flow_network import TRAINED_RATE_HZ, FlowArchitecture, FlowNetwork
+from distilvo.models.frame_rate import stated_rate
 from distilvo.models.motion_network import MotionNetwork
 from distilvo.models.network import Architecture, PoseNetwork
 
@@ -47,7 +48,8 @@ def distillation_rate(student: AnyArchitecture, teacher: AnyArchitecture) -> flo
 
 def rate_of(network: MotionNetwork, config: dict[str, Any]) -> float | None:
     """Frames per second that a network was trained on, by its configuration; None where that does not say it."""
-    return config.get("rate_hz", TRAINED_RATE_HZ if isinstance(network, FlowNetwork) else None)
+    older = "rate_hz" not in config and isinstance(network, FlowNetwork)  # all were trained on the built-in streets
+    return TRAINED_RATE_HZ if older else stated_rate(config)
 
 
 def _frozen(value: Any) -> Any:

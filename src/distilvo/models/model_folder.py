@@ -14,6 +14,7 @@ from torch import Tensor
 from distilvo.errors import DistilvoError
 from distilvo.files import atomic_path, read_json, write_json, write_tensors
 from distilvo.models.architecture_check import check_architecture
+from distilvo.models.frame_rate import stated_rate
 from distilvo.models.kinds import AnyArchitecture, architecture_from, network_of
 from distilvo.models.motion_network import MotionNetwork
 from distilvo.models.network import Architecture
@@ -134,11 +135,12 @@ def read_config(folder: Path) -> tuple[dict[str, Any], AnyArchitecture]:
     try:
         architecture = architecture_from(config["architecture"])
         check_architecture(architecture)
+        stated_rate(config)
         return config, architecture
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, DistilvoError) as error:
         reason = str(error).partition("\n")[0]
         raise DistilvoError(
-            f"{folder / 'config.json'}: no architecture of this version ({reason}); train the model anew"
+            f"{folder / 'config.json'}: no configuration of this version ({reason}); train the model anew"
         ) from None
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from distilvo.errors import DistilvoError
 from distilvo.geometry.preprocessing import Preprocessing
+from distilvo.models.frame_rate import stated_rate
 from distilvo.paths import check_regular, check_utf8, near
 
 _MOST_INPUTS = 64
@@ -59,7 +60,7 @@ class StepModel:
             self._features = int(metadata.get("features", "1"))  # parts of the state that the first frame fills
             shapes = _checked_shapes(self._session)
             _, self.channels, height, width = shapes.pop("frame")
-            centred, self.rate_hz = _checked_centred(self.config), _checked_rate(self.config)
+            centred, self.rate_hz = _checked_centred(self.config), stated_rate(self.config)
         except Exception as error:  # onnxruntime has another class for every kind of damage
             raise DistilvoError(
                 f"{path}: not a model that 'distilvo export' wrote ({_first_line(error)}); export it anew"
@@ -139,16 +140,6 @@ def _checked_centred(config: dict[str, Any]) -> bool:
     if not isinstance(centred, bool):
         raise ValueError(f"centred is {str(centred)[:40]!r}, expected true or false")
     return centred
-
-
-def _checked_rate(config: dict[str, Any]) -> float | None:
-    """Frames per second; None where the configuration has none."""
-    rate = config.get("rate_hz")
-    if rate is None:
-        return None
-    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0.1 <= rate <= 1000:
-        raise ValueError(f"rate_hz is {str(rate)[:40]!r}, expected frames per second, 0.1 to 1000")
-    return float(rate)
 
 
 def _first_line(error: Exception) -> str:

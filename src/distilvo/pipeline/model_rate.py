@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence as Several
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from distilvo.geometry.se3 import Floats
 from distilvo.sequences import Sequence
 from distilvo.sequences.selection import Choice, select
+
+if TYPE_CHECKING:
+    from distilvo.data import FrameCache  # needs torch, which tracking does not
 
 FASTEST = 1.5
 """Times the model's rate: a source that is faster is thinned."""
@@ -44,6 +48,17 @@ def at_models_rate(sequence: Sequence, rate_hz: float | None) -> tuple[Sequence,
     thinned = select(sequence, Choice(fps=rate_hz), None, live=False)
     near = f"{_rate(thinned.times):.1f}, as near as can be to {model}"
     return thinned, f"{name}: {rate:.1f} frames/s, thinned to {near}: {len(thinned)} of {len(times)}; {others}"
+
+
+def data_rate(cache: FrameCache, sequences: Several[Sequence] = ()) -> float | None:
+    """Frames per second of most frames with labels.
+
+    None where there are none, or where one of the ``sequences`` of the cache has labels and assumed times.
+    """
+    if any(one.assumed_times for one in sequences if one.poses is not None):
+        return None
+    steps = [np.diff(cache.drive_times(index)) for index in cache.labelled_drives]
+    return round(1 / max(1e-9, float(np.median(np.concatenate(steps)))), 3) if steps else None
 
 
 def warn_of_rate(sequences: Several[Sequence], rate_hz: float | None, model: str) -> None:

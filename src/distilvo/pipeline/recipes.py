@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from collections.abc import Sequence as Several
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,9 @@ from distilvo.models.motion_network import MotionNetwork
 from distilvo.models.network import PoseNetwork
 from distilvo.pipeline.frame_teacher import drive_of_pair, run_teacher
 from distilvo.pipeline.frame_trust import teacher_outputs, unit_of
+from distilvo.pipeline.model_rate import data_rate
 from distilvo.pipeline.uncertainty import fit_uncertainty, head_at_rest
+from distilvo.sequences import Sequence
 from distilvo.settings import Method, Recipe
 
 
@@ -207,10 +210,18 @@ def inherit(student: MotionNetwork, teacher: MotionNetwork, unit: tuple[Tensor, 
     return list(kept)
 
 
-def about(cache: FrameCache, recipe: Recipe, **more: Any) -> dict[str, Any]:
-    """What is kept with a trained model's weights."""
+def about(cache: FrameCache, recipe: Recipe, sequences: Several[Sequence] = (), **more: Any) -> dict[str, Any]:
+    """What is kept with a trained model's weights.
+
+    Args:
+        cache: what it was trained on.
+        recipe: how it was trained.
+        sequences: what the cache was made of, where it is not known that they have times of their own.
+        more: further facts of the training.
+    """
     data = {"sequences": len(cache.drives), "frames": len(cache.frames), "key": cache.key}
-    return {"training": {"recipe": asdict(recipe), "data": data, **more}}
+    training = {"recipe": asdict(recipe), "data": data, **more}
+    return {"rate_hz": data_rate(cache, sequences), "training": training}
 
 
 def _labelled(cache: FrameCache, drives: Collection[int] | None) -> list[int]:
