@@ -51,13 +51,15 @@ def claim_of(folder: Path) -> dict[str, Any]:
 def test_a_run_that_made_nothing_is_forgotten(tmp_path: Path) -> None:
     out = tmp_path / "out"
     claim_folder(out, "train", {"epochs": 1})
-    (out / "cache").mkdir()
+    (out / "cache/deep").mkdir(parents=True)
+    (out / "cache/deep/frames.npy").write_text("decoded")
     claim_folder(out, "train", {"epochs": 2})  # the corrected command
     claim_folder(out, "distill", {"rate": 90})
     assert claim_of(out) == {"kind": "distill", "settings": {"rate": 90}}
+    assert (out / "cache/deep/frames.npy").read_text() == "decoded"
 
 
-@pytest.mark.parametrize("content", ["file", "cache/deep/file", "link", ".hidden"])
+@pytest.mark.parametrize("content", ["file", "deep/file", "deep/cache/file", "link", ".hidden"])
 def test_a_run_that_made_something_stays(content: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     claim_folder(out, "train", {"epochs": 1})

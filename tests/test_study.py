@@ -109,6 +109,12 @@ def test_what_cannot_be_made_is_said_before_the_folder_is_taken(
     message = r"row 'gt': shape 'cut': a teacher that sees flow first has no such student; expected shape nano; or give"
     with pytest.raises(DistilvoError, match=message):
         Study(plan=str(path), out=out, data=kitti_root).run()
+    for kind in ("guided", "hint"):
+        path.write_text(SMALL.replace("inherit = true", f'{kind}_layer = "fc.9"'))
+        with pytest.raises(
+            DistilvoError, match=r"row 'ours': layer 'fc\.9' is not in PoseNetwork; it has (?!.*--teac)"
+        ):
+            Study(plan=str(path), out=out, data=kitti_root, teacher=teacher).run()
     path.write_text(SMALL.replace('test = ["03"]', 'test = ["04"]'))
     with pytest.raises(DistilvoError, match="has no sequence 04"):
         Study(plan=str(path), out=out, data=kitti_root, teacher=teacher).run()

@@ -23,8 +23,8 @@ def claim_folder(folder: Path, kind: str, settings: Mapping[str, object]) -> Pat
     """Claim an output folder: a new one, or that of an interrupted run with the same settings, which then goes on.
 
     The file ``distilvo.json`` in it holds the kind of the run and its settings. Nothing is ever written into a folder
-    with other content; a run that made nothing is forgotten. The claim is held until this process ends: another one
-    that claims the folder waits. Of several processes under torchrun one claims the folder for all.
+    with other content; a run that made nothing but a cache is forgotten. The claim is held until this process ends:
+    another one that claims the folder waits. Of several processes under torchrun one claims the folder for all.
 
     Raises:
         DistilvoError: the folder holds something else, or a run with other settings.
@@ -66,9 +66,10 @@ def _refuse(folder: Path, claim: dict[str, Any], made_nothing: bool) -> None:
 
 
 def _is_empty(folder: Path) -> bool:
-    """Whether a folder holds no files but the claim's marker and locks."""
+    """Whether a folder holds no files but the claim's marker and locks, and a cache, which serves all settings."""
     own = (folder / MARKER, folder / _LOCK)
-    return not any(path.is_symlink() or not path.is_dir() for path in folder.rglob("*") if path not in own)
+    made = (path for part in folder.iterdir() if part.name != "cache" for path in (part, *part.rglob("*")))
+    return not any(path.is_symlink() or not path.is_dir() for path in made if path not in own)
 
 
 def _difference(owner: Any, claim: dict[str, Any]) -> str:

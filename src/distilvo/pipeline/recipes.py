@@ -14,6 +14,7 @@ from torch import Tensor
 from distilvo.data import Clips, FrameCache, motion_scale
 from distilvo.distill.batches import Batches, TeacherOutputs
 from distilvo.distill.checkpoint import Curve
+from distilvo.distill.hints import Tap
 from distilvo.distill.stages import stages
 from distilvo.distill.task import Supervised
 from distilvo.distill.trainer import TrainingSettings, train
@@ -102,6 +103,14 @@ def check_mirror(architecture: AnyArchitecture, recipe: Recipe) -> None:
         )
 
 
+def check_layers(teacher: AnyArchitecture, student: AnyArchitecture, method: Method) -> None:
+    """Raise DistilvoError where the teacher does not have the hint layer, or the student not the guided layer."""
+    for architecture, layer in ((teacher, method.hint_layer), (student, method.guided_layer)):
+        if layer is not None:
+            with torch.device("meta"), Tap(network_of(architecture), layer):
+                pass
+
+
 def distill_student(
     teacher: MotionNetwork | Tensor,
     architecture: AnyArchitecture,
@@ -133,8 +142,10 @@ def distill_student(
         init: the student's first weights, with its own unit of motion.
         drives: indices of the drives to train on; all where not given.
     """
-    check_mirror(architecture, recipe)
     method = method or Method()
+    check_mirror(architecture, recipe)
+    if isinstance(teacher, MotionNetwork):
+        check_layers(teacher.architecture, architecture, method)
     if isinstance(teacher, Tensor):
         method = replace(method, hint="none", inherit=False)
     if method.hint_form is None and isinstance(teacher, FlowNetwork) and isinstance(architecture, FlowArchitecture):

@@ -29,7 +29,15 @@ from distilvo.output_folders import differences
 from distilvo.pipeline.evaluation import Evaluation, evaluate, network_motions
 from distilvo.pipeline.frame_teacher import run_teacher
 from distilvo.pipeline.frame_trust import teacher_outputs
-from distilvo.pipeline.recipes import Distilled, FoldTeachers, about, begin_in_unit, cross_fit, distill_student
+from distilvo.pipeline.recipes import (
+    Distilled,
+    FoldTeachers,
+    about,
+    begin_in_unit,
+    check_layers,
+    cross_fit,
+    distill_student,
+)
 from distilvo.sequences import open_dataset
 from distilvo.settings import Recipe
 from distilvo.study.plan import QUANTILES, Plan, Row
@@ -217,12 +225,15 @@ class Workshop:
 
 
 def check_rows(plan: Plan, teacher: AnyArchitecture) -> None:
-    """Raise DistilvoError, naming the row, where there is no student of a row's shape and rate."""
+    """Raise DistilvoError, naming the row, where there is no student of a row, or a layer of it is not there."""
     for row in plan.rows.values():
+        advice = "; or give another --teacher"
         try:
-            _architecture(plan, row, teacher)
+            student = _architecture(plan, row, teacher)
+            advice = ""
+            check_layers(teacher, student, row.method)
         except DistilvoError as error:
-            raise DistilvoError(f"row '{row.name}': {error}; or give another --teacher") from None
+            raise DistilvoError(f"row '{row.name}': {error}{advice}") from None
 
 
 def _architecture(plan: Plan, row: Row, teacher: AnyArchitecture) -> AnyArchitecture:
