@@ -44,6 +44,15 @@ def test_estimates_of_one_drive_share_its_page_wherever_their_truths_begin() -> 
     np.testing.assert_allclose(page.drives[0].estimates["b"].poses, ESTIMATE, atol=1e-9)
 
 
+def test_a_drive_is_seen_from_above_whatever_world_its_file_has() -> None:
+    """Of TUM and EuRoC the third axis of the world is up, and positions may lie thousands of kilometres away."""
+    up = se3.assemble(np.array([[0, 0, 1.0], [-1, 0, 0], [0, -1, 0]]), np.array([450_000.0, 5_400_000.0, 110.0]))
+    drive = score_report("c", [scored("a", up @ TRUTH, up @ ESTIMATE)], {}).drives[0]
+    assert drive.truth is not None
+    np.testing.assert_allclose(drive.truth, TRUTH, atol=1e-8)
+    np.testing.assert_allclose(drive.estimates["a"].poses, ESTIMATE, atol=1e-8)
+
+
 def test_another_truth_of_the_same_name_is_another_drive() -> None:
     bent = se3.trajectory(np.tile([0, 0, 1.0, 0, 0.02, 0], (39, 1)))
     shorter = TRUTH[:20], ESTIMATE[:20]
@@ -58,6 +67,13 @@ def test_bars_are_those_of_all_sequences_together() -> None:
     alone = scored("a", TRUTH).deviations.statistics()["rms_rpe_t_m"]
     assert alone is not None and row.rms_rpe_t_m == pytest.approx(alone / np.sqrt(2))
     assert [cells[1].text for cells in page.tables[0].rows] == ["09", "10", "all 2"]
+    assert not any("drive by drive" in note for note in page.notes)
+
+
+def test_estimates_of_other_drives_are_not_compared_by_bars() -> None:
+    both = [scored("a", TRUTH), scored("a", TRUTH, TRUTH, "10")]
+    page = score_report("c", [*both, scored("b", TRUTH, TRUTH, "10")], {})
+    assert page.rows == [] and "drive by drive" in page.notes[0]
 
 
 def test_evaluate_writes_a_page_with_images_of_the_data(

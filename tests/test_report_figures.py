@@ -146,7 +146,7 @@ def test_trust_histogram_counts_every_sample() -> None:
     assert "321 samples, η = 1, median Φ 1.000" in plot.note and plot.strips == ()
 
 
-def test_reliability_of_a_trust_has_the_true_errors_of_ten_groups_by_the_predicted_one() -> None:
+def test_reliability_of_a_trust_has_the_true_errors_of_ten_groups_by_the_predicted_one(tmp_path: Path) -> None:
     """Predicted 1 to 20, true ten times that: groups of two, whose middle is that of both numbers."""
     predicted = np.arange(20.0, 0.0, -1.0)
     one = Reliability("rotation", predicted, 10 * predicted, 1.0)
@@ -157,6 +157,8 @@ def test_reliability_of_a_trust_has_the_true_errors_of_ten_groups_by_the_predict
     assert middle.y.tolist() == [15.0 + 20 * k for k in range(10)]
     assert (quarter.y[0], three_quarters.y[0]) == (12.5, 17.5)
     assert "ê is the error that was predicted" in plot.note and plot.note.endswith("A note.")
+    drawn = write_plot(tmp_path, plot)[1].read_text()  # the histogram before has no lines to name
+    assert all(f"{share} % of the true errors" in drawn for share in (25, 50, 75))
 
 
 def line(values: np.ndarray, **details: Any) -> LineMark:
@@ -200,6 +202,17 @@ def test_long_lines_of_a_page_are_thinned_and_spiky_ones_keep_their_peak() -> No
     assert numbers(spiky["customdata"], "<i4")[numbers(spiky["y"]).argmax()] == 457
     dotted = plotly_figure(Panel("", Axis(), Axis(), [line(values, dots=True)]), 60)["data"][0]
     assert len(numbers(dotted["y"])) == 1000 and dotted["mode"] == "lines+markers"
+
+
+@pytest.mark.parametrize("spiky", [False, True])
+def test_a_thinned_line_is_broken_where_values_are_not_known(spiky: bool) -> None:
+    values = np.zeros(3000)
+    values[[0, 1, 1000, 1700, 1701, 1702]] = np.nan
+    mark = line(values, frames=np.arange(3000), spiky=spiky)
+    shown = plotly_figure(Panel("", Axis(), Axis(), [mark]), 60)["data"][0]
+    frames, known = numbers(shown["customdata"], "<i4"), ~np.isnan(numbers(shown["y"]))
+    assert {0, 1000, 1700} <= set(frames[~known].tolist()) and (np.diff(frames) > 0).all()
+    assert known.sum() >= 59  # the others are as many as ever, but where an evenly spread one is not known
 
 
 def test_file_is_drawn_to_scale(tmp_path: Path) -> None:

@@ -141,8 +141,9 @@ def _draw_panels(part: Any, plot: Plot) -> None:
         name_rows(list(grid.flat), first.rows)
     note = textwrap.fill(plot.note, int(_LETTERS_AN_INCH * plot.inches[0]))
     part.suptitle(plain(f"{plot.title}\n{note}".rstrip()), x=0.01, ha="left", fontsize=10)
-    if first.lines:
-        lines, names = grid.flat[0].get_legend_handles_labels()
+    with_lines = [axes for axes, panel in zip(grid.flat, plot.panels, strict=True) if panel.lines]
+    if with_lines:
+        lines, names = with_lines[0].get_legend_handles_labels()
         columns = int(_LETTERS_AN_INCH * plot.inches[0] / (_LEGEND_LETTERS + max(map(len, names))))
         part.legend(lines, names, loc="outside lower center", ncols=max(1, min(4, columns, len(names))))
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from distilvo.report.plot_specs import INK, BarMark, BoxMark, DotsMark, HistogramMark, LineMark, Mark, Panel, PointMark
-from distilvo.report.thinning import evenly_spread, peaks
+from distilvo.report.thinning import evenly_spread, peaks, with_gaps
 
 Figure = dict[str, Any]
 
@@ -53,7 +53,7 @@ def _trace(mark: Mark, panel: Panel, most_points: int) -> Figure:
 
 def _line(mark: LineMark, most_points: int) -> Figure:
     kept = peaks(mark.y, most_points) if mark.spiky else evenly_spread(len(mark.y), most_points)
-    kept = np.arange(len(mark.y)) if mark.dots else kept
+    kept = np.arange(len(mark.y)) if mark.dots else with_gaps(kept, mark.y)
     mode = "lines+markers" if mark.dots else "lines"
     line: Figure = {"type": "scatter", "mode": mode, "name": mark.name, "hovertemplate": "%{y:.4~g}"}
     line |= {"x": _array(mark.x[kept]), "y": _array(mark.y[kept]), "line": {"width": mark.width, "dash": mark.dash}}

@@ -29,6 +29,9 @@ _NOTE = (
     "RPE: relative pose error; ATE: absolute trajectory error, root mean square; t_rel, r_rel: as the KITTI benchmark "
     "has them, over 100 to 800 m. Each column says its unit and how the estimate was aligned. Smaller is better."
 )
+_NOT_ALIKE = (
+    "Not every estimate is of every drive: compare them drive by drive, statistics of all drives are of other ones."
+)
 
 
 def score_report(
@@ -55,15 +58,28 @@ def score_report(
     table = ReportTable(
         score_headers(rows[0].how), [[TableCell(text) for text in row] for row in full_rows(rows)], _NOTE
     )
+    alike = _of_the_same_drives(scores)
     return RunResults(
         title,
         tables=[*tables, table, *more],
-        rows=_totals(rows),
+        rows=_totals(rows) if alike else [],
         drives=_drives(scores, sequences or {}),
         settings=settings,
-        notes=[*notes, *(f"{row.name}, {row.sequence}: {note}." for row in rows if (note := row.note()))],
+        notes=[
+            *notes,
+            *[_NOT_ALIKE] * (not alike),
+            *(f"{row.name}, {row.sequence}: {note}." for row in rows if (note := row.note())),
+        ],
         how=rows[0].how,
     )
+
+
+def _of_the_same_drives(scores: list[Score]) -> bool:
+    """Whether all names have scores of the same sequences."""
+    sequences: dict[str, set[str]] = {}
+    for score in scores:
+        sequences.setdefault(score.name, set()).add(score.sequence)
+    return all(each == sequences[scores[0].name] for each in sequences.values())
 
 
 def _totals(rows: list[Score]) -> list[ModelRow]:
@@ -78,20 +94,24 @@ def _totals(rows: list[Score]) -> list[ModelRow]:
 
 
 def _drives(scores: list[Score], sequences: Mapping[str, Sequence]) -> list[DriveResult]:
-    """One for each sequence; estimates that were scored against other frames of it get one of their own."""
+    """One for each sequence; estimates that were scored against other frames of it get one of their own.
+
+    All in the axes of the true first camera, whatever world a file has, so that x and z are seen from above.
+    """
     drives: dict[str, DriveResult] = {}
     count = len({score.sequence for score in scores})
     for score in scores:
         name, own = score.sequence, score.compared
         assert own is not None
-        if name in drives and (move := _onto(own.truth, drives[name].truth)) is not None:
-            drives[name].estimates[score.name] = Estimate(move @ own.estimate, own.frames, own.by_time)
+        truth, poses = between(own.truth[:1], own.truth), between(own.truth[:1], own.estimate)
+        if name in drives and _is_same(truth, drives[name].truth):
+            drives[name].estimates[score.name] = Estimate(poses, own.frames, own.by_time)
             continue
         if name in drives:
             name = f"{name} ({label(score.name)})"
         images = _images(sequences.get(score.sequence), len(own.truth), count)
-        estimates = {score.name: Estimate(own.estimate, own.frames, own.by_time)}
-        drives[name] = DriveResult(name, own.truth, estimates, images, own.times, numbers=own.numbers)
+        estimates = {score.name: Estimate(poses, own.frames, own.by_time)}
+        drives[name] = DriveResult(name, truth, estimates, images, own.times, numbers=own.numbers)
     return list(drives.values())
 
 
@@ -102,10 +122,8 @@ def _images(sequence: Sequence | None, frames: int, drives: int) -> dict[int, Im
     return {k: narrowed(sequence.frame(k)) for k in frames_to_show(frames, drives).tolist()}
 
 
-def _onto(truth: Floats, other: Floats | None) -> Floats | None:
-    """The rigid move (4, 4) that brings one truth onto another of the same drive; None where they are not the same."""
+def _is_same(truth: Floats, other: Floats | None) -> bool:
+    """Whether two truths (N, 4, 4), each in the axes of its first camera, are of the same frames of a drive."""
     if other is None or truth.shape != other.shape:
-        return None
-    move: Floats = other[0] @ between(truth[0], np.eye(4))
-    off = np.linalg.norm((move @ truth)[:, :3, 3] - other[:, :3, 3], axis=1).max()
-    return move if off < _SAME_PLACE_M else None
+        return False
+    return bool(np.linalg.norm(truth[:, :3, 3] - other[:, :3, 3], axis=1).max() < _SAME_PLACE_M)

@@ -15,9 +15,16 @@ def evenly_spread(count: int, most: int) -> Indices:
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.intp))
 
 
+def with_gaps(kept: Indices, values: NDArray[np.float64]) -> Indices:
+    """``kept``, and where each run of values (P,) that are not known begins, so that a line is broken there."""
+    unknown = np.isnan(values).astype(np.int8)
+    return np.union1d(kept, np.flatnonzero(np.diff(unknown, prepend=0) == 1))
+
+
 def peaks(values: NDArray[np.float64], most: int) -> Indices:
-    """Which of the values (P,) to show, (K,): at most ``most``; of each run of equal length the largest."""
+    """Which of the values (P,) to show, (K,): at most ``most``; of each run of equal length the largest known one."""
     if len(values) <= most:
         return np.arange(len(values))
     edges = np.linspace(0, len(values), most + 1).round().astype(np.intp)
-    return np.array([first + int(np.argmax(values[first:last])) for first, last in pairwise(edges)])
+    known = np.where(np.isnan(values), -np.inf, values)
+    return np.array([first + int(np.argmax(known[first:last])) for first, last in pairwise(edges)])
