@@ -26,8 +26,7 @@ from distilvo.files import write_json
 from distilvo.geometry import se3
 from distilvo.geometry.camera import DEFAULT_CAMERA_HEIGHT, Camera, Frame
 from distilvo.geometry.se3 import Floats
-from distilvo.pipeline.tracking import track
-from distilvo.runtime import Tracker
+from distilvo.pipeline.tracking import track, tracker_of
 from distilvo.sequences import Sequence, open_dataset
 from distilvo.trajectory.metrics import deviations
 
@@ -76,7 +75,7 @@ def main() -> None:
 
 def run_model(path: Path, sequence: Sequence) -> Run:
     """A model, as ``distilvo track`` runs it."""
-    with Tracker(path, sequence.camera) as tracker:
+    with tracker_of(sequence, path) as tracker:
         tracked = track(sequence, tracker)
     return tracked.poses, tracked.frames_per_second, sum(status != "ok" for status in tracked.statuses)
 

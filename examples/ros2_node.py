@@ -28,7 +28,7 @@ last_s: float | None = None
 def on_info(info: CameraInfo) -> None:
     global tracker
     if tracker is None:
-        fx, fy, cx, cy = info.k[0], info.k[4], info.k[2], info.k[5]
+        fx, fy, cx, cy = info.p[0], info.p[5], info.p[2], info.p[6]  # of the rectified image; k is of the raw one
         camera = Camera(fx=fx, fy=fy, cx=cx, cy=cy, width=info.width, height=info.height)
         tracker = Tracker(model, camera=camera, camera_height=height)
 
@@ -48,7 +48,8 @@ def on_image(image: Image) -> None:
     place.x, place.y, place.z = map(float, pose.matrix[:3, 3])
     turn.x, turn.y, turn.z, turn.w = map(float, quaternions_from_rotations(pose.matrix[None, :3, :3])[0])
     poses.publish(message)
-    if last_s is not None and pose.motion_covariance is not None:
+    moved = pose.status != "static image"  # a camera that hangs gives no velocity, least of all a certain 0
+    if last_s is not None and pose.motion_covariance is not None and moved:
         twists.publish(velocity(image, pose.motion, pose.motion_covariance, time_s - last_s))
     last_s = time_s
 

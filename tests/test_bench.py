@@ -20,7 +20,7 @@ from torch import nn
 
 from distilvo.bench import benchmark, contestants, latencies_ms
 from distilvo.bench.bench_table import size_table
-from distilvo.bench.child import start
+from distilvo.bench.child import _images, start
 from distilvo.bench.contestants import gather
 from distilvo.bench.deepvo import DeepVO
 from distilvo.bench.klt import KltTracker
@@ -34,6 +34,7 @@ from distilvo.models.kinds import count_parameters
 from distilvo.models.model_folder import save_model
 from distilvo.models.network import PoseNetwork
 from distilvo.models.onnx_export import export_onnx
+from distilvo.runtime import Tracker
 from test_training import TINY
 
 
@@ -87,6 +88,12 @@ def test_start_and_memory_of_a_fresh_process(folder: Path) -> None:
     assert peak is None or 10e6 < peak < 10e9
     with pytest.raises(DistilvoError, match=r"none\.onnx: a process that loads it ended with status 1 \(.*DistilvoErr"):
         start("onnx", folder / "none.onnx", 1)
+
+
+def test_images_of_a_fresh_process_are_followed() -> None:
+    """Every one is in a pair: a network that sees pairs runs whole, which the peak of memory is of."""
+    tracker = Tracker()
+    assert [tracker.step(image, 0.1 * number).status for number, image in enumerate(_images(4))] == ["ok"] * 4
 
 
 def _run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *args: str) -> str:

@@ -119,7 +119,12 @@ def spin(node):
             header=header, encoding="mono8", height=height, width=width, step=width + 4,
             data=cv2.copyMakeBorder(image, 0, 0, 0, 4, cv2.BORDER_CONSTANT).tobytes(),
         ))  # the first one comes before the camera is known
-        callbacks["camera_info"](Record(k=[90, 0, width / 2, 0, 90, height / 2, 0, 0, 1], width=width, height=height))
+        callbacks["camera_info"](Record(
+            k=[50, 0, width / 2, 0, 50, height / 2, 0, 0, 1],
+            p=[90, 0, width / 2, 0, 0, 90, height / 2, 0, 0, 0, 1, 0],
+            width=width,
+            height=height,
+        ))
 
 for package in ("geometry_msgs", "sensor_msgs"):
     kinds = dict.fromkeys(("PoseStamped", "TwistWithCovarianceStamped", "CameraInfo", "Image"), Message)

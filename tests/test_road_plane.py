@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -117,6 +118,13 @@ def test_without_road_the_last_length_is_held_and_said_to_be(street: tuple[list[
     assert np.degrees(np.abs(steps[2].motion[3:] - true[2, 3:])).max() < 0.2
     lost = follow(bare[3:])[0]  # no length was ever known
     assert lost.status == "lost" and not lost.motion.any()
+
+
+def test_a_camera_that_sees_no_road_is_lost_and_no_error(street: tuple[list[Frame], Floats]) -> None:
+    """Its view is so narrow that the nearest metres of road lie below the image."""
+    tracker = RoadPlaneTracker(replace(CAMERA, fx=4 * CAMERA.fx, fy=4 * CAMERA.fy))
+    steps = [tracker.step(image) for image in street[0][:4]]
+    assert [step.status for step in steps] == ["ok", "lost", "lost", "lost"]
 
 
 def test_a_jump_in_speed_must_be_seen_twice() -> None:

@@ -2,8 +2,9 @@
 
     python -m distilvo.bench.child KIND PATH THREADS
 
-imports what the model needs, loads it, computes the first pose and prints a line; then it runs on a few more images and
-prints its peak of resident memory, bytes. Interpreter and imports count in both.
+imports what the model needs, loads it, computes the first pose and prints a line; then it runs on a few more images,
+each the last one moved to the side, and prints its peak of resident memory, bytes. Interpreter and imports count in
+both.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from distilvo.children import end_with_pipe
 from distilvo.errors import DistilvoError
 
+if TYPE_CHECKING:
+    from distilvo.geometry.camera import Frame
+
 MORE_STEPS = 5
-IMAGE = (376, 1241)
+IMAGE, SPECK = (376, 1241), 16
 
 
 def start(kind: str, path: Path, threads: int) -> tuple[float, float | None]:
@@ -51,17 +56,27 @@ def start(kind: str, path: Path, threads: int) -> tuple[float, float | None]:
 def main() -> None:
     """What the process does that ``start`` starts."""
     from distilvo.bench.engine_kinds import open_engine
-    from distilvo.bench.latency import noise
 
     end_with_pipe()
     kind, path, threads = sys.argv[1:]
     track = open_engine(kind, Path(path)).tracker(int(threads), None)
-    image = noise(IMAGE)
-    track(image)
+    first, *others = _images(1 + MORE_STEPS)
+    track(first)
     print("first pose", flush=True)
-    for _ in range(MORE_STEPS):
+    for image in others:
         track(image)
     print(_peak_bytes() or "")
+
+
+def _images(count: int) -> list[Frame]:
+    """Large specks that move to the side, (376, 1241) uint8: texture that a tracker follows, made in no time."""
+    import numpy as np
+
+    from distilvo.bench.latency import noise
+
+    rows, columns = (-(-side // SPECK) for side in IMAGE)
+    pattern = noise((rows, columns)).repeat(SPECK, 0).repeat(SPECK, 1)[: IMAGE[0], : IMAGE[1]]
+    return [np.roll(pattern, 2 * number, axis=1) for number in range(count)]
 
 
 def _peak_bytes() -> int | None:

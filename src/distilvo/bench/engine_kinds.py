@@ -23,6 +23,8 @@ def open_engine(kind: str, path: Path) -> Engine:
         from distilvo.bench.road_plane import RoadPlaneTracker
 
         return ClassicalEngine(RoadPlaneTracker)
-    from distilvo.bench.deepvo import DeepVOEngine
+    if kind == "deepvo":
+        from distilvo.bench.deepvo import DeepVOEngine
 
-    return DeepVOEngine()
+        return DeepVOEngine()
+    raise ValueError(f"engine '{kind}' is unknown; expected onnx, torch, klt, road-plane or deepvo")

@@ -44,7 +44,10 @@ class PlaneFit:
 class RoadRegion:
     """The trapezoid of the image where the road lies, if the camera looks along it.
 
-    Raises no error for a camera that sees no road there: ``fit`` then finds too few points.
+    Attributes:
+        points: (K, 2) pixels of a grid on it.
+        rays: (K, 3) of these, the third number 1.
+        sees_road: whether it has points enough for ``fit``.
     """
 
     def __init__(self, camera: Camera) -> None:
@@ -53,6 +56,7 @@ class RoadRegion:
         self._top = max(0, int(camera.cy + camera.fy / _FURTHEST) - 30)
         self._window = max(9, round(camera.width / 60) | 1)
         self.points = _grid(camera)
+        self.sees_road = len(self.points) >= _FEWEST
         self.rays = np.c_[self.points, np.ones(len(self.points))] @ self._inverse.T
 
     def fit(

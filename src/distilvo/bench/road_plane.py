@@ -144,6 +144,8 @@ class RoadPlaneTracker:
 
     def _road(self, before: Frame, after: Frame, rotation: Floats, direction: Floats) -> PlaneFit | None:
         """The plane of the road where it can be trusted."""
+        if not self._region.sees_road:
+            return None
         for plane in self._expected(before, after, rotation, direction):
             fit = self._region.fit(before, after, rotation, direction, plane, self._normal, self._certainty)
             if fit is not None and _lies_as_a_road(fit):
