@@ -61,7 +61,7 @@ def test_assumed_times_of_labelled_drives_give_no_rate(tmp_path: Path) -> None:
 def test_a_trained_model_keeps_the_rate_of_its_data(tmp_path: Path) -> None:
     Train(drives(tmp_path / "data", a=20), tmp_path / "out", rate=97, recipe=RECIPE).run()
     network, config = load_model(tmp_path / "out")
-    assert rate_of(network, config) == 20
+    assert rate_of(network.architecture, config) == 20
 
 
 @pytest.mark.parametrize("rate", [20.0, None])
@@ -69,12 +69,12 @@ def test_a_trained_model_keeps_the_rate_of_its_data(tmp_path: Path) -> None:
 def test_a_student_that_sees_flow_is_not_said_to_be_of_its_teachers_rate(rate: float | None, tmp_path: Path) -> None:
     """Networks of older versions that see flow say nothing, and are of 10 frames a second."""
     teacher = save_model(make_network(COARSE), tmp_path / "teacher", {})
-    assert rate_of(*load_model(teacher)) == 10
+    assert rate_of(COARSE, load_model(teacher)[1]) == 10
     start = save_model(make_network(COARSE, seed=1), tmp_path / "start", {})
     data = drives(tmp_path / "data", a=rate)
     Distill(data, tmp_path / "out", teacher=teacher, init=start, recipe=RECIPE).run()
     network, config = load_model(tmp_path / "out")
-    assert rate_of(network, config) == rate
+    assert rate_of(network.architecture, config) == rate
 
 
 @pytest.mark.parametrize("rate", ["10", True, float("nan"), 1e9, 0, [10]])

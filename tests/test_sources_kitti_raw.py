@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 
 import cv2
@@ -12,7 +13,7 @@ import pytest
 from distilvo.errors import DistilvoError
 from distilvo.geometry.camera import Camera
 from distilvo.sequences import open_dataset, open_sequence
-from distilvo.sequences.kitti_raw import poses_from_oxts
+from distilvo.sequences.kitti_raw import _numbered, poses_from_oxts
 
 RADIUS = 6378137.0
 LATITUDE = 49.0
@@ -113,6 +114,18 @@ def test_missing_images_go_by_their_numbers(tmp_path: Path) -> None:
     np.testing.assert_allclose(sequence.times, [0, 0.2], atol=1e-12)
     assert sequence.poses is not None
     np.testing.assert_allclose(sequence.poses[1, :3, 3], [0.06, -1, 9.94], atol=1e-5)
+
+
+def test_images_go_by_number_whatever_its_width_and_twins_are_refused(tmp_path: Path) -> None:
+    drive = make_drive(tmp_path)
+    data = drive / "image_02" / "data"
+    for name, other in (("0000000001.png", "10.png"), ("0000000002.png", "9.png")):
+        (data / name).rename(data / other)
+    files, frames = _numbered(list(data.iterdir()))
+    assert [file.name for file in files] == ["0000000000.png", "9.png", "10.png"] and frames == [0, 9, 10]
+    shutil.copy(data / "9.png", data / "0000000009.jpg")
+    with pytest.raises(DistilvoError, match=r"9\.png: has the number of 0000000009\.jpg; expected one image for each"):
+        open_sequence(drive)
 
 
 @pytest.mark.parametrize(

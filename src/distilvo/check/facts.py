@@ -22,10 +22,11 @@ _COARSE = 0.75  # source pixels for each pixel of the model's image
 _KITTI_SIZE = (376, 1241)
 
 
-def check_times(times: Floats, result: CheckResult, assumed: bool = False) -> None:
-    """Check the times (N,), s: one for each frame, finite and increasing, at a rate that the models expect.
+def check_times(times: Floats, result: CheckResult, assumed: bool = False, trained_hz: float | None = None) -> None:
+    """Check the times (N,), s: one for each frame, finite and increasing, at a rate that a model expects.
 
-    ``assumed`` times are counted at an assumed rate, since the source has none.
+    ``assumed`` times are counted at an assumed rate, since the source has none. ``trained_hz``: frames per second of
+    the model; those of the bundled ones where not given.
     """
     if not result.unreadable and len(times) != result.frames:
         message = f"{len(times)} for {result.frames} frames"
@@ -40,7 +41,7 @@ def check_times(times: Floats, result: CheckResult, assumed: bool = False) -> No
         return
     median = float(np.median(steps[steps > 0]))
     result.rate_hz, result.seconds = 1.0 / median, float(times.max() - times.min())
-    _check_rate(result.rate_hz, result.seconds, result, assumed)
+    _check_rate(result, assumed, trained_hz)
     _check_gaps(steps, median, result)
 
 
@@ -58,11 +59,13 @@ def _check_order(times: Floats, steps: Floats, result: CheckResult) -> None:
         result.add("problem", "times", message, advice)
 
 
-def _check_rate(rate_hz: float, seconds: float, result: CheckResult, assumed: bool) -> None:
+def _check_rate(result: CheckResult, assumed: bool, trained_hz: float | None) -> None:
+    assert result.rate_hz is not None
     reason = f", assumed: a {result.kind or 'source'} without times" if assumed else ""
-    result.add("ok", "rate", f"{rate_hz:.1f} frames/s over {seconds:.1f} s{reason}")
-    if not assumed and abs(math.log(rate_hz / _MODELS_RATE_HZ)) > _RATE_TOLERANCE:
-        message = f"the models that come with distilvo were trained on {_MODELS_RATE_HZ:g} frames/s"
+    result.add("ok", "rate", f"{result.rate_hz:.1f} frames/s over {result.seconds:.1f} s{reason}")
+    if not assumed and abs(math.log(result.rate_hz / (trained_hz or _MODELS_RATE_HZ))) > _RATE_TOLERANCE:
+        of_package = f"the bundled models were trained on {_MODELS_RATE_HZ:g} frames/s"
+        message = of_package if trained_hz is None else f"the model was trained on {trained_hz:g} frames/s"
         result.add("note", "rate", message, "thin the frames, or train on this rate")
 
 

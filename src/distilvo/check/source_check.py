@@ -38,6 +38,7 @@ def check_source(
     kind: SourceKind | None = None,
     *,
     preprocessing: Preprocessing | None = None,
+    rate_hz: float | None = None,
     **options: Any,
 ) -> CheckResult:
     """Open a source and check it. A source that cannot be opened gives a result with one problem, not an error.
@@ -46,6 +47,7 @@ def check_source(
         path: the source, see docs/sources.md.
         kind: of the source; guessed from the path if None.
         preprocessing: of a model; without it the field of view alone is compared, with KITTI's.
+        rate_hz: frames per second that a model was trained on; those of the bundled ones where not given.
         options: the others of ``settings.SourceOptions``, as ``open_sequence`` takes them.
     """
     with warnings.catch_warnings(record=True) as caught:
@@ -53,7 +55,7 @@ def check_source(
         try:
             kind = kind or guess(path)
             sequence = open_sequence(path, kind, **options)
-            result = check(sequence, kind, preprocessing)
+            result = check(sequence, kind, preprocessing, rate_hz)
         except DistilvoError as error:
             result = CheckResult(shown(path), kind)
             result.add("problem", "source", str(error))
@@ -62,12 +64,16 @@ def check_source(
 
 
 def check(
-    sequence: Sequence, kind: SourceKind | None = None, preprocessing: Preprocessing | None = None
+    sequence: Sequence,
+    kind: SourceKind | None = None,
+    preprocessing: Preprocessing | None = None,
+    rate_hz: float | None = None,
 ) -> CheckResult:
     """Check every frame of an open sequence once, then its times, poses, reference and camera.
 
     Of ``kind`` "camera", which never ends, the first 100 frames are read.
-    ``preprocessing`` is that of a model; without it the field of view alone is compared, with KITTI's.
+    ``preprocessing`` is that of a model; without it the field of view alone is compared, with KITTI's. ``rate_hz``:
+    frames per second that it was trained on; those of the bundled models where not given.
     """
     result = CheckResult(sequence.name, kind)
     pairs, rotations = _read_frames(sequence, result)
@@ -77,7 +83,7 @@ def check(
     _report_frames(result, one_by_one=isinstance(sequence, IndexedSequence))
     if isinstance(sequence, ImageSequence) and sequence.order is not None:
         result.add("ok", "order", sequence.order.describe())
-    check_times(np.asarray(sequence.times, dtype=np.float64), result, sequence.assumed_times)
+    check_times(np.asarray(sequence.times, dtype=np.float64), result, sequence.assumed_times, rate_hz)
     check_poses(sequence, pairs, rotations, result)
     check_reference(sequence.reference, result)
     check_camera(sequence.camera, preprocessing, result)

@@ -55,7 +55,7 @@ class Adapt:
         parallel.share(self.recipe.batch_size)  # before any work, rather than when the training begins
         start, config = load_model(named_model(self.model))
         teacher, about_teacher = load_model(named_model(self.teacher or SHIPPED_TEACHER))
-        rate_hz = rate_of(teacher, about_teacher)
+        rate_hz = rate_of(teacher.architecture, about_teacher)
         sequences = open_unlabelled(self.film, self.source, rate_hz=rate_hz)
         settings = self._settings(start, teacher)
         claim_folder(self.out, "adapt", settings)
@@ -65,7 +65,7 @@ class Adapt:
             start, teacher, film, seen_by_teacher, self.recipe, self.out / "checkpoints",
             outputs=cache, trust=self.trust, label=start.architecture.name,
         )  # fmt: skip
-        known_rate = rate_of(start, config) if rate_hz is None else rate_hz
+        known_rate = rate_of(start.architecture, config) if rate_hz is None else rate_hz
         began = {"model": str(self.model), "training": config.get("training")}
         kept = about(film.cache, self.recipe, method="adapted to film without labels", began=began)
         parallel.on_main(lambda: save_model(made.student, self.out, kept | {"rate_hz": known_rate}))

@@ -25,7 +25,7 @@ class Check:
     """Sequence of a data set, folder or 'pattern' of images, video, bag, camera:0 or rtsp://...: docs/sources.md."""
     options: Annotated[SourceOptions, arg(name="")] = field(default_factory=SourceOptions)
     model: Path | None = None
-    """Model folder or ONNX file, or student, that of the package: its view and resolution are compared with."""
+    """Model folder or ONNX file, or student, the bundled one: its view, resolution and frame rate are compared with."""
     json: bool = False
     """Print one JSON object instead of the lines."""
 
@@ -36,8 +36,8 @@ class Check:
 
         if self.json:
             silence()
-        seen = None if self.model is None else _preprocessing(self.model)
-        result = check_source(self.source, preprocessing=seen, **vars(self.options))
+        preprocessing, rate_hz = (None, None) if self.model is None else _of_model(self.model)
+        result = check_source(self.source, preprocessing=preprocessing, rate_hz=rate_hz, **vars(self.options))
         if self.json:
             print(json.dumps(result.to_dict(), indent=2, allow_nan=False))
         else:
@@ -48,14 +48,17 @@ class Check:
             raise DistilvoError(f"{shown(self.source)}: {count}; mend what stands above, then check again")
 
 
-def _preprocessing(model: Path) -> Preprocessing:
-    """How frames become the images that a model folder's, or an ONNX file's, network sees."""
+def _of_model(model: Path) -> tuple[Preprocessing, float | None]:
+    """How frames become the images of a model folder's, or an ONNX file's, network, and its frames per second."""
     from distilvo.runtime.packaged_models import model_path
 
     if (model := model_path(model)).suffix == ".onnx":
         from distilvo.runtime import Tracker
 
-        return Tracker(model).preprocessing
+        with Tracker(model) as tracker:
+            return tracker.preprocessing, tracker.rate_hz
+    from distilvo.models.kinds import rate_of
     from distilvo.models.model_folder import read_config
 
-    return read_config(model)[1].preprocessing
+    config, architecture = read_config(model)
+    return architecture.preprocessing, rate_of(architecture, config)

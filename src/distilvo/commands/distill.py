@@ -124,7 +124,7 @@ class Distill:
         if self.teacher_scale is not None:
             raise DistilvoError(f"--teacher-scale {self.teacher_scale}: is for trajectories, and {path} is a model")
         network, config = load_model(path)
-        return network, rate_of(network, config)
+        return network, rate_of(network.architecture, config)
 
     def _start(self, teacher: MotionNetwork | None) -> MotionNetwork:
         """The student of ``--init``; DistilvoError where it does not see the images that its teacher sees."""

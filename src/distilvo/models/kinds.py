@@ -46,10 +46,10 @@ def distillation_rate(student: AnyArchitecture, teacher: AnyArchitecture) -> flo
     return 100 * (1 - count_parameters(student) / count_parameters(teacher))
 
 
-def rate_of(network: MotionNetwork, config: dict[str, Any]) -> float | None:
-    """Frames per second that a network was trained on, by its configuration; None where that does not say it."""
-    older = "rate_hz" not in config and isinstance(network, FlowNetwork)  # all were trained on the built-in streets
-    return TRAINED_RATE_HZ if older else stated_rate(config)
+def rate_of(architecture: AnyArchitecture, config: dict[str, Any]) -> float | None:
+    """Frames per second that a model was trained on, by its configuration; None where that does not say it."""
+    of_streets = "rate_hz" not in config and isinstance(architecture, FlowArchitecture)  # older ones say nothing
+    return TRAINED_RATE_HZ if of_streets else stated_rate(config)
 
 
 def _frozen(value: Any) -> Any:

@@ -153,7 +153,7 @@ def _write(network: MotionNetwork, config: dict[str, Any], path: Path) -> None:
         part.ClearField("metadata_props")  # stack traces of the exporter, with paths of this machine
     parameters = sum(p.numel() for p in network.parameters())
     stated = {**config, "centred": network.preprocessing.centred}
-    if (rate := rate_of(network, config)) is not None:
+    if (rate := rate_of(network.architecture, config)) is not None:
         stated["rate_hz"] = rate
     metadata = {"distilvo": json.dumps(stated), "parameters": str(parameters), "precision": "fp32"}
     metadata["features"] = str(network.features)

@@ -97,7 +97,7 @@ def score_models(
     scores: list[Score] = []
     exported: dict[str, Path] = {}
     for number, (name, (network, config)) in enumerate(models.items()):
-        warn_of_rate(sequences, rate_of(network, config), name)
+        warn_of_rate(sequences, rate_of(network.architecture, config), name)
         preprocessing = network.architecture.preprocessing
         cache = open_cache(sequences, preprocessing, scratch / "cache")
         if not evaluations:

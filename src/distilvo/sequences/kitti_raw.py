@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -43,10 +44,10 @@ def open_kitti_raw(path: Path) -> ImageSequence:
         raise DistilvoError(
             f"{drive}: the unsynchronised, distorted version; expected the drive that ends with _sync, not _extract"
         )
-    files = sorted(list_images(drive / camera / "data")) if (drive / camera / "data").is_dir() else []
-    if not files:
+    images = list_images(drive / camera / "data") if (drive / camera / "data").is_dir() else []
+    if not images:
         raise DistilvoError(f"{drive / camera / 'data'}: no image there, expected 0000000000.png; unpack it again")
-    frames = _frame_numbers(files)
+    files, frames = _numbered(images)
     calibration = _Calibration(drive, camera[-2:])
     return ImageSequence(
         drive.name,
@@ -86,7 +87,6 @@ class _Calibration:
     """Where the chosen camera sits, and its intrinsics, after rectification."""
 
     def __init__(self, drive: Path, number: str) -> None:
-        self._number = number
         # Some keep the calibration of the day inside of each drive.
         self._folder = drive if (drive / "calib_cam_to_cam.txt").exists() else drive.parent
         values = self._read("calib_cam_to_cam.txt")
@@ -128,12 +128,16 @@ class _Calibration:
         return array
 
 
-def _frame_numbers(files: list[Path]) -> list[int]:
-    """The images' names are the frames' numbers: timestamps.txt and oxts go by them."""
-    for file in files:
-        if not (file.stem.isascii() and file.stem.isdigit()):
-            raise DistilvoError(f"{file}: expected images named by their number, such as 0000000000.png")
-    return [int(file.stem) for file in files]
+def _numbered(images: list[Path]) -> tuple[list[Path], list[int]]:
+    """The images in order, and their numbers, which are the frames': timestamps.txt and oxts go by them."""
+    for image in images:
+        if not (image.stem.isascii() and image.stem.isdigit()):
+            raise DistilvoError(f"{image}: expected images named by their number, such as 0000000000.png")
+    files = sorted(images, key=lambda image: (int(image.stem), image.name))
+    for one, other in pairwise(files):
+        if int(one.stem) == int(other.stem):
+            raise DistilvoError(f"{other}: has the number of {one.name}; expected one image for each frame; remove one")
+    return files, [int(file.stem) for file in files]
 
 
 def _read_times(file: Path, frames: list[int]) -> Floats:
