@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -128,7 +129,7 @@ class LiveSelected:
         self.camera_height = source.camera_height
         self.poses: Floats | None = None
         self.reference: Floats | None = None
-        self._times: list[float] = []
+        self._times = array("d")  # copied for every frame: of a list that takes milliseconds after hours
 
     @property
     def times(self) -> Floats:
@@ -140,7 +141,7 @@ class LiveSelected:
 
     def frames(self) -> Iterator[Frame]:
         """The chosen frames from now on, up to the end."""
-        self._times = []
+        self._times = array("d")
         take, first = self._choice.taker(), math.nan
         for frame in self._source.frames():
             time = float(self._source.times[-1])
