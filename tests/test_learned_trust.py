@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from distilvo.distill.error_prediction import learned_trust, rank_correlation, trust_features
-from distilvo.distill.trust import Trust
 from distilvo.distill.trust_choice import measure_trust
 from distilvo.errors import DistilvoError
 
@@ -209,7 +208,7 @@ def test_what_the_teacher_did_not_give_is_not_trusted(kind: Any, shape: tuple[in
     rest = [index for index in range(60) if index != 7]
     if kind == "quantile":
         assert measure_trust(None, outputs, truth).kind == "quantile"
-        assert torch.equal(trust.phi[rest], Trust.fit(outputs[rest], truth[rest]).phi)
+        assert torch.equal(trust.phi[rest], measure_trust("quantile", outputs[rest], truth[rest]).phi)
     else:
         assert bool((trust.of_sample[rest] > 0).all())
 

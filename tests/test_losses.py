@@ -14,7 +14,7 @@ from distilvo.distill import imitation
 from distilvo.distill.hints import attentive_hint, plain_hint
 from distilvo.distill.imitation import attentive_imitation, ground_truth_only, squared_error
 from distilvo.distill.shapes import per_sample
-from distilvo.distill.trust import Trust
+from distilvo.distill.trust_choice import measure_trust
 from distilvo.errors import DistilvoError
 
 TRUTH = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
@@ -33,7 +33,7 @@ def test_ground_truth_only() -> None:
 
 
 def test_attentive_imitation_by_hand() -> None:
-    phi = Trust.fit(TEACHER, TRUTH, kind="paper").phi
+    phi = measure_trust("paper", TEACHER, TRUTH).phi
     # student to teacher: (1 + 1), (0 + 9), (4 + 4)
     # 0.25 * [1, 9, 4] + 0.75 * [0.75 * 2, 1 * 9, 0 * 8]
     found = attentive_imitation(STUDENT, TRUTH, TEACHER, phi, alpha=0.25)
@@ -42,7 +42,7 @@ def test_attentive_imitation_by_hand() -> None:
 
 def test_attentive_imitation_gradient() -> None:
     student = STUDENT.double().requires_grad_()
-    phi = Trust.fit(TEACHER.double(), TRUTH.double(), kind="paper").phi
+    phi = measure_trust("paper", TEACHER.double(), TRUTH.double()).phi
     attentive_imitation(student, TRUTH.double(), TEACHER.double(), phi, alpha=0.25).sum().backward()
     # d/dp = 2 a (p - gt) + 2 (1 - a) Phi (p - t); first sample: 0.5 * [1, 0] + 1.125 * [1, -1]
     assert student.grad is not None
@@ -278,7 +278,7 @@ def test_ten_lines_for_any_regressor() -> None:
     y = torch.cat([x.sin(), x.cos()], 1)
     teacher = lambda x: torch.cat([x.sin(), x.cos()], 1) + (x > 5) * 3.0  # noqa: E731  wrong where x > 5
     student = nn.Sequential(nn.Linear(1, 32), nn.Tanh(), nn.Linear(32, 2))
-    trust = Trust.fit(teacher(x), y)
+    trust = measure_trust("quantile", teacher(x), y)
     assert trust.phi[x[:, 0] > 5].max() < 0.01 < 0.99 < trust.phi[x[:, 0] <= 5].min()
     optimiser = torch.optim.Adam(student.parameters(), 1e-2)
     losses = []

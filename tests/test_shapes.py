@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from distilvo.distill import imitation
 from distilvo.distill.hints import Tap, attentive_hint, plain_hint
 from distilvo.distill.shapes import components_last, like_target, per_sample
-from distilvo.distill.trust import Trust, squared_errors
+from distilvo.distill.trust import squared_errors
+from distilvo.distill.trust_choice import measure_trust
 from distilvo.errors import DistilvoError
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -31,7 +32,7 @@ PUBLIC: dict[str, Loss] = {
     "attentive_imitation": lambda s, y, t: imitation.attentive_imitation(s, y, t, PER_SAMPLE),
     "plain_hint": lambda s, y, t: plain_hint(s, t),
     "attentive_hint": lambda s, y, t: attentive_hint(s, t, PER_SAMPLE),
-    "Trust.fit": lambda s, y, t: Trust.fit(t, s).phi,
+    "measure_trust": lambda s, y, t: measure_trust("quantile", t, s).phi,
     "squared_errors": lambda s, y, t: squared_errors(t, s),
 }
 NEEDS_TRUTH = [name for name in PUBLIC if name in imitation.__dict__ and name not in ("squared_error", "teacher_only")]
@@ -85,7 +86,7 @@ def test_a_scale_must_be_one_number_or_one_for_each_component(shape: tuple[int, 
     with pytest.raises(DistilvoError, match=r"scale: .* expected one number, or \(3,\)"):
         imitation.squared_error(one, other, torch.ones(shape))
     with pytest.raises(DistilvoError, match="scale"):
-        Trust.fit(one, other, torch.ones(shape))
+        measure_trust("quantile", one, other, torch.ones(shape))
     for right in (2.0, torch.tensor(2.0), torch.tensor([2.0]), torch.full((3,), 2.0)):
         assert imitation.squared_error(one, other, right).tolist() == [0.75] * 8
 

@@ -2,7 +2,7 @@
 
 The teacher's own error on the training set measures where it can be trusted: ``Phi_i = 1 - e_i / eta`` with
 ``eta = max(e) - min(e)`` over the whole training set. A teacher that has memorised its training set has no error
-there: give ``fit`` outputs of teachers that were not trained on the samples (cross-fitting) to see where it fails.
+there: outputs of teachers that were not trained on the samples (cross-fitting) show where it fails.
 
 Where labels are missing the error is not known; ``distilvo.distill.error_prediction`` predicts it.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import torch
@@ -59,12 +59,12 @@ class Trust:
             errors: e_T of each sample, (N,), or of each position of it, (N, T): at least 0.
             kind: ``quantile``: ``1 - e / eta``, eta is the 95 % quantile of e, not below 0; ``rank``:
                 ``1 - rank / (n - 1)``, from 1 for the smallest error to 0 for the largest; ``ratio``: ``m / (m + e)``,
-                m is the median of e; ``paper``: ``1 - e / (max - min)``, which falls below 0 for the worst samples, and
-                far below where no error is small; ``none``: 1.
+                m is the median of e; where quantile or median is 0, ``max - min`` stands for it; ``paper``:
+                ``1 - e / (max - min)``, which falls below 0 for the worst samples, and far below where no error is
+                small; ``none``: 1.
 
         Raises:
-            DistilvoError: an error is not finite or below 0, all are the same, so that eta is 0, or there is no such
-                kind.
+            DistilvoError: an error is not finite or below 0, all are the same, or there is no such kind.
         """
         if kind not in get_args(ErrorTrust):
             raise DistilvoError(f"trust: is {kind}, expected {' or '.join(get_args(ErrorTrust))}")
@@ -77,35 +77,6 @@ class Trust:
             )
         phi, eta = _phi(errors.flatten(), kind)
         return cls(phi.reshape(errors.shape), errors, (eta,), kind)
-
-    @classmethod
-    def fit(
-        cls,
-        teacher: Tensor,
-        truth: Tensor,
-        scale: Scale = 1.0,
-        kind: ErrorTrust = "quantile",
-        parts: Sequence[Sequence[int]] | None = None,
-    ) -> Trust:
-        """Measure the teacher on the whole training set.
-
-        Args:
-            teacher: p_T, (N,), (N, D) or (N, T, D); of dense outputs (N, C, H, W) a sample's error is the mean over its
-                pixels.
-            truth: p_gt, of the same shape.
-            scale: unit of each component, one number or (D,).
-            kind: as in ``of``.
-            parts: components to be trusted by their own error, e.g. ``((0, 1, 2), (3, 4, 5))``; all by one where not
-                given.
-
-        Raises:
-            DistilvoError: the shapes differ, or as in ``of``.
-        """
-        squares = squared_errors(teacher, truth, scale)
-        if parts is None:
-            return cls.of(sample_errors(squares), kind)
-        columns = [cls.of(squares[:, list(part)].sum(-1), kind) for part in parts]
-        return cls.by_parts(columns, parts, squares.shape[-1])
 
     @classmethod
     def by_parts(cls, columns: Sequence[Trust], parts: Sequence[Sequence[int]], components: int) -> Trust:
@@ -124,11 +95,6 @@ class Trust:
             tuple(next(iter(column.worth), math.nan) for column in columns) if any(c.worth for c in columns) else (),
             "; ".join(dict.fromkeys(column.note for column in columns if column.note)),
         )
-
-    def to(self, device: torch.device | str) -> Trust:
-        """The same on another device."""
-        predicted = None if self.predicted is None else self.predicted.to(device)
-        return replace(self, phi=self.phi.to(device), errors=self.errors.to(device), predicted=predicted)
 
     @property
     def eta(self) -> float:
@@ -186,16 +152,16 @@ def check_bounded(phi: Tensor, alpha: float) -> None:
 
 def _phi(errors: Tensor, kind: ErrorTrust) -> tuple[Tensor, float]:
     extent = float(errors.max() - errors.min()) if len(errors) else 0.0
-    eta = extent
-    if kind in ("quantile", "ratio") and extent > 0:
-        eta = _quantile(errors, QUANTILE if kind == "quantile" else 0.5)
-    if eta <= 0:
+    if extent <= 0:
         raise DistilvoError(
             f"teacher: all {len(errors)} errors are the same, so no sample can be trusted more than another; "
             "expected a spread; use more training data, or no trust (none)"
         )
     if kind == "rank":
-        return 1 - ranks(errors) / (len(errors) - 1), eta
+        return 1 - ranks(errors) / (len(errors) - 1), float(errors.max())
+    eta = extent
+    if kind in ("quantile", "ratio"):  # where most errors are 0, so are quantile and median
+        eta = _quantile(errors, QUANTILE if kind == "quantile" else 0.5) or extent
     if kind == "ratio":
         return eta / (eta + errors), eta
     phi = 1 - errors / eta

@@ -26,7 +26,6 @@ def measure_trust(
     more: Tensor | None = None,
     groups: Tensor | None = None,
     parts: Sequence[Sequence[int]] | None = None,
-    seed: int = 0,
 ) -> Trust:
     """Trust in a teacher's outputs for N samples; 0 where it gave nothing.
 
@@ -40,7 +39,6 @@ def measure_trust(
         more: (N, M) cheap statistics for a learned trust.
         groups: (N,) samples of one group do not judge each other's learned trust.
         parts: components to be trusted by their own error; of targets (N, D) alone.
-        seed: of a learned trust.
 
     Raises:
         DistilvoError: labels are missing and the kind needs them all, or as in ``Trust.of`` and ``learned_trust``.
@@ -52,9 +50,14 @@ def measure_trust(
     if kind == "learned" or (kind is None and is_missing):
         features = [trust_features(outputs, hints, more)] + ([] if more is None else [more.float()])
         columns = [column if column.ndim == 1 else column.nanmean(-1) for column in columns]
-        trusts = [learned_trust(features, column, groups, seed) for column in columns]
+        trusts = [learned_trust(features, column, groups) for column in columns]
     else:
         trusts = [_by_error(column, given, kind) if kind else _robust(column, given) for column in columns]
+        if kind == "paper" and bool((truth.isnan() & ~outputs.isnan()).any()):
+            raise DistilvoError(
+                "trust: paper needs every part of every label: where Phi falls below 0 and a part is missing, the loss "
+                "has no lower bound; take quantile, rank or learned"
+            )
     trusts = [replace(trust, phi=_where(given, trust.phi)) for trust in trusts]
     return trusts[0] if parts is None else Trust.by_parts(trusts, parts, squares.shape[-1])
 
