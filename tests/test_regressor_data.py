@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -237,3 +238,14 @@ def test_a_component_that_never_changes_has_unit_1() -> None:
     )
     row = made.scores["teacher"]
     assert row.rmse == pytest.approx((0, 7)) and row.error == pytest.approx(7)
+
+
+def test_data_with_a_history_and_seeds_of_any_size_are_taken() -> None:
+    """Outputs of a torch teacher that nobody detached; a seed that is the time in nanoseconds."""
+    factor = torch.ones(1, requires_grad=True)
+    data, outputs = (X * factor, wave(X) * factor), wave(X) * factor
+    training = replace(QUICK, steps=3, seed=1_700_000_000_123_456_789)
+    result = distill_regressor(outputs, small(), data, validation=data, training=training)
+    assert not result.outputs.requires_grad and factor.grad is None
+    with pytest.raises(KeyError, match="nobody; expected one of mean of the labels, distilled"):
+        result.scores["nobody"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import torch
@@ -42,8 +42,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a student of another width": ({"student": small(1, 3)}, r"student: gives the shape \(60, 3\), the targets have"),
     "validation of another width": (
         {"validation": (X, torch.zeros(60, 2))},
-        r"model: gives the shape \(60, 1\), the targets have \(60, 2\)",
+        r"validation: targets of a sample have the shape \(2,\), those of data \(1,\); expected the same",
     ),
+    "test of another width": ({"test": (X, torch.zeros(60, 2))}, r"test: targets of a sample have the shape \(2,\)"),
+    "no sigma layer": ({"sigma_layer": "9"}, "layer '9' is not in Sequential"),
+    "infinite inputs": ({"data": (X / 0, DATA[1])}, "data: inputs of sample 0 are infinite; expected numbers"),
     "a perfect teacher by its error": ({"trust": "quantile"}, r"all 60 errors are the same.*or no trust \(none\)$"),
 }
 
@@ -55,6 +58,23 @@ def test_what_makes_no_sense_is_refused_in_one_line(name: str) -> None:
     with pytest.raises(DistilvoError, match=message) as caught:
         distill_regressor(**plain | change)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(f"{kind} of another width" for kind in ("validation", "test")),
+        *("groups", "trust of another length", "trust above 1", "unknown trust", "unknown blend", "unknown schedule"),
+        *("alpha", "no layer of the student", "no sigma layer", "scale of two", "weights, too few"),
+    ],
+)
+def test_wrong_arguments_are_found_before_the_teacher_runs(name: str) -> None:
+    def teacher(_: torch.Tensor) -> NoReturn:
+        raise AssertionError("run")
+
+    change, message = REFUSED[name]
+    with pytest.raises(DistilvoError, match=message):
+        distill_regressor(**{"teacher": teacher, "student": small(), "data": DATA} | change)
 
 
 def test_several_processes_need_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ def as_tensors(values: Any, who: str = "data") -> Any:
     if isinstance(values, tuple):
         return tuple(as_tensors(value, who) for value in values)
     try:
-        return _single(torch.as_tensor(values.to_numpy() if hasattr(values, "to_numpy") else values))
+        return _plain(torch.as_tensor(values.to_numpy() if hasattr(values, "to_numpy") else values))
     except (TypeError, ValueError, RuntimeError) as error:
         raise DistilvoError(f"{who}: cannot be made a tensor ({error}); expected arrays of numbers") from None
 
@@ -45,7 +45,7 @@ def as_tensors(values: Any, who: str = "data") -> Any:
 def collated(items: Sequence[Any]) -> Any:
     """Items of a data set as one batch; doubles become single."""
     try:
-        return _changed(default_collate(list(items)), _single)
+        return _changed(default_collate(list(items)), _plain)
     except (TypeError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
         raise DistilvoError(
@@ -117,7 +117,9 @@ def _changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     return value
 
 
-def _single(tensor: Tensor) -> Tensor:
+def _plain(tensor: Tensor) -> Tensor:
+    """As data are: on the CPU, in single precision, and with no history of how they came about."""
+    tensor = tensor.detach().cpu()
     return tensor.float() if tensor.dtype == torch.float64 else tensor
 
 

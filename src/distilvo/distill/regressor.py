@@ -16,9 +16,18 @@ import torch
 from torch import Tensor, nn
 
 from distilvo import parallel
+from distilvo.distill.arguments import (
+    group_numbers,
+    held_out,
+    layer_pairs,
+    sample_weights,
+    trust_or_kind,
+    unit_of_targets,
+)
 from distilvo.distill.batches import Batches, TeacherOutputs
 from distilvo.distill.checkpoint import Curve
-from distilvo.distill.nested import as_tensors, is_array
+from distilvo.distill.hints import Tap
+from distilvo.distill.nested import is_array
 from distilvo.distill.result import DistilledRegressor, score_models, squares_of
 from distilvo.distill.sample_set import Facts, SampleSet
 from distilvo.distill.shapes import components_last, like_target
@@ -74,7 +83,7 @@ def distill_regressor(
         teacher: a torch module; a function of a batch of inputs; an object with ``predict`` (scikit-learn); an ONNX
             Runtime session; or its predictions as an array, a row for each sample of ``data``, then of ``unlabelled``,
             NaN where it has none. It runs once, in evaluation mode.
-        student: a torch module; it is trained in place.
+        student: a torch module; it is trained in place, and is on the CPU afterwards.
         data: ``(inputs, targets)`` as arrays, or a map-style data set of such pairs. Targets (N,), (N, D), (N, T, D) or
             dense (N, C, H, W); **NaN means no label**, of a sample or of a part of it. Inputs may be dicts or tuples.
         unlabelled: inputs without targets, as an array or a map-style data set.
@@ -111,21 +120,25 @@ def distill_regressor(
     """
     if folder is None and parallel.size() > 1:
         raise DistilvoError("folder: is not given; several processes need one that all of them see")
-    pairs = _pairs(hints)
+    pairs = layer_pairs(hints)
     sources, guided = [source for source, _ in pairs], [path for _, path in pairs]
+    method = Method(blend, "attentive" if pairs else "none", schedule, alpha=alpha, hint_weight=hint_weight)
+    for path in (*guided, *([] if sigma_layer is None else [sigma_layer])):
+        Tap(student.cpu(), path).close()  # here and not after hours where it is not there
     with ExitStack() as stack:
         place = Path(folder or stack.enter_context(tempfile.TemporaryDirectory()))
         samples = SampleSet(
-            data, unlabelled, _weights(weights), None, batch_size, training.seed, rerun_teacher
+            data, unlabelled, sample_weights(weights), None, batch_size, training.seed, rerun_teacher
         ).checked()
-        facts, unit = samples.facts, _unit(scale, samples.facts)
+        facts, unit = samples.facts, unit_of_targets(scale, samples.facts)
+        chosen_on, tested_on = held_out("validation", validation, samples), held_out("test", test, samples)
+        wanted, groups = trust_or_kind(trust, samples.samples), group_numbers(groups, samples.samples)
         outputs, tapped = run_over(teacher, sources, samples, place, forward)
-        trusted = _trust(trust, _of_weight(outputs, samples), tapped, facts, unit, groups)
+        trusted = _trust(wanted, _of_weight(outputs, samples), tapped, facts, unit, groups)
         run = AtEveryStep(teacher, sources, samples, forward) if rerun_teacher else None
         batches = Batches(samples, TeacherOutputs(outputs, trusted.phi, tapped), run)
-        method = Method(blend, "attentive" if pairs else "none", schedule, alpha=alpha, hint_weight=hint_weight)
-        fit = _Fit(_fitted(forward, samples.target_shape), unit, validation, patience, training, place, log)
-        _note_offset(student, samples, fit.forward, unit)
+        fit = _Fit(_fitted(forward, samples.target_shape), unit, chosen_on, patience, training, place, log)
+        _note_offset(student.cpu(), samples, fit.forward, unit)
         alone = copy.deepcopy(student) if baseline else None
         torch.manual_seed(training.seed)  # of projections of hints
         curves = fit.distill(student, method, batches, guided, sigma_layer)
@@ -133,7 +146,7 @@ def distill_regressor(
             labelled = samples.of(facts.is_labelled.nonzero()[:, 0])
             curves["without teacher"] = fit.supervise(alone, Batches(labelled))
     models = {"teacher": None if is_array(teacher) else teacher, "student without teacher": alone, "distilled": student}
-    table = score_models(models, samples, test=test, validation=validation, forward=forward, scale=unit)
+    table = score_models(models, samples, test=tested_on, validation=chosen_on, forward=forward, scale=unit)
     return DistilledRegressor(student, alone, trusted, outputs, tapped, curves, table)
 
 
@@ -143,7 +156,7 @@ class _Fit:
 
     forward: Forward
     scale: Tensor
-    validation: Any
+    validation: SampleSet | None
     patience: int | None
     training: TrainingSettings
     folder: Path
@@ -183,13 +196,13 @@ class _Fit:
     def _best(self, student: nn.Module, steps: int) -> Best | None:
         if self.validation is None:
             return None
-        held_out, every = SampleSet(self.validation).checked(), max(1, steps // LOOKS)
+        held_out = self.validation
 
         def error(device: torch.device) -> float:
             squares = squares_of(partial(self.forward, student), held_out, self.scale, device)
             return float(sample_errors(squares).nanmean().sqrt())
 
-        return Best(student, error, every, self.patience, held_out.key)
+        return Best(student, error, max(1, steps // LOOKS), self.patience, held_out.key)
 
 
 def _named(log: Log, name: str, step: int, losses: dict[str, float]) -> None:
@@ -219,28 +232,6 @@ def _note_offset(student: nn.Module, samples: SampleSet, forward: Forward, scale
         )
 
 
-def _pairs(hints: Any) -> list[tuple[HintSource, str]]:
-    """Hints as a list of pairs."""
-    is_one = isinstance(hints, tuple) and len(hints) == 2 and isinstance(hints[1], str)
-    pairs = [hints] if is_one else list(hints)
-    for pair in pairs:
-        if not (isinstance(pair, (tuple, list)) and len(pair) == 2 and isinstance(pair[1], str)):
-            raise DistilvoError(f"hints: {pair!r} is no pair; expected (layer of the teacher, layer of the student)")
-    return [(source, path) for source, path in pairs]
-
-
-def _weights(weights: Any) -> Tensor | None:
-    """Sample weights with a mean of 1."""
-    if weights is None:
-        return None
-    values = as_tensors(weights, "weights").float()
-    if values.ndim != 1 or not bool((values.isfinite() & (values >= 0)).all()) or not float(values.sum()) > 0:
-        raise DistilvoError(
-            f"weights: have the shape {tuple(values.shape)}; expected (N,) numbers from 0 on, not all 0"
-        )
-    return values / values.mean()
-
-
 def _of_weight(outputs: Tensor, samples: SampleSet) -> Tensor:
     """Outputs (N, ...), NaN for the samples whose weight is 0."""
     if samples.sample_weights is None:
@@ -248,33 +239,15 @@ def _of_weight(outputs: Tensor, samples: SampleSet) -> Tensor:
     return outputs.where(samples.sample_weights.reshape(-1, *[1] * (outputs.ndim - 1)) > 0, torch.nan)
 
 
-def _unit(scale: Any, facts: Facts) -> Tensor:
-    """Unit of each component of a target, (D,): the given one, or the spread of the labels."""
-    rows = components_last(facts.targets).flatten(0, -2)
-    if scale is None:
-        unit = (rows - rows.nanmean(0)).square().nanmean(0).sqrt()
-        unit = torch.where(unit > 1e-6 * unit.nan_to_num().max(), unit, 1.0)  # 1 for what is always the same
-    else:
-        unit = as_tensors(scale, "scale").float()
-        unit = unit.expand(rows.shape[1:]) if unit.numel() == 1 else unit
-    if unit.shape != rows.shape[1:] or not bool((unit > 0).all()):
-        raise DistilvoError(
-            f"scale: has the shape {tuple(unit.shape)}, expected positive numbers, one or ({rows.shape[1]},)"
-        )
-    return unit
-
-
-def _trust(trust: Any, outputs: Tensor, hints: Sequence[Tensor], facts: Facts, scale: Tensor, groups: Any) -> Trust:
+def _trust(
+    wanted: Tensor | Trusting | None,
+    outputs: Tensor,
+    hints: Sequence[Tensor],
+    facts: Facts,
+    unit: Tensor,
+    groups: Tensor | None,
+) -> Trust:
     """Trust of the wanted kind, or the given one."""
-    if not is_array(trust):
-        groups = None if groups is None else as_tensors(groups, "groups").long()
-        if groups is not None and groups.shape != (len(outputs),):
-            raise DistilvoError(f"groups: have the shape {tuple(groups.shape)}, expected ({len(outputs)},)")
-        return measure_trust(trust, outputs, facts.targets, scale, hints=hints, more=facts.statistics, groups=groups)
-    phi = as_tensors(trust, "trust").float()
-    if phi.shape != (len(outputs),) or not bool(((phi >= 0) & (phi <= 1)).all()):
-        raise DistilvoError(
-            f"trust: an array of the shape {tuple(phi.shape)}, expected ({len(outputs)},) numbers of 0 to 1, "
-            "one for each sample"
-        )
-    return Trust(phi, sample_errors(squared_errors(outputs, facts.targets, scale)), (), "given")
+    if isinstance(wanted, Tensor):
+        return Trust(wanted, sample_errors(squared_errors(outputs, facts.targets, unit)), (), "given")
+    return measure_trust(wanted, outputs, facts.targets, unit, hints=hints, more=facts.statistics, groups=groups)

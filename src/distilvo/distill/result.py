@@ -53,8 +53,11 @@ class ScoreTable:
     samples: str
 
     def __getitem__(self, name: str) -> ModelScore:
-        """The row of a name."""
-        return next(row for row in self.rows if row.name == name)
+        """The row of a name; raises KeyError with the names that there are."""
+        rows = {row.name: row for row in self.rows}
+        if name not in rows:
+            raise KeyError(f"{name}; expected one of {', '.join(rows)}")
+        return rows[name]
 
 
 @dataclass(frozen=True)
@@ -104,16 +107,22 @@ class DistilledRegressor:
 
 
 def score_models(
-    models: Mapping[str, Any], samples: SampleSet, *, test: Any, validation: Any, forward: Forward, scale: Tensor
+    models: Mapping[str, Any],
+    samples: SampleSet,
+    *,
+    test: SampleSet | None,
+    validation: SampleSet | None,
+    forward: Forward,
+    scale: Tensor,
 ) -> ScoreTable:
     """Measure models on ``test``, else on ``validation``, else on the labelled training samples; None is left out.
 
     The first row always gives the mean of the training labels.
     """
     if test is not None:
-        held_out, words = SampleSet(test).checked(), "on the test set"
+        held_out, words = test, "on the test set"
     elif validation is not None:
-        held_out, words = SampleSet(validation).checked(), "on the validation set, on which the student was chosen"
+        held_out, words = validation, "on the validation set, on which the student was chosen"
     else:
         held_out, words = samples, "on the labelled training samples, which says little of others: give test="
     labels = samples.facts.targets

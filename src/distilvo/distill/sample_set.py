@@ -157,7 +157,9 @@ class SampleSet:
 
     def epoch(self, number: int, start: int = 0, share: slice = slice(None)) -> Iterator[SampleBatch]:
         """The batches of an epoch from number ``start`` on, in an order that depends on seed and number alone."""
-        order = torch.randperm(self._count, generator=torch.Generator().manual_seed(self.seed * 1_000_003 + number))
+        order = torch.randperm(
+            self._count, generator=torch.Generator().manual_seed((self.seed * 1_000_003 + number) % 2**63)
+        )
         if self.chosen is not None:
             order = self.chosen[order]
         for batch in range(start, len(self)):
@@ -240,6 +242,7 @@ def read_through(samples: SampleSet) -> Facts:
                 digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode() + tensor_bytes(tensor))
             digest.update(tensor_bytes(batch.targets))
             targets.append(batch.targets)
+            _refuse_infinite(batch)
             rows = _flat(batch.inputs, len(batch.index))
             statistics.append(torch.stack([rows.mean(1), rows.std(1, correction=0), rows.amin(1), rows.amax(1)], 1))
             sums.append(checksums(batch.inputs, len(batch.index)))
@@ -250,6 +253,13 @@ def read_through(samples: SampleSet) -> Facts:
             f"data: {int(every.isinf().sum())} targets are infinite; expected numbers, or NaN for no label"
         )
     return Facts(every, torch.cat(statistics), torch.cat(sums), digest.hexdigest()[:16])
+
+
+def _refuse_infinite(batch: SampleBatch) -> None:
+    for tensor in tensors_of(batch.inputs):
+        if tensor.is_floating_point() and tensor.isinf().any():
+            wrong = int(tensor.reshape(len(batch.index), -1).isinf().any(1).nonzero()[0])
+            raise DistilvoError(f"data: inputs of sample {int(batch.index[wrong])} are infinite; expected numbers")
 
 
 def checksums(inputs: Any, count: int) -> Tensor:

@@ -15,6 +15,8 @@ from distilvo.distill.trust import ErrorTrust, Trust, sample_errors, squared_err
 from distilvo.errors import DistilvoError
 from distilvo.settings import Trusting
 
+KINDS = ("learned", *get_args(ErrorTrust))
+
 
 def measure_trust(
     kind: Trusting | None,
@@ -74,8 +76,8 @@ def _by_error(errors: Tensor, given: Tensor, kind: Trusting) -> Trust:
     """Trust by the errors of what the teacher gave, all of which must be known."""
     if kind == "none":
         return Trust.of(errors, "none")
-    if kind not in get_args(ErrorTrust):
-        raise DistilvoError(f"trust: is {kind}, expected learned, {', '.join(get_args(ErrorTrust))}")
+    if kind not in KINDS:
+        raise DistilvoError(f"trust: is {kind}, expected {', '.join(KINDS)}")
     if missing := int(errors[given].isnan().sum()):
         raise DistilvoError(
             f"trust: {kind} needs the label of every sample, {missing} of {errors[given].numel()} have none; take "
