@@ -104,6 +104,15 @@ def test_mirrored_clips_get_the_outputs_for_mirrored_frames(store: FrameCache, t
         Batches(Clips(store, RECIPE), given)
 
 
+def test_teachers_of_folds_belong_to_their_training_set(store: FrameCache, tmp_path: Path) -> None:
+    """Two rows of a study with other labels and as many folds share a folder."""
+    teacher, how = make(store), FoldTeachers(2, replace(RECIPE, epochs=1))
+    first = cross_fit(teacher, store, how, tmp_path)
+    other = cross_fit(teacher, store.with_labels_of([0, 1, 2]), how, tmp_path)
+    assert first.shape == other.shape and not torch.equal(first, other)
+    assert torch.equal(first, cross_fit(teacher, store, how, tmp_path))
+
+
 def test_each_sample_gets_its_own_row_of_the_teacher(store: FrameCache) -> None:
     """Tables that hold their own row number: outputs, hints and trust of a batch are its index."""
     number = torch.arange(76.0)

@@ -99,6 +99,19 @@ def test_models_write_marked_times_too(untimed: Path, tmp_path: Path, lstm_teach
     assert [(folder / f"{name}.tum").read_text()[0] for name in ("00", "01")] == ["#", "0"]
 
 
+def test_results_of_other_sequences_are_not_overwritten(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], lstm_teacher: Path
+) -> None:
+    for number in range(2):
+        make_kitti(tmp_path / "data", f"{number:02d}", frames=4)
+    given = lstm_teacher, "--data", tmp_path / "data", "--out", tmp_path / "out"
+    run("evaluate", *given, "--sequences", "00", "--json")
+    before = (tmp_path / "out" / "scores.json").read_bytes()
+    assert "other settings (sequences: ['00'] -> ['01'])" in refused(capsys, *given, "--sequences", "01")
+    assert (tmp_path / "out" / "scores.json").read_bytes() == before
+    run("evaluate", *given, "--sequences", "00", "--json")
+
+
 def test_scale_pairs_and_what_is_left_out_stand_everywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Half the size, every third of 151 poses missing, two rows lost."""
     frames = np.flatnonzero(np.arange(151) % 3)

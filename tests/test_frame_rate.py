@@ -58,10 +58,29 @@ def test_assumed_times_of_labelled_drives_give_no_rate(tmp_path: Path) -> None:
     assert data_rate(*opened(root, film="b")) == 20
 
 
+@pytest.mark.parametrize("step", [100.0, 0.0])
+def test_times_that_no_camera_has_give_no_rate_and_a_note(step: float, tmp_path: Path) -> None:
+    """In milliseconds, or all alike: a configuration with such a rate could not be read again."""
+    root = drives(tmp_path, a=10)
+    (root / "sequences/a/times.txt").write_text("".join(f"{step * k}\n" for k in range(5)))
+    with pytest.warns(UserWarning, match="times of the data: .* expected 0.1 to 1000: are they seconds"):
+        assert data_rate(*opened(root)) is None
+
+
 def test_a_trained_model_keeps_the_rate_of_its_data(tmp_path: Path) -> None:
     Train(drives(tmp_path / "data", a=20), tmp_path / "out", rate=97, recipe=RECIPE).run()
     network, config = load_model(tmp_path / "out")
     assert rate_of(network.architecture, config) == 20
+
+
+def test_a_first_model_that_was_trained_anew_is_another_run(tmp_path: Path) -> None:
+    data, first = drives(tmp_path / "data", a=10), tmp_path / "first"
+    save_model(make_network(COARSE), first, {})
+    Train(data, tmp_path / "out", init=first, recipe=RECIPE).run()
+    Train(data, tmp_path / "out", init=first, recipe=RECIPE).run()
+    save_model(make_network(COARSE, seed=1), first, {})
+    with pytest.raises(DistilvoError, match=r"a run with other settings \(init_weights: \w+ -> \w+\)"):
+        Train(data, tmp_path / "out", init=first, recipe=RECIPE).run()
 
 
 @pytest.mark.parametrize("rate", [20.0, None])

@@ -138,6 +138,16 @@ def test_a_row_cannot_lead_out_of_the_folder(name: str, tmp_path: Path) -> None:
         plan(tmp_path, SMALL.replace("[rows.ours]", f'[rows."{name}"]'))
 
 
+def test_trust_by_the_true_error_is_of_all_drives(tmp_path: Path) -> None:
+    """A row of the labelled drives alone would take the trust of others."""
+    routes = SMALL.replace("[sequences]", '[routes]\nlabelled = ["01"]')
+    for labels in ("film", "all"):
+        known = plan(tmp_path, routes.replace("inherit = true", f'oracle = true\nlabels = "{labels}"'))
+        assert known.rows["ours"].oracle
+    with pytest.raises(DistilvoError, match=r"row 'ours': oracle is trust in film, too; expected labels = \"film\""):
+        plan(tmp_path, routes.replace("inherit = true", 'oracle = true\nlabels = "labelled"'))
+
+
 def test_rows_that_differ_in_case_alone(tmp_path: Path) -> None:
     with pytest.raises(DistilvoError, match=r"plan\.toml: rows 'gt' and 'GT' are one folder on some disks"):
         plan(tmp_path, SMALL.replace("[rows.ours]", "[rows.GT]"))

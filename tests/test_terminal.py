@@ -147,10 +147,20 @@ def test_a_pipe_that_is_closed_is_no_error(tmp_path: Path) -> None:
     assert done.stderr == "" and done.returncode == 141
 
 
-def test_too_little_memory_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+class OutOfMemoryError(RuntimeError):
+    """Torch's, by its name."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), OutOfMemoryError("CUDA"), RuntimeError("[alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate")],
+)
+def test_too_little_memory_is_one_line(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     class Greedy:
         def run(self) -> None:
-            raise MemoryError
+            raise error
 
     monkeypatch.setattr(cli, "_verb", Greedy)
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # main sets its own

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from conftest import make_kitti
 from distilvo.data import Clips, FrameCache, motion_scale, open_cache
 from distilvo.data.augmentation import MIRROR, exposed, mirrored
 from distilvo.distill import checkpoint, trainer
@@ -66,6 +67,12 @@ def test_store_needs_poses(kitti_root: Path, tmp_path: Path) -> None:
         open_cache(sequences, Preprocessing((48, 160), 1), tmp_path)
     with pytest.raises(DistilvoError, match="no sequences"):
         open_cache([], Preprocessing((48, 160), 1), tmp_path)
+
+
+def test_a_drive_of_one_frame_has_no_motion(tmp_path: Path) -> None:
+    make_kitti(tmp_path, "00", frames=1)
+    with pytest.raises(DistilvoError, match="00: 1 frame; expected at least 2, motion lies between frames"):
+        open_cache(open_dataset(tmp_path), Preprocessing((48, 160), 1), tmp_path / "cache")
 
 
 def test_interrupted_decoding_leaves_nothing_that_looks_whole(

@@ -6,6 +6,7 @@ import json
 import math
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -257,3 +258,7 @@ def test_batches_are_of_the_teacher_that_gave_them() -> None:
     for count in (2, 4):
         with pytest.raises(DistilvoError, match=f"outputs are of {count} samples, expected 3"):
             Batches(Numbers(), given(count=count))
+    whole = given()
+    for name, other in (("numbers of trust", {"trust": torch.ones(4)}), ("hints", {"hints": (torch.ones(4, 2),)})):
+        with pytest.raises(DistilvoError, match=f"the teacher's {name} are of 4 samples, expected 3"):
+            Batches(Numbers(), replace(whole, **other))

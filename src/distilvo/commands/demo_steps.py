@@ -234,8 +234,8 @@ class _Demo:
             "RMS-RPE: root mean square of the relative pose error over consecutive frames (10 Hz), not aligned.",
             "ATE: root mean square over all frames, each street aligned to the truth by a similarity, Sim(3).",
             f"All rows are errors on {streets} rendered streets that neither teacher nor students have seen.",
-            f"The three students of this run have one shape, seed and number of steps. {s.labelled_streets} streets "
-            f"have labels (poses); {s.unlabelled_streets} more are film without, which only distillation can use.",
+            f"The three students of this run have one shape and seed, and about as many steps. {s.labelled_streets} "
+            f"streets have labels (poses); {s.unlabelled_streets} more are film, which only distillation can use.",
             f"The distilled student: {_words(s.method)}. The paper's recipe: {_words(PAPERS_RECIPE)}, trust by the "
             "error where labels are; its hint is the maps, and what the hints trained goes on learning.",
             "The shipped student was trained on far more streets, and for longer: its model card says how.",

@@ -68,7 +68,7 @@ class Distill:
         architecture = shaped_architecture(self.shape, self.rate, larger) if start is None else start.architecture
         sequences = self._sequences(rate_hz)
         teacher = self._motions(sequences) if network is None else network
-        settings = self._settings()
+        settings = self._settings(start)
         claim_folder(self.out, "distill", settings)
         cache = open_cache(sequences, architecture.preprocessing, self.out / "cache", need_poses=False)
         made = distill_student(
@@ -145,12 +145,14 @@ class Distill:
         assert self.teacher is not None
         return _motions_of(self.teacher, self.teacher_scale, sequences)
 
-    def _settings(self) -> dict[str, Any]:
-        """What the run is made from."""
+    def _settings(self, start: MotionNetwork | None) -> dict[str, Any]:
+        """What the run is made from; first weights, too: a model may be trained anew under the same name."""
+        from distilvo.distill.teacher_pass import outputs_key
+
         settings: dict[str, Any] = {"data": str(self.data), "teacher": str(self.teacher)}
         settings |= {"rate": self.rate, "shape": self.shape}
-        if self.init is not None:
-            settings["init"] = str(self.init)
+        if start is not None:
+            settings |= {"init": str(self.init), "init_weights": outputs_key(start)}
         if self.unlabelled:
             options = {name: str(value) for name, value in vars(self.source).items() if value is not None}
             settings |= {"unlabelled": [str(path) for path in self.unlabelled], **options}

@@ -155,8 +155,11 @@ class Evaluate:
             return
         settings: dict[str, Any] = {"models": [str(path) for path in folders], "data": str(self.data)}
         if files:
-            lists = {"files": files, "truth": self.truth, "sequences": self.sequences}
-            settings |= {name: [str(value) for value in values] for name, values in lists.items()}
+            settings |= {
+                name: [str(path) for path in paths] for name, paths in (("files", files), ("truth", self.truth))
+            }
+        if files or self.sequences:
+            settings["sequences"] = list(self.sequences)
         if self.camera_height is not None:
             settings["camera_height"] = self.camera_height
         if self.scoring != Scoring():

@@ -44,6 +44,7 @@ class Train:
     def run(self) -> None:
         """Train, or go on where it was interrupted."""
         from distilvo.data import motion_scale, open_cache
+        from distilvo.distill.teacher_pass import outputs_key
         from distilvo.models.model_folder import load_model, save_model
         from distilvo.models.teacher import named_model
         from distilvo.pipeline.recipes import about, begin_in_unit, train_supervised
@@ -59,6 +60,8 @@ class Train:
             start, filled = _begin_with_flownet(architecture, self.init_flownet, self.recipe.seed)
         settings = {"data": str(self.data), "architecture": architecture.to_dict(), "recipe": asdict(self.recipe)}
         settings |= {"init": str(self.init), "init_flownet": str(self.init_flownet)}
+        if start is not None:
+            settings["init_weights"] = outputs_key(start)  # it may be trained anew under the same name
         sequences = choose(self.data, self.sequences)
         claim_folder(self.out, "train", settings)
         cache = open_cache(sequences, architecture.preprocessing, self.out / "cache")

@@ -43,6 +43,7 @@ class TrainFlow:
     def run(self) -> None:
         """Train, or go on where it was interrupted."""
         from distilvo.data import open_cache
+        from distilvo.distill.teacher_pass import outputs_key
         from distilvo.models.flow_network import FlowNetwork
         from distilvo.models.model_folder import load_model
         from distilvo.models.network import Architecture
@@ -58,6 +59,8 @@ class TrainFlow:
             head_places(architecture)  # refused here, where it has none
         settings = {"data": str(self.data), "held_out": str(self.held_out), "architecture": architecture.to_dict()}
         settings |= {"recipe": asdict(self.recipe), "init": str(self.init)}
+        if start is not None:
+            settings["init_weights"] = outputs_key(start)  # it may be trained anew under the same name
         train_set, held_out = open_dataset(self.data), open_dataset(self.held_out)
         claim_folder(self.out, "train-flow", settings)
         form = architecture.preprocessing

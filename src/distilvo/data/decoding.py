@@ -26,8 +26,10 @@ def decode(sequence: Sequence, preprocessing: Preprocessing, into: NDArray[np.ui
     Images are opened one by one, in as many threads as there are cores; a stream is read from its beginning.
 
     Raises:
-        DistilvoError: frames cannot be read, and the first of them is named; or there are not N frames.
+        DistilvoError: frames cannot be read, and the first of them is named; or there are not N frames, or not two.
     """
+    if len(into) < 2:
+        raise DistilvoError(f"{sequence.name}: {len(into)} frame; expected at least 2, motion lies between frames")
     if not isinstance(sequence, IndexedSequence):
         count = 0
         for count, frame in enumerate(sequence.frames(), start=1):

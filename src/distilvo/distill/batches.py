@@ -82,6 +82,15 @@ class TeacherOutputs:
             digest.update(tensor_bytes(tensor))
         return digest.hexdigest()[:16]
 
+    @property
+    def lengths(self) -> list[tuple[str, int]]:
+        """N of each table, by a name for messages."""
+        return [
+            ("outputs", len(self.outputs)),
+            ("numbers of trust", len(self.trust)),
+            *(("hints", len(hint)) for hint in self.hints),
+        ]
+
     def rows(self, index: Tensor) -> TeacherOutputs:
         """What it gives for the samples of an index (B,) or (B, T)."""
         return TeacherOutputs(self.outputs[index], self.trust[index], tuple(hint[index] for hint in self.hints))
@@ -148,11 +157,12 @@ class Batches:
         Raises:
             DistilvoError: the tables have another length than the training set.
         """
-        if teacher is not None and len(teacher.outputs) != data.samples:
-            raise DistilvoError(
-                f"training data: the teacher's outputs are of {len(teacher.outputs)} samples, expected {data.samples}; "
-                "run the teacher on the same samples, and on the mirrored ones where they are mirrored"
-            )
+        for name, count in () if teacher is None else teacher.lengths:
+            if count != data.samples:
+                raise DistilvoError(
+                    f"training data: the teacher's {name} are of {count} samples, expected {data.samples}; run the "
+                    "teacher on the same samples, and on the mirrored ones where they are mirrored"
+                )
         self.data, self.teacher, self.run, self.batch_size = data, teacher, run, data.batch_size
         kept = run.key if run is not None else "none" if teacher is None else teacher.key
         self.key = f"{data.key} teacher={kept}"

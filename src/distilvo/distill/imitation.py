@@ -75,7 +75,7 @@ def laplace(
     student, truth, teacher = by_component(scale, student=student, truth=truth, teacher=teacher)
     # not norm(): its gradient where student and teacher agree would be NaN
     distance = _squares(student, teacher, scale).sum(-1).clamp_min(1e-12).sqrt()
-    _check_lead("log_sigma", log_sigma, distance)
+    _check_lead(log_sigma, distance)
     imitation = distance * torch.exp(-log_sigma) + log_sigma
     return _with_sigma(student, truth, teacher, imitation, alpha, scale)
 
@@ -90,7 +90,7 @@ def gaussian(
     """
     student, truth, teacher = by_component(scale, student=student, truth=truth, teacher=teacher)
     squares = _squares(student, teacher, scale).sum(-1).clamp_min(1e-12)  # else sigma, and the loss, fall for ever
-    _check_lead("log_sigma", log_sigma, squares)
+    _check_lead(log_sigma, squares)
     imitation = squares * torch.exp(-2 * log_sigma) / 2 + log_sigma
     return _with_sigma(student, truth, teacher, imitation, alpha, scale)
 
@@ -133,8 +133,8 @@ def _with_sigma(
     return own * _squares(student, truth, scale).sum(-1) + torch.where(no_teacher, 0.0, 1 - own) * imitation
 
 
-def _check_lead(name: str, values: Tensor, samples: Tensor) -> None:
-    if values.shape != samples.shape:
+def _check_lead(log_sigma: Tensor, samples: Tensor) -> None:
+    if log_sigma.shape != samples.shape:
         raise DistilvoError(
-            f"{name}: has the shape {tuple(values.shape)}, expected {tuple(samples.shape)}, one number for each sample"
+            f"log_sigma: has the shape {tuple(log_sigma.shape)}, expected {tuple(samples.shape)}, one for each sample"
         )

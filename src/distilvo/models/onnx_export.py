@@ -56,8 +56,8 @@ def export_onnx(network: MotionNetwork, config: dict[str, Any], path: Path, fram
     network that sees flow first ``deviation`` (1, 6), the standard deviation of its error, and ``next_0 ...``. The
     metadata hold the configuration (``distilvo``, JSON), the number of trained parameters (``parameters``) and the
     precision of the weights (``precision``), so that a robot needs this one file only. The configuration says of the
-    images whether their optical axis is ``centred``, and of a network that sees flow first the frames per second that
-    it was trained on (``rate_hz``).
+    images whether their optical axis is ``centred``, and the frames per second of the training, where they are known
+    (``rate_hz``). ``features`` says how many parts of the state the first frame fills.
 
     Args:
         network: what to export.
@@ -85,12 +85,12 @@ def export_onnx(network: MotionNetwork, config: dict[str, Any], path: Path, fram
     return float(difference.max())
 
 
-def moving_blobs(architecture: AnyArchitecture, count: int = 8) -> Tensor:
-    """Frames (count, C, H, W) uint8 of random blobs that move by three pixels each time, to check an export on.
+def moving_blobs(architecture: AnyArchitecture) -> Tensor:
+    """Frames (8, C, H, W) uint8 of random blobs that move by three pixels each time, to check an export on.
 
     Noise has no flow: what a solver makes of it hangs on the last digits of float32.
     """
-    height, width = architecture.size
+    (height, width), count = architecture.size, 8
     random = torch.rand(
         1, architecture.channels, height // 6, width // 6 + count, generator=torch.Generator().manual_seed(0)
     )

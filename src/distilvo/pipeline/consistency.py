@@ -46,7 +46,7 @@ class Inconsistency:
 
 
 def inconsistency(
-    teacher: MotionNetwork, cache: FrameCache, unit: Tensor, outputs: Tensor | None = None, label: str = "consistency"
+    teacher: MotionNetwork, cache: FrameCache, unit: Tensor, outputs: Tensor | None = None
 ) -> Inconsistency:
     """Run a teacher four times over each drive of a cache: as it is, backward, over every second frame, and mirrored.
 
@@ -56,12 +56,12 @@ def inconsistency(
         unit: (6,) of each component of a motion, m and rad; ``teacher.scale``, or ``data.motion_scale``.
         outputs: (P, 6) what it gave on the drives as they are, or (2 P, 6) with those of the mirrored drives behind, as
             ``run_teacher`` has them: these runs are spared.
-        label: for the progress bar.
     """
     teacher.eval()
     units, parts = unit.numpy().astype(np.float64), []
     as_they_are, as_mirrored = _by_drive(cache, outputs)
-    with parallel.on_device(teacher) as device, progress(label, sum(drive.frames for drive in cache.drives)) as bar:
+    count = sum(drive.frames for drive in cache.drives)
+    with parallel.on_device(teacher) as device, progress("consistency", count) as bar:
         for index in range(len(cache.drives)):
             frames = cache.drive_frames(index).to(device)
             forward = as_they_are[index] if as_they_are else _transforms(teacher, frames)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from distilvo.geometry.se3 import Floats
+from distilvo.models.frame_rate import LEAST_HZ, MOST_HZ
 from distilvo.sequences import Sequence
 from distilvo.sequences.selection import Choice, select
 
@@ -53,12 +54,20 @@ def at_models_rate(sequence: Sequence, rate_hz: float | None) -> tuple[Sequence,
 def data_rate(cache: FrameCache, sequences: Several[Sequence] = ()) -> float | None:
     """Frames per second of most frames with labels.
 
-    None where there are none, or where one of the ``sequences`` of the cache has labels and assumed times.
+    None where there are none, where one of the ``sequences`` of the cache has labels and assumed times, and, with a
+    warning, where their times are none that a camera has.
     """
     if any(one.assumed_times for one in sequences if one.poses is not None):
         return None
     steps = [np.diff(cache.drive_times(index)) for index in cache.labelled_drives]
-    return round(1 / max(1e-9, float(np.median(np.concatenate(steps)))), 3) if steps else None
+    if not steps:
+        return None
+    rate = 1 / max(1e-9, float(np.median(np.concatenate(steps))))
+    if LEAST_HZ <= rate <= MOST_HZ:
+        return round(rate, 3)
+    expected = f"expected {LEAST_HZ:g} to {MOST_HZ:g}: are they seconds?"
+    warnings.warn(f"times of the data: {rate:.3g} frames/s, {expected} The model is kept without a rate", stacklevel=2)
+    return None
 
 
 def warn_of_rate(sequences: Several[Sequence], rate_hz: float | None, model: str) -> None:

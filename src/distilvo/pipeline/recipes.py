@@ -189,7 +189,7 @@ def cross_fit(
     architecture, motions = teacher.architecture, []
     for fold in range(how.folds):
         others = [index for index in range(len(cache.drives)) if index % how.folds != fold]
-        own, label = folder / f"fold-{fold}-of-{how.folds}", f"teacher {fold + 1} of {how.folds}"
+        own, label = folder / f"fold-{fold}-of-{how.folds}-{cache.key}", f"teacher {fold + 1} of {how.folds}"
         network, _ = train_supervised(architecture, cache, how.recipe, own, label=label, init=how.init, drives=others)
         motions.append(run_teacher(network, architecture.last_layer, cache, folder, mirror).motions)
     fold_of = drive_of_pair(cache, mirror) % how.folds

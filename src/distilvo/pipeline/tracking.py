@@ -100,7 +100,7 @@ def height_not_known() -> str:
     return f"camera height not known: {DEFAULT_CAMERA_HEIGHT:g} m taken (--camera-height); lengths grow with it"
 
 
-def track(sequence: Sequence, tracker: Tracker, label: str = "track", watchers: tuple[Watch, ...] = ()) -> Tracked:
+def track(sequence: Sequence, tracker: Tracker, watchers: tuple[Watch, ...] = ()) -> Tracked:
     """Run a new tracker of the sequence's camera over the sequence; each of ``watchers`` is called for each frame.
 
     Raises:
@@ -112,7 +112,7 @@ def track(sequence: Sequence, tracker: Tracker, label: str = "track", watchers: 
     estimates: list[Pose] = []
     levels = GreyLevels()
     begin = time.perf_counter()
-    for index, frame, pose in _poses(sequence, tracker, label):
+    for index, frame, pose in _poses(sequence, tracker):
         estimates.append(pose)
         times.append(pose.time)
         levels.add(frame)
@@ -150,8 +150,8 @@ def write_track(tracked: Tracked, folder: Path) -> None:
     write_json(folder / "summary.json", tracked.summary())
 
 
-def _poses(sequence: Sequence, tracker: Tracker, label: str) -> Iterator[tuple[int, Frame, Pose]]:
-    with progress(label, len(sequence)) as bar:
+def _poses(sequence: Sequence, tracker: Tracker) -> Iterator[tuple[int, Frame, Pose]]:
+    with progress("track", len(sequence)) as bar:
         for index, frame in enumerate(sequence.frames()):
             t = float(sequence.times[index])  # not before: a live camera has no times until it has frames
             yield index, frame, tracker.step(frame, t)

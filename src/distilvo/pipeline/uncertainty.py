@@ -90,4 +90,4 @@ def _seen(network: FlowNetwork, cache: FrameCache, drives: Collection[int]) -> t
                 bar.advance()
     finally:
         tap.remove()
-    return torch.cat(inputs).clone(), torch.cat(errors), torch.cat(deviations)
+    return torch.cat(inputs), torch.cat(errors), torch.cat(deviations)

@@ -167,6 +167,8 @@ def _plan(file: _PlanFile) -> Plan:
         raise DistilvoError(
             f"row '{parted[0]}': labels is {rows[parted[0]].labels}, expected streets or routes with labelled = ..."
         )
+    if blind := [name for name, row in rows.items() if row.oracle and row.labels == "labelled"]:
+        raise DistilvoError(f'row \'{blind[0]}\': oracle is trust in film, too; expected labels = "film" or "all"')
     if file.curve:
         if "rates" in tables:
             raise DistilvoError("table 'rates' is that of [curve]; leave one of the two out")

@@ -19,8 +19,8 @@ def paint(rng: np.random.Generator, variant: int) -> dict[str, NDArray[np.uint8]
     return {
         **trees,
         "car_side": rgba(_car_side(rng), 215.0),
-        "car_back": rgba(_car_end((172, 28, 24), plate=(236, 236, 228)), 220.0),
-        "car_front": rgba(_car_end((240, 240, 236), plate=(236, 236, 228), grille=True), 220.0),
+        "car_back": rgba(_car_end((172, 28, 24)), 220.0),
+        "car_front": rgba(_car_end((240, 240, 236), grille=True), 220.0),
         "glass": rgba(_glass(), 70.0),
         "sign": _sign(rng),
     }
@@ -80,7 +80,7 @@ def _car_side(rng: np.random.Generator) -> Canvas:
     return side
 
 
-def _car_end(lamp: tuple[int, int, int], plate: tuple[int, int, int], grille: bool = False) -> Canvas:
+def _car_end(lamp: tuple[int, int, int], grille: bool = False) -> Canvas:
     """128 x 64: lamps left and right, number plate, bumper."""
     end = plain((215, 215, 215), 64, 128) * np.linspace(1.05, 0.75, 64, dtype=np.float32)[:, None, None]
     box(end, 4, 12, 24, 15, lamp)
@@ -90,7 +90,7 @@ def _car_end(lamp: tuple[int, int, int], plate: tuple[int, int, int], grille: bo
         for y in (16, 20, 24):
             line(end, (36, y), (92, y), (96, 96, 98))
     box(end, 0, 46, 128, 18, (45, 45, 48))
-    box(end, 42, 31, 44, 12, plate)
+    box(end, 42, 31, 44, 12, (236, 236, 228))
     for x in range(48, 82, 6):
         box(end, x, 34, 4, 6, (34, 34, 44))
     return end

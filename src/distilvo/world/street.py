@@ -27,6 +27,8 @@ from distilvo.world.textures import TEXTURE_VARIANTS, texture_set
 from distilvo.world.traffic import Traffic
 from distilvo.world.vehicles import ParkedCars
 
+RATE_HZ = 10.0
+"""Images per second of streets that drive by themselves."""
 _LOOKAHEAD = 3.0
 
 
@@ -151,30 +153,27 @@ def sample_intrinsics(rng: np.random.Generator, size: tuple[int, int]) -> NDArra
     return np.array([[0.579 * zoom * width, 0.0, cx], [0.0, 1.912 * zoom * height, cy], [0.0, 0.0, 1.0]])
 
 
-def make_street(
-    seed: int, frames: int, size: tuple[int, int] = (96, 320), rate_hz: float = 10.0, adverse: bool = False
-) -> Street:
+def make_street(seed: int, frames: int, size: tuple[int, int] = (96, 320), adverse: bool = False) -> Street:
     """A new street and a drive of ``frames`` images along it.
 
     Args:
-        seed: chooses everything; the same seed, frames and rate give the same drive in any size.
+        seed: chooses everything; the same seed and number of frames give the same drive in any size.
         frames: number of images, at least 2.
         size: (H, W) of the images in pixels.
-        rate_hz: images per second.
         adverse: add darkness, blur, fog or traffic (see ``AdverseConditions``) to the very same drive.
 
     Raises:
-        DistilvoError: for fewer than 2 frames, a rate that is not positive, or an impossible size.
+        DistilvoError: for fewer than 2 frames, or an impossible size.
     """
-    if frames < 2 or not rate_hz > 0:
-        raise DistilvoError(f"street: {frames} frames at {rate_hz} Hz; expected at least 2 and a positive rate")
+    if frames < 2:
+        raise DistilvoError(f"street: {frames} frames; expected at least 2")
     rng = np.random.default_rng([seed, 1])
     street_type = sample_street_type(rng)
-    count = frames + int(np.ceil(_LOOKAHEAD * rate_hz))
-    longest = START + count / rate_hz * street_type.cruise_speed * 1.2
+    count = frames + int(np.ceil(_LOOKAHEAD * RATE_HZ))
+    longest = START + count / RATE_HZ * street_type.cruise_speed * 1.2
     road = sample_road(rng, street_type, longest + street_type.view)
     stops = sample_stops(rng, longest, street_type)
-    state = ride(rng, road, speed_limit(rng, road, street_type), stops, count, rate_hz)
+    state = ride(rng, road, speed_limit(rng, road, street_type), stops, count, RATE_HZ)
     road = _shortened(road, float(state.s[-1]) + street_type.view)
     ground = Hills(rng, street_type.hill_height, street_type.cruise_speed)
     keeping = LaneKeeping(rng, street_type)
@@ -183,8 +182,8 @@ def make_street(
     poses = camera_poses(ground, road, keeping, filmed, mount)
     road_map = make_map(rng, road, ground, street_type)
     conditions = (sample_adverse(seed, frames),) if adverse else ()
-    scene = _scene(rng, road_map, street_type, state.s, poses[:, :2, 3], rate_hz, conditions)
-    times = np.arange(frames) / rate_hz
+    scene = _scene(rng, road_map, street_type, state.s, poses[:, :2, 3], RATE_HZ, conditions)
+    times = np.arange(frames) / RATE_HZ
     return Street(seed, size, poses, times, scene, mount.height, conditions)
 
 

@@ -106,9 +106,7 @@ class Traffic:
                 movers.append(mover)
         return movers
 
-    def _mover(
-        self, rng: np.random.Generator, road: Road, s: NDArray[np.float64], offset: float, back: bool, kind: Kind
-    ) -> list[Mover]:
+    def _mover(self, road: Road, s: NDArray[np.float64], offset: float, back: bool, kind: Kind) -> list[Mover]:
         """A vehicle at stations ``s`` (F,), cut to the images in which it is in sight; none if it came too close."""
         extent = vehicle_extent(kind)
         margin = -1.0 if road.closed else extent[0] + 1.0
@@ -147,7 +145,7 @@ class Traffic:
             kind = sample_vehicle(rng, self.street_type.big)
             half = float(vehicle_extent(kind)[0])
             place += half
-            movers += self._mover(rng, road, place + forth, offset, back, kind)
+            movers += self._mover(road, place + forth, offset, back, kind)
             place += half + min(4.0, 0.2 * gap) + 2.5 + rng.exponential(gap)
         return movers
 
@@ -187,7 +185,7 @@ class Traffic:
             room += half + (
                 rng.uniform(1.2, 4.0) if queue or (k == 0 and rng.random() < 0.3) else rng.uniform(4.0, 20.0)
             )
-            movers += self._mover(rng, road, self._later(delay) + room, -kind.driven_offset, False, vehicle)
+            movers += self._mover(road, self._later(delay) + room, -kind.driven_offset, False, vehicle)
             room += half
         return movers
 
@@ -202,7 +200,7 @@ class Traffic:
         road, kind = self.road_map.roads[index], self.street_type
         if road.closed:
             travel = rng.uniform(0.0, road.length) + self._steady(rng.uniform(5.0, 7.5))
-            return self._mover(rng, road, travel % road.length, _side_offset(road, False), False, _car(rng))
+            return self._mover(road, travel % road.length, _side_offset(road, False), False, _car(rng))
         if kind.stands and index == 1:
             return [
                 mover
@@ -219,7 +217,7 @@ class Traffic:
             s = stop + _to_rest(-seconds if back else seconds, speed)
         else:
             s = np.asarray(road.length / 2 + seconds * (-speed if back else speed), dtype=np.float64)
-        return self._mover(rng, road, s, _side_offset(road, back), back, vehicle)
+        return self._mover(road, s, _side_offset(road, back), back, vehicle)
 
 
 def _car(rng: np.random.Generator) -> Kind:

@@ -49,6 +49,7 @@ _CHANCES = (0.4, 0.3, 0.2, 0.1)
 _LORRY_CHANCES = (0.4, 0.25, 0.2, 0.15)
 _VAN = 3
 _SILL = 0.22
+_TOO_CLOSE_M = 2.2
 
 
 @lru_cache(maxsize=64)
@@ -156,12 +157,12 @@ class ParkedCars:
     def _put(self, rng: np.random.Generator, frame: NDArray[np.float64]) -> None:
         self._cars.setdefault(_sample_car(rng), []).append(frame)
 
-    def keep_away(self, points: NDArray[np.float64], metres: float = 2.2) -> None:
-        """Tow away every car whose middle is within ``metres`` of any of the ``points`` (N, 2)."""
+    def keep_away(self, points: NDArray[np.float64]) -> None:
+        """Tow away every car whose middle is too close to any of the ``points`` (N, 2)."""
         occupied = {kind: frames for kind, frames in self._cars.items() if frames}
         for kind, frames in occupied.items():
             spots = np.concatenate(frames)[:, :2, 3]
-            near = [bool((np.hypot(*(points - spot).T) < metres).any()) for spot in spots]
+            near = [bool((np.hypot(*(points - spot).T) < _TOO_CLOSE_M).any()) for spot in spots]
             self._cars[kind] = [frame for frame, is_near in zip(frames, near, strict=True) if not is_near]
 
     def add_to(self, builder: MeshBuilder) -> None:
