@@ -14,13 +14,11 @@ import time
 import cv2
 import numpy as np
 
-from distilvo.geometry.camera import Camera
+from distilvo.geometry.camera import KITTI_00
 from distilvo.models.step_model import StepModel
 from distilvo.runtime import Tracker
 from distilvo.runtime.frame_quality import Seen, judge
 from distilvo.runtime.packaged_models import model_path
-
-CAMERA = Camera(fx=718.856, fy=718.856, cx=607.1928, cy=185.2157, width=1241, height=376)
 
 
 def main() -> None:
@@ -47,7 +45,7 @@ class Timed:
     """A tracker, and its parts alone."""
 
     def __init__(self, model: str) -> None:
-        self.tracker, self.network = Tracker(model, CAMERA), StepModel(model_path(model))
+        self.tracker, self.network = Tracker(model, KITTI_00), StepModel(model_path(model))
         self.seen: Seen | None = None
 
     def step(self, frame: np.ndarray, t: float) -> np.ndarray:
@@ -55,7 +53,7 @@ class Timed:
         stamps = [time.perf_counter()]
         self.tracker.step(frame, t)
         stamps.append(time.perf_counter())
-        image = self.tracker.preprocessing.apply(frame, CAMERA)
+        image = self.tracker.preprocessing.apply(frame, KITTI_00)
         stamps.append(time.perf_counter())
         _, self.seen = judge(self.seen, image, t)
         stamps.append(time.perf_counter())

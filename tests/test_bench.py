@@ -25,10 +25,11 @@ from distilvo.bench.contestants import gather
 from distilvo.bench.deepvo import DeepVO
 from distilvo.bench.klt import KltTracker
 from distilvo.bench.latency import interleaved, noise
-from distilvo.bench.sample_drive import CAMERA, street, there_and_back
+from distilvo.bench.sample_drive import street, there_and_back
 from distilvo.commands import main
 from distilvo.commands.bench import Bench
 from distilvo.errors import DistilvoError
+from distilvo.geometry.camera import KITTI_00
 from distilvo.geometry.se3 import rotation_angle
 from distilvo.models.kinds import count_parameters
 from distilvo.models.model_folder import save_model
@@ -189,7 +190,7 @@ def test_folders_need_torch(folder: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_klt_follows_the_street() -> None:
-    tracker = KltTracker(CAMERA)
+    tracker = KltTracker(KITTI_00)
     poses = [tracker.step(image).copy() for image in street(6)]
     assert np.array_equal(poses[0], np.eye(4))
     c, s = math.cos(0.01), math.sin(0.01)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from distilvo.bench.road_plane import RoadPlaneTracker
-from distilvo.bench.sample_drive import CAMERA, street
+from distilvo.bench.sample_drive import street
 from distilvo.errors import DistilvoError
 from distilvo.geometry import se3
+from distilvo.geometry.camera import KITTI_00
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))  # behind all others: its files have common names
 
@@ -53,7 +54,7 @@ def test_a_tracker_without_lengths_has_no_measures_of_them() -> None:
 class _Drive:
     """What a tracker reads of a sequence."""
 
-    name, camera, camera_height, poses = "00", CAMERA, 1.65, TRUTH
+    name, camera, camera_height, poses = "00", KITTI_00, 1.65, TRUTH
 
     def __init__(self, images: list[np.ndarray]) -> None:
         self._images = images
@@ -68,7 +69,7 @@ class _Drive:
 def test_poses_of_the_classical_trackers_belong_to_their_frames() -> None:
     images = street(3)
     poses, rate, doubted = real_film.run_road_plane(_Drive([np.stack([image] * 3, -1) for image in images]))
-    tracker = RoadPlaneTracker(CAMERA)
+    tracker = RoadPlaneTracker(KITTI_00)
     steps = np.array([tracker.step(image).motion for image in images])
     assert np.allclose(se3.motions(poses), steps[1:]) and steps[1, 2] > 0.7
     assert rate > 0 and doubted == 0

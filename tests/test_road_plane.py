@@ -14,10 +14,9 @@ from distilvo.bench.classical_engine import ClassicalEngine
 from distilvo.bench.engine_kinds import open_engine
 from distilvo.bench.plane_fit import PlaneFit
 from distilvo.bench.road_plane import RoadPlaneTracker, RoadStep
-from distilvo.bench.sample_drive import CAMERA
 from distilvo.errors import DistilvoError
 from distilvo.geometry import se3
-from distilvo.geometry.camera import Frame
+from distilvo.geometry.camera import KITTI_00, Frame
 from distilvo.geometry.se3 import Floats
 from distilvo.sequences.kitti import open_kitti
 
@@ -28,8 +27,10 @@ BLANK = np.full((376, 1241), 90, np.uint8)
 def drive(metres: tuple[float, ...], turn: float = 0.0, pitch: float = 0.0) -> tuple[list[Frame], Floats]:
     """Images (H, W) of a walled street at these places along it, and the true motions (N - 1, 6)."""
     texture = sample_drive._texture()
-    columns, rows = np.meshgrid(np.arange(CAMERA.width), np.arange(CAMERA.height))
-    rays = np.stack([(columns - CAMERA.cx) / CAMERA.fx, (rows - CAMERA.cy) / CAMERA.fy, np.ones(rows.shape)], axis=-1)
+    columns, rows = np.meshgrid(np.arange(KITTI_00.width), np.arange(KITTI_00.height))
+    rays = np.stack(
+        [(columns - KITTI_00.cx) / KITTI_00.fx, (rows - KITTI_00.cy) / KITTI_00.fy, np.ones(rows.shape)], axis=-1
+    )
     mount = se3.matrices_from_motions([0, 0, 0, pitch, 0, 0])[:3, :3]
     images = [sample_drive._image(rays @ mount.T, turn * k, z, texture) for k, z in enumerate(metres)]
     cars = se3.matrices_from_motions([[0, 0, z, 0, turn * k, 0] for k, z in enumerate(metres)])
@@ -38,7 +39,7 @@ def drive(metres: tuple[float, ...], turn: float = 0.0, pitch: float = 0.0) -> t
 
 def follow(images: list[Frame], height: float = 1.65) -> list[RoadStep]:
     """Each step but the first."""
-    tracker = RoadPlaneTracker(CAMERA, height)
+    tracker = RoadPlaneTracker(KITTI_00, height)
     return [tracker.step(image) for image in images][1:]
 
 
@@ -57,7 +58,7 @@ def street() -> tuple[list[Frame], Floats]:
 
 
 def test_metres_and_angles_of_a_turning_car(street: tuple[list[Frame], Floats]) -> None:
-    tracker = RoadPlaneTracker(CAMERA)
+    tracker = RoadPlaneTracker(KITTI_00)
     images, true = street
     first, *steps = [tracker.step(image) for image in images]
     assert (first.status, *first.motion) == ("ok", *[0.0] * 6)
@@ -95,7 +96,7 @@ def test_a_standing_car_has_no_motion_and_starts_again(street: tuple[list[Frame]
 
 def test_a_blind_frame_is_lost_and_its_motion_zero_not_that_of_the_last(street: tuple[list[Frame], Floats]) -> None:
     a, b, c, d, _ = street[0]
-    tracker = RoadPlaneTracker(CAMERA)
+    tracker = RoadPlaneTracker(KITTI_00)
     steps = [tracker.step(image) for image in (a, b, BLANK)]
     there = tracker.pose.copy()
     steps += [tracker.step(image) for image in (c,)]
@@ -122,7 +123,7 @@ def test_without_road_the_last_length_is_held_and_said_to_be(street: tuple[list[
 
 def test_a_camera_that_sees_no_road_is_lost_and_no_error(street: tuple[list[Frame], Floats]) -> None:
     """Its view is so narrow that the nearest metres of road lie below the image."""
-    tracker = RoadPlaneTracker(replace(CAMERA, fx=4 * CAMERA.fx, fy=4 * CAMERA.fy))
+    tracker = RoadPlaneTracker(replace(KITTI_00, fx=4 * KITTI_00.fx, fy=4 * KITTI_00.fy))
     steps = [tracker.step(image) for image in street[0][:4]]
     assert [step.status for step in steps] == ["ok", "lost", "lost", "lost"]
 
@@ -155,8 +156,8 @@ def test_a_lorry_in_front_that_keeps_its_distance_is_no_road(street: tuple[list[
 def test_bad_input_is_one_clear_line(street: tuple[list[Frame], Floats]) -> None:
     for height in (0.0, -1.65, float("nan"), float("inf")):
         with pytest.raises(DistilvoError, match=r"camera height .* expected metres above the road"):
-            RoadPlaneTracker(CAMERA, height)
-    tracker = RoadPlaneTracker(CAMERA)
+            RoadPlaneTracker(KITTI_00, height)
+    tracker = RoadPlaneTracker(KITTI_00)
     for image in (street[0][0][:, :-1], np.stack([street[0][0]] * 3, -1), street[0][0].astype(np.float32)):
         with pytest.raises(DistilvoError, match=r"expected uint8 \(376, 1241\), grey, like its camera"):
             tracker.step(image)

@@ -15,8 +15,8 @@ from distilvo.bench.child import start
 from distilvo.bench.contestants import Contestant
 from distilvo.bench.engines import FrameToPose
 from distilvo.bench.latency import Step, interleaved
-from distilvo.bench.sample_drive import CAMERA, street, there_and_back
-from distilvo.geometry.camera import Frame
+from distilvo.bench.sample_drive import street, there_and_back
+from distilvo.geometry.camera import KITTI_00, Frame
 from distilvo.geometry.se3 import Floats
 from distilvo.progress import Bar, progress
 
@@ -69,7 +69,7 @@ def bench(groups: list[list[Contestant]], rounds: int) -> dict[str, Any]:
                 machine["cpu_share"] = round(share, 3)
             rows += _rows(contestants, count, measured, reference=groups[0])
     machine |= {"load_end": environment.load_average(), "busy": machine["cpu_share"] < BUSY}
-    size = f"{CAMERA.width}x{CAMERA.height} grey, PNG of {len(coded[0])} bytes"
+    size = f"{KITTI_00.width}x{KITTI_00.height} grey, PNG of {len(coded[0])} bytes"
     places = {(c.name, c.runtime): place for place, c in enumerate(contestants)}
     rows.sort(key=lambda row: (places[row.name, row.runtime], row.threads))
     return {
@@ -116,10 +116,10 @@ def _measure(
     stepped = interleaved(steps, rounds, WARMUP, pause, bar)
     share = (time.process_time() - own) / (time.perf_counter() - wall)
     del steps
-    plain = [_plain(c.engine.tracker(threads, CAMERA), images) for c in contestants]
+    plain = [_plain(c.engine.tracker(threads, KITTI_00), images) for c in contestants]
     tracked = interleaved(plain, whole, WARMUP, pause, bar)
     del plain
-    decoding = [_decoding(c.engine.tracker(threads, CAMERA), coded) for c in contestants]
+    decoding = [_decoding(c.engine.tracker(threads, KITTI_00), coded) for c in contestants]
     decoded = interleaved(decoding, whole, WARMUP, pause, bar)
     del decoding
     starts: list[list[tuple[float, float | None]]] = [[] for _ in contestants]

@@ -26,13 +26,14 @@ class ClassicalEngine:
         self._tracker_of = tracker_of
 
     def stepper(self, threads: int) -> Step:
-        from distilvo.bench.sample_drive import CAMERA, street, there_and_back
+        from distilvo.bench.sample_drive import street, there_and_back
+        from distilvo.geometry.camera import KITTI_00
 
-        track, images = self.tracker(threads, CAMERA), there_and_back(street(10))
+        track, images = self.tracker(threads, KITTI_00), there_and_back(street(10))
         return lambda: track(next(images))
 
     def tracker(self, threads: int, camera: Camera | None) -> FrameToPose:
-        from distilvo.bench.sample_drive import CAMERA
+        from distilvo.geometry.camera import KITTI_00
 
         cv2.setNumThreads(threads)
-        return self._tracker_of(camera or CAMERA).step
+        return self._tracker_of(camera or KITTI_00).step

@@ -22,7 +22,7 @@ class KltTracker:
     """
 
     def __init__(self, camera: Camera) -> None:
-        self._matrix = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
+        self._matrix = camera.matrix
         self._last: Frame | None = None
         self._corners: Corners | None = None
         self.pose: Floats = np.eye(4)

@@ -51,7 +51,7 @@ class RoadRegion:
     """
 
     def __init__(self, camera: Camera) -> None:
-        self._matrix = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
+        self._matrix = camera.matrix
         self._inverse = np.linalg.inv(self._matrix)
         self._top = max(0, int(camera.cy + camera.fy / _FURTHEST) - 30)
         self._window = max(9, round(camera.width / 60) | 1)

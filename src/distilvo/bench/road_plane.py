@@ -70,7 +70,7 @@ class RoadPlaneTracker:
         if not (math.isfinite(camera_height) and camera_height > 0):
             raise DistilvoError(f"camera height {camera_height:g} m; expected metres above the road, such as 1.65")
         self._camera, self._height = camera, camera_height
-        self._matrix = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
+        self._matrix = camera.matrix
         self._region = RoadRegion(camera)
         self._last: Frame | None = None
         self._normal, self._normals = np.array([0.0, 1.0, 0.0]), 0
@@ -91,9 +91,9 @@ class RoadPlaneTracker:
                 f"({self._camera.height}, {self._camera.width}), grey, like its camera"
             )
         before, self._last = self._last, image
-        found = RoadStep(np.zeros(6), "ok") if before is None else self._measured(before, image)
-        self.pose = self.pose @ se3.matrices_from_motions(found.motion)
-        return found
+        step = RoadStep(np.zeros(6), "ok") if before is None else self._measured(before, image)
+        self.pose = self.pose @ se3.matrices_from_motions(step.motion)
+        return step
 
     def _measured(self, before: Frame, after: Frame) -> RoadStep:
         tracks = self._tracks(before, after)
@@ -137,10 +137,10 @@ class RoadPlaneTracker:
         essential, mask = cv2.findEssentialMat(after, before, self._matrix, cv2.USAC_MAGSAC, 0.9999, _RESIDUAL_PX)
         if essential is None or essential.shape != (3, 3) or mask.sum() < _FEWEST_INLIERS:
             return None
-        found, rotation, direction, _, _ = cv2.recoverPose(
+        in_front, rotation, direction, _, _ = cv2.recoverPose(
             essential, after, before, self._matrix, distanceThresh=_FURTHEST_STEPS, mask=mask
         )
-        return (rotation, direction.ravel()) if found >= _FEWEST_INLIERS else None
+        return (rotation, direction.ravel()) if in_front >= _FEWEST_INLIERS else None
 
     def _road(self, before: Frame, after: Frame, rotation: Floats, direction: Floats) -> PlaneFit | None:
         """The plane of the road where it can be trusted."""

@@ -7,20 +7,19 @@ import itertools
 import cv2
 import numpy as np
 
-from distilvo.geometry.camera import Camera, Frame
+from distilvo.geometry.camera import KITTI_00, Frame
 from distilvo.geometry.se3 import Floats
 
-CAMERA = Camera(fx=718.856, fy=718.856, cx=607.1928, cy=185.2157, width=1241, height=376)
-"""The camera of KITTI odometry 00."""
 _TEXELS, _TEXELS_PER_M = 1024, 25.0
 _HEIGHT_M, _WALL_M, _STEP_M, _TURN = 1.65, 6.0, 0.8, 0.01
 
 
-def street(count: int, camera: Camera = CAMERA) -> list[Frame]:
-    """Grey images (H, W) uint8 of a drive: 0.8 m forward and 0.01 rad to the right from each to the next."""
+def street(count: int) -> list[Frame]:
+    """Grey images (376, 1241) uint8 of KITTI 00's camera, 0.8 m further and 0.01 rad to the right each time."""
     texture = _texture()
-    columns, rows = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
-    rays = np.stack([(columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy, np.ones(rows.shape)], axis=-1)
+    k = KITTI_00
+    columns, rows = np.meshgrid(np.arange(k.width), np.arange(k.height))
+    rays = np.stack([(columns - k.cx) / k.fx, (rows - k.cy) / k.fy, np.ones(rows.shape)], axis=-1)
     return [_image(rays, _TURN * k, _STEP_M * k, texture) for k in range(count)]
 
 

@@ -1,4 +1,7 @@
-"""Where a training stands, in one file: it goes on from there after an interruption, to the last bit."""
+"""Where a training stands, in one file: it goes on from there after an interruption.
+
+On CPUs to the last bit; on a GPU dropout draws other numbers, since the random state of the CPU alone is kept.
+"""
 
 from __future__ import annotations
 

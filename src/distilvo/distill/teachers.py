@@ -114,15 +114,15 @@ def run_over(
     else:
         tables["outputs"] = like_target(arrays[0].float(), shape, "teacher")
     in_order = iter(tables[f"hints.{number}"] for number in range(len(layers)))
-    found = tuple(next(in_order) if isinstance(hint, str) else arrays[n].float() for n, hint in enumerate(hints, 1))
-    for name, table in zip(names, (tables["outputs"], *found), strict=True):
+    given = tuple(next(in_order) if isinstance(hint, str) else arrays[n].float() for n, hint in enumerate(hints, 1))
+    for name, table in zip(names, (tables["outputs"], *given), strict=True):
         if len(table) != len(facts.targets):
             raise DistilvoError(
                 f"{name}: has {len(table)} rows, expected {len(facts.targets)}: one for each sample of data, then of "
                 "unlabelled"
             )
         check_outputs({"outputs": table}, name)
-    return tables["outputs"], tuple(hint.reshape(len(hint), -1) for hint in found)
+    return tables["outputs"], tuple(hint.reshape(len(hint), -1) for hint in given)
 
 
 class AtEveryStep:

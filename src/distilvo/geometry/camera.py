@@ -58,6 +58,11 @@ class Camera:
                 f"{self.width}x{self.height}; expected fx fy cx cy in pixels of these images"
             )
 
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """K (3, 3): from points in the camera's axes to pixels."""
+        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], np.float64)
+
 
 def camera_of_view(degrees: float, width: int, height: int, name: str) -> Camera:
     """The camera that sees so many degrees across its images of width x height, its axis in their middle.
@@ -74,8 +79,8 @@ def camera_of_view(degrees: float, width: int, height: int, name: str) -> Camera
     return Camera(focal, focal, (width - 1) / 2, (height - 1) / 2, width, height)
 
 
-# The camera of KITTI sequence 00, to whose intrinsics all others are brought.
-_KITTI_00 = Camera(fx=718.856, fy=718.856, cx=607.1928, cy=185.2157, width=1241, height=376)
+KITTI_00 = Camera(fx=718.856, fy=718.856, cx=607.1928, cy=185.2157, width=1241, height=376)
+"""The camera of KITTI sequence 00, to whose intrinsics all others are brought."""
 
 
 def at_default_height(motions: NDArray[Any], height: float | None) -> NDArray[Any]:
@@ -101,11 +106,11 @@ def check_camera_height(height: float, name: str) -> None:
 
 def canonical_intrinsics(size: tuple[int, int]) -> Floats:
     """Intrinsics (3, 3) of KITTI sequence 00, scaled from 1241x376 to ``size`` (H, W)."""
-    sy, sx = size[0] / _KITTI_00.height, size[1] / _KITTI_00.width
+    sy, sx = size[0] / KITTI_00.height, size[1] / KITTI_00.width
     return np.array(
         [
-            [_KITTI_00.fx * sx, 0.0, (_KITTI_00.cx + 0.5) * sx - 0.5],
-            [0.0, _KITTI_00.fy * sy, (_KITTI_00.cy + 0.5) * sy - 0.5],
+            [KITTI_00.fx * sx, 0.0, (KITTI_00.cx + 0.5) * sx - 0.5],
+            [0.0, KITTI_00.fy * sy, (KITTI_00.cy + 0.5) * sy - 0.5],
             [0.0, 0.0, 1.0],
         ]
     )
@@ -166,7 +171,7 @@ def shrinking(frame: tuple[int, int], scale: Floats) -> tuple[int, tuple[int, in
 
 def view_not_known() -> tuple[str, str]:
     """What is assumed and what follows if it is wrong, and what to do, where the camera of a source is not known."""
-    assumed = 2 * np.arctan(_KITTI_00.width / 2 / _KITTI_00.fx)
+    assumed = 2 * np.arctan(KITTI_00.width / 2 / KITTI_00.fx)
     factor = np.tan(assumed / 2) / np.tan(np.radians(60) / 2)
     return (
         f"the camera's intrinsics are not known: its view is taken for {np.degrees(assumed):.0f} degrees across, as "

@@ -105,7 +105,7 @@ class _Lens:
 
     def __init__(self, camera: Camera, coefficients: Floats, model: Model) -> None:
         self._camera, self._coefficients, self._model = camera, coefficients, model
-        self._matrix = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]], dtype=np.float64)
+        self._matrix = camera.matrix
 
     def maps(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """For ``cv2.remap``: where each pixel of a pinhole camera's frame lies in the distorted one."""

@@ -99,19 +99,19 @@ def find_trajectories(path: Path, names: list[str]) -> dict[str, Path]:
     if not path.is_dir():
         raise DistilvoError(f"{path}: no such path; {near(path)}expected a trajectory file, or a folder of such")
     files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and not file.name.startswith("."))
-    found = {name: [file for file in files if file.stem == name] for name in names}
-    if missing := [name for name in names if not found[name]]:
+    files_by_name = {name: [file for file in files if file.stem == name] for name in names}
+    if missing := [name for name in names if not files_by_name[name]]:
         there = f"it has {_listed([file.name for file in files])}" if files else "it has no trajectory file"
         raise DistilvoError(
             f"{path}: no trajectory of {_listed(missing)}; {there}; expected {missing[0]}.tum ({', '.join(SUFFIXES)})"
         )
-    for name, several in found.items():
+    for name, several in files_by_name.items():
         if len(several) > 1:
             raise DistilvoError(
                 f"{path}: {len(several)} files for the sequence {name} ({_listed([file.name for file in several])}); "
                 "expected one; move the others away"
             )
-    return {name: several[0] for name, several in found.items()}
+    return {name: several[0] for name, several in files_by_name.items()}
 
 
 def _associated(sequence: Sequence, trajectory: Trajectory, tolerance: float) -> NDArray[np.intp]:

@@ -131,9 +131,9 @@ def pace_of(tracked: Tracked, part: slice = slice(None)) -> Pace:
 
 def _status_table(model: str, tracked: Tracked) -> ReportTable:
     """How many frames can be trusted, and which cannot."""
-    found = counts(tracked.statuses)
-    headers = ("model", "frames", *found, "segments")
-    numbers = (len(tracked.statuses), *found.values(), int(tracked.segments[-1]) + 1)
+    frames_by_status = counts(tracked.statuses)
+    headers = ("model", "frames", *frames_by_status, "segments")
+    numbers = (len(tracked.statuses), *frames_by_status.values(), int(tracked.segments[-1]) + 1)
     runs = doubted_runs(tracked.statuses)
     note = f"Frames that cannot be trusted: {runs}. Their motion is not the model's." if runs else ""
     return ReportTable(headers, [[TableCell(model), *(TableCell(str(number)) for number in numbers)]], note)

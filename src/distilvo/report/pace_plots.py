@@ -66,11 +66,11 @@ def _marks(values: Floats, deviation: Floats | None, pace: Pace) -> list[Mark]:
         )
         marks.append(LineMark(BAND, x, edges, _BAND, "dot", width=1.0))
     for status, colour in _STATUS_COLOURS.items():
-        found = np.flatnonzero(
+        places = np.flatnonzero(
             [one == status and known for one, known in zip(pace.statuses, ~np.isnan(values), strict=True)]
         )
-        if len(found):
-            marks.append(DotsMark(status, pace.seconds[found], values[found], colour, found))
+        if len(places):
+            marks.append(DotsMark(status, pace.seconds[places], values[places], colour, places))
     return marks
 
 

@@ -67,8 +67,8 @@ def numbering(files: list[Path], by_value: bool) -> Numbering:
     Args ``by_value``: they were ordered as decimal, signed or hexadecimal numbers, which count no frames.
     """
     uncounted = np.arange(len(files), dtype=np.float64)
-    if (found := _stamps(files)) is not None:
-        stamps, unit = found
+    if (by_time := _stamps(files)) is not None:
+        stamps, unit = by_time
         return Numbering(uncounted, f"times are read from the names (UNIX, {unit})", stamps=stamps)
     if all(_TIME_OF_DAY.search(_DATE.sub("_", file.stem, 1)) and _DATE.search(file.stem) for file in files):
         return Numbering(uncounted, "named by date and time")

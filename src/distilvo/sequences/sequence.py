@@ -17,7 +17,8 @@ class Sequence(Protocol):
 
     times      (N,) float64, seconds, ascending
     camera     its intrinsics, or None where unknown
-    poses      (N, 4, 4) float64 camera-to-world, metres, axes as in KITTI; None where there is no ground truth
+    poses      (N, 4, 4) float64 camera-to-world, metres, axes of the camera as in KITTI, of the world as the source has
+               them; None where there is no ground truth
     reference  (N, 3) float64 positions, metres, of a GPS on the car where there are no poses; else None
     camera_height  metres above the road; None where it is not known
     assumed_times  whether ``times`` are counted at an assumed rate, since the source has none

@@ -30,7 +30,7 @@ def detail_tables(plan: Plan, cells: CellsOfRows, references: Sequence[Reference
 
 
 def distribution_rows(plan: Plan) -> list[str]:
-    """The rows whose error distributions are shown: those of the first tables."""
+    """The rows whose error distributions are shown: those of the blends, the hints and few labels."""
     return _rows_of(plan, _DISTRIBUTED)
 
 
@@ -41,7 +41,7 @@ def _rows_of(plan: Plan, tables: Sequence[Table]) -> list[str]:
 def _distribution(
     plan: Plan, cells: CellsOfRows, references: Sequence[Reference], field: str, title: str, unit: str
 ) -> StudyTable:
-    """Quantiles over frame pairs or poses, mean over seeds, of the rows of the first two tables."""
+    """Quantiles over frame pairs or poses, mean over seeds, of ``distribution_rows``."""
     digits, rows = (2 if field == "error_ate_m" else 4), []
     for name in distribution_rows(plan):
         quantiles = [getattr(cell, field) for cell in cells.get(name, {}).values()]

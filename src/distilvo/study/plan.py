@@ -232,7 +232,7 @@ class Cell:
         train_s: wall time of all its stages.
         steps: optimiser steps of all its stages.
         hint_error: held-out reconstruction error of the hint, mean ``||Psi_T - Psi_S||^2`` as a share of the hint's
-            variance, whether or not the student was trained to imitate it; None where the layers differ in size.
+            variance; None where the layers differ in size, or the student learned the hint through a projection.
         error_t_m, error_r_deg: ``QUANTILES`` of the error of single frame pairs.
         error_ate_m: likewise of single poses, aligned by Sim(3).
         drives: ``rms_rpe_t_m``, ``rms_rpe_r_deg``, ``ate_m``, ``t_rel_percent`` and ``r_rel_deg_per_100m`` of each
