@@ -32,8 +32,8 @@ from distilvo.models.network import PoseNetwork
 from distilvo.models.onnx_export import onnx_motions
 from distilvo.models.quantisation import OPTIONS, quantise
 from distilvo.models.step_model import StepModel
-from distilvo.models.student import student
-from distilvo.models.teacher import teacher
+from distilvo.models.student import student_architecture
+from distilvo.models.teacher import PAPER
 from distilvo.pipeline.evaluation import evaluate
 from distilvo.world.dataset import render_streets
 
@@ -70,7 +70,7 @@ def main() -> None:
             ways(arguments.model, arguments.data, Path(scratch))
             return
         networks = {name: PoseNetwork(fast_architecture(name)) for name in ("nano", "small")}
-        networks |= {"student 92.95 %": student(92.95, "paper"), "teacher": teacher("paper")}
+        networks |= {"student 92.95 %": PoseNetwork(student_architecture(92.95, PAPER)), "teacher": PoseNetwork(PAPER)}
         for name, network in networks.items():
             speed(name, save_model(network.eval(), Path(scratch) / name, {}), Path(scratch))
 

@@ -33,14 +33,14 @@ def make(folder: Path) -> None:
     from distilvo.models.network import PoseNetwork
     from distilvo.models.onnx_export import export_onnx
     from distilvo.models.quantisation import quantise
-    from distilvo.models.student import student
+    from distilvo.models.student import student_architecture
+    from distilvo.models.teacher import PAPER
     from distilvo.sequences import open_dataset
     from distilvo.world.dataset import render_streets
 
     torch.manual_seed(0)
-    save_model(student(92.95, "paper"), folder / "paper-student", {})
-    for rate in (72.88, 79.69):
-        save_model(student(rate, "paper"), folder / f"paper-{rate}", {})
+    for rate, name in ((92.95, "paper-student"), (72.88, "paper-72.88"), (79.69, "paper-79.69")):
+        save_model(PoseNetwork(student_architecture(rate, PAPER)), folder / name, {})
     with tempfile.TemporaryDirectory() as name_of_scratch:
         scratch, preprocessing = Path(name_of_scratch), fast_architecture("nano").preprocessing
         render_streets(scratch / "streets", STREETS, 100, preprocessing.size)

@@ -12,7 +12,7 @@ from distilvo.errors import DistilvoError
 from distilvo.models.fast_student import FAMILY, fast_architecture, space_to_depth_kernel
 from distilvo.models.kinds import count_parameters
 from distilvo.models.network import PoseNetwork
-from distilvo.models.student import shaped_architecture, student
+from distilvo.models.student import shaped_architecture
 from distilvo.models.teacher import DEMO, PAPER
 
 
@@ -44,7 +44,7 @@ def test_one_network_for_every_image_size(name: str) -> None:
 @torch.no_grad()
 def test_step_predict_and_forward_agree(name: str) -> None:
     torch.manual_seed(0)
-    network = student(name, DEMO).eval()
+    network = PoseNetwork(fast_architecture(name, DEMO.size, DEMO.channels)).eval()
     frames = torch.randint(0, 256, (5, 1, 48, 160), dtype=torch.uint8)
     motions, step_motions = network.predict(frames), []
     state = network.start(frames[:1])
@@ -71,4 +71,4 @@ def test_frames_that_do_not_divide() -> None:
         ):
             fast_architecture("nano", size)
     with pytest.raises(DistilvoError, match="expected one of nano, small, base"):
-        student("tiny", DEMO)
+        fast_architecture("tiny")

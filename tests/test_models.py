@@ -19,7 +19,7 @@ from distilvo.models.correlation import Correlation
 from distilvo.models.kinds import architecture_from, count_parameters, distillation_rate
 from distilvo.models.model_folder import load_model, save_model
 from distilvo.models.network import Architecture, PoseNetwork
-from distilvo.models.student import check_rate, shaped_architecture, slim_architecture, student, student_architecture
+from distilvo.models.student import check_rate, shaped_architecture, slim_architecture, student_architecture
 from distilvo.models.teacher import DEMO, PAPER, teacher, teacher_architecture
 
 SMALL = replace(
@@ -172,14 +172,14 @@ def test_papers_smallest_student_has_about_2_4_million() -> None:
 
 
 def test_counting_agrees_with_the_network() -> None:
-    assert parameters(student(92.95, "demo")) == count_parameters(student_architecture(92.95, DEMO))
+    assert parameters(PoseNetwork(small := student_architecture(92.95, DEMO))) == count_parameters(small)
 
 
 def test_impossible_students() -> None:
     with pytest.raises(DistilvoError, match="its smallest student has"):
-        student(99.9, "demo")
+        student_architecture(99.9, DEMO)
     with pytest.raises(DistilvoError, match="is 100, expected at least 1 and less than 100"):
-        student(100, "demo")
+        student_architecture(100, DEMO)
     with pytest.raises(DistilvoError, match="expected one of paper, quarter, demo"):
         teacher("huge")
 

@@ -16,29 +16,11 @@ from distilvo.models.fast_student import fast_architecture
 from distilvo.models.flow_family import flow_student
 from distilvo.models.flow_network import FlowArchitecture
 from distilvo.models.kinds import AnyArchitecture, count_parameters, distillation_rate
-from distilvo.models.network import Architecture, PoseNetwork
-from distilvo.models.teacher import teacher_architecture
+from distilvo.models.network import Architecture
 from distilvo.settings import Shape
 
 LARGEST_WITH_ONE_ADDED = 75.0
 NARROWEST = 16  # an added layer of fewer units passes too little on
-
-
-def student(kind: float | str, teacher: str | Architecture = "paper") -> PoseNetwork:
-    """A student with random weights, for its teacher's frames.
-
-    Args:
-        kind: distillation rate d_rate in per cent, from 1 to less than 100: the student has at least so many per cent
-            fewer parameters than its teacher; or ``nano``, ``small``, ``base``: one of those made for speed.
-        teacher: a teacher's name or architecture.
-
-    Raises:
-        DistilvoError: the rate is no percentage, no student of this teacher is that small, or none has this name.
-    """
-    architecture = teacher_architecture(teacher) if isinstance(teacher, str) else teacher
-    if isinstance(kind, str):
-        return PoseNetwork(fast_architecture(kind, architecture.size, architecture.channels))
-    return PoseNetwork(student_architecture(kind, architecture))
 
 
 def check_rate(rate: float, name: str = "distillation rate") -> float:
