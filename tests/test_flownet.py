@@ -21,7 +21,7 @@ from distilvo.errors import DistilvoError
 from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.models.flownet import LAYERS, load_flownet
 from distilvo.models.network import Architecture, PoseNetwork
-from distilvo.models.teacher import DEMO, PAPER, TEACHERS, teacher
+from distilvo.models.teacher import DEMO, PAPER, TEACHERS
 from distilvo.sequences import open_dataset
 from distilvo.settings import Recipe
 
@@ -186,7 +186,7 @@ def test_colours_and_frames_by_hand(name: str, channel: int, colour: int, tmp_pa
 
 @torch.no_grad()
 def test_paper_teacher_takes_all_nine(tmp_path: Path) -> None:
-    source, network = FlowNetS(replace(PAPER, convolutions=(*PAPER.convolutions, (1024, 3, 1)))), teacher("paper")
+    source, network = FlowNetS(replace(PAPER, convolutions=(*PAPER.convolutions, (1024, 3, 1)))), PoseNetwork(PAPER)
     state = source.state_dict()
     assert {name: tuple(tensor.shape) for name, tensor in state.items() if "weight" in name} == {
         "conv1.0.weight": (64, 6, 7, 7), "conv2.0.weight": (128, 64, 5, 5), "conv3.0.weight": (256, 128, 5, 5),

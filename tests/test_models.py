@@ -20,7 +20,7 @@ from distilvo.models.kinds import architecture_from, count_parameters, distillat
 from distilvo.models.model_folder import load_model, save_model
 from distilvo.models.network import Architecture, PoseNetwork
 from distilvo.models.student import check_rate, shaped_architecture, slim_architecture, student_architecture
-from distilvo.models.teacher import DEMO, PAPER, teacher, teacher_architecture
+from distilvo.models.teacher import DEMO, PAPER, teacher_architecture
 
 SMALL = replace(
     DEMO, size=(16, 48), convolutions=((4, 3, 2), (6, 3, 2), (8, 3, 1)), grid=(1, 3), lstm=(5, 5), fc=(7,), branch=4
@@ -46,7 +46,7 @@ def test_preprocessing_follows_from_the_architecture() -> None:
 
 def test_paper_teacher_trains_a_step() -> None:
     torch.manual_seed(0)
-    network = teacher("paper").train()
+    network = PoseNetwork(PAPER).train()
     frames = torch.randint(0, 256, (1, 3, 3, 192, 640), dtype=torch.uint8)
     network(frames).square().sum().backward()
     norms = [p.grad.abs().max() for p in network.parameters() if p.grad is not None]
@@ -57,7 +57,7 @@ def test_paper_teacher_trains_a_step() -> None:
 @torch.no_grad()
 def test_paper_teacher_streams_with_carried_state() -> None:
     torch.manual_seed(0)
-    network = teacher("paper").eval()
+    network = PoseNetwork(PAPER).eval()
     frames = torch.randint(0, 256, (4, 3, 192, 640), dtype=torch.uint8)
     assert_streams_alike(network, frames)
 
@@ -181,7 +181,7 @@ def test_impossible_students() -> None:
     with pytest.raises(DistilvoError, match="is 100, expected at least 1 and less than 100"):
         student_architecture(100, DEMO)
     with pytest.raises(DistilvoError, match="expected one of paper, quarter, demo"):
-        teacher("huge")
+        teacher_architecture("huge")
 
 
 @pytest.mark.parametrize("make", [student_architecture, slim_architecture, partial(shaped_architecture, "slim")])

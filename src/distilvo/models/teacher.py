@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from distilvo.errors import DistilvoError
-from distilvo.models.network import Architecture, PoseNetwork
+from distilvo.models.network import Architecture
 
 PAPER = Architecture(
     name="teacher-paper",
@@ -91,16 +91,3 @@ def teacher_architecture(name: str) -> Architecture:
     if name not in TEACHERS:
         raise DistilvoError(f"teacher '{name}' is unknown; expected one of {', '.join(TEACHERS)}")
     return TEACHERS[name]
-
-
-def teacher(name: str = "paper") -> PoseNetwork:
-    """A teacher with random weights.
-
-    Args:
-        name: ``paper`` (192 x 640 RGB, 9 convolutions, 2 LSTM layers, 33.6 M parameters; Section 4.1), ``quarter``
-            (64 x 192 luminance, the same layers a quarter as wide) or ``demo`` (48 x 160 luminance, for a CPU).
-
-    Raises:
-        DistilvoError: no such teacher.
-    """
-    return PoseNetwork(teacher_architecture(name))
