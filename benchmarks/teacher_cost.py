@@ -4,8 +4,8 @@
     python benchmarks/teacher_cost.py --teacher paper --shape small --rounds 5
 
 Supervised training of the student against distillation with the teacher's cached outputs (each stage, and both at
-once), and against running the teacher at every step. All on rendered streets of the teacher's size; the paper's teacher
-has random weights, since times do not depend on weights.
+once), and against running the teacher at every step. All on rendered streets of the teacher's size; teachers have
+random weights, since times do not depend on weights.
 """
 
 from __future__ import annotations
@@ -27,10 +27,9 @@ from distilvo.distill.batches import Batch, Batches
 from distilvo.distill.hints import Tap
 from distilvo.distill.shapes import per_sample
 from distilvo.distill.task import Distillation, HintLoss, ImitationLoss, Supervised, Task, parameters_up_to
-from distilvo.models.model_folder import load_model
 from distilvo.models.network import PoseNetwork
 from distilvo.models.student import shaped_architecture
-from distilvo.models.teacher import SHIPPED_TEACHER, teacher
+from distilvo.models.teacher import teacher_architecture
 from distilvo.pipeline.frame_trust import teacher_outputs
 from distilvo.sequences import open_dataset
 from distilvo.settings import Method, Recipe, Shape
@@ -69,7 +68,7 @@ def main() -> None:
 
 def _ways(folder: Path, bf16: bool, name: str, form: Shape) -> dict[str, Callable[[], None]]:
     """A step of each way to train, by name."""
-    big = load_model(SHIPPED_TEACHER)[0] if name == "demo" else teacher(name).eval()
+    big = PoseNetwork(teacher_architecture(name)).eval()
     streets, frames = STREETS[name]
     render_streets(folder, range(5_000, 5_000 + streets), frames, big.architecture.size)
     cache = open_cache(open_dataset(folder), big.preprocessing, folder / "cache")

@@ -92,10 +92,11 @@ def _reference(against: str, scratch: Path) -> list[Contestant]:
     import torch
 
     from distilvo.models.model_folder import save_model
-    from distilvo.models.teacher import teacher
+    from distilvo.models.network import PoseNetwork
+    from distilvo.models.teacher import teacher_architecture
 
     torch.manual_seed(0)
-    network = teacher(against)
+    network = PoseNetwork(teacher_architecture(against))
     folder = save_model(network, scratch / network.architecture.name, {})
     return [replace(row, note="random weights") for row in _folder(folder, scratch)]
 
