@@ -51,7 +51,8 @@ def on_image(image: Image) -> None:
     moved = pose.status != "static image"  # a camera that hangs gives no velocity, least of all a certain 0
     if last_s is not None and pose.motion_covariance is not None and moved:
         twists.publish(velocity(image, pose.motion, pose.motion_covariance, time_s - last_s))
-    last_s = time_s
+    if moved:  # else the next motion is since an earlier image
+        last_s = time_s
 
 
 def velocity(image: Image, motion: np.ndarray, covariance: np.ndarray, step_s: float) -> TwistWithCovarianceStamped:

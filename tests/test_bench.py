@@ -71,11 +71,33 @@ def _measured() -> benchmark._Measured:
     return benchmark._Measured(steps=times, tracked=times, decoded=times, starts=[[(1.0, None)]])
 
 
-def test_models_interleaved() -> None:
+def test_rows_by_hand(folder: Path, tmp_path: Path) -> None:
+    """Two models at 3 and 1 s a step: medians, 99 % quantile, both rates, start, memory, each from its own times."""
+    (fast,), (slow,) = gather((folder / "model.onnx", folder / "model.onnx"), None, False, tmp_path)
+    steps = np.array([[3.0, 1.0], [3.0, 1.0], [7.0, 1.0]])
+    starts: list[list[tuple[float, float | None]]] = [[(2.0, 5e6), (9.0, 7e6), (3.0, 4e6)], [(1.0, None)]]
+    measured = benchmark._Measured(steps, np.array([[0.5, 0.2]] * 3), np.array([[0.8, 0.4]] * 3), starts)
+    one, other = benchmark._rows([fast, slow], 1, measured, [slow])
+    assert (one.latency_ms_median, one.latency_ms_p99) == (3000, pytest.approx(6920))  # 3 + 0.98 * 4
+    assert (one.frames_per_second, one.frames_per_second_with_decode) == (2, 1.25)
+    assert (one.cold_start_s, one.peak_rss_mb) == (3, 5)
+    assert (other.frames_per_second, other.cold_start_s, other.peak_rss_mb) == (5, 1, None)
+
+
+def test_models_interleaved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two runs in a row, the first of which brings the caches back and takes 10 s, the second is timed."""
     calls: list[str] = []
-    times = interleaved([lambda: calls.append("a"), lambda: calls.append("b")], rounds=3, warmup=1)
-    assert calls == ["a", "a", "b", "b"] * 4  # the first of two brings the caches back
-    assert times.shape == (3, 2) and (times >= 0).all()
+    clock = [0.0]
+
+    def step(name: str, seconds: float) -> None:
+        first = not calls or calls[-1] != name or len(calls) % 2 == 0
+        calls.append(name)
+        clock[0] += 10.0 if first else seconds * (1 + len(calls))
+
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+    times = interleaved([lambda: step("a", 1.0), lambda: step("b", 2.0)], rounds=3, warmup=1)
+    assert calls == ["a", "a", "b", "b"] * 4
+    assert times.tolist() == [[7.0, 18.0], [11.0, 26.0], [15.0, 34.0]]  # after 6, 8; 10, 12; 14, 16 calls
 
 
 def test_latencies(folder: Path) -> None:
@@ -86,6 +108,8 @@ def test_latencies(folder: Path) -> None:
 def test_start_and_memory_of_a_fresh_process(folder: Path) -> None:
     seconds, peak = start("onnx", folder / "model.onnx", 1)
     assert seconds > 0
+    measurable = "VmHWM" in Path("/proc/self/status").read_text() if Path("/proc/self/status").exists() else None
+    assert (peak is None) == (measurable is False) or measurable is None
     assert peak is None or 10e6 < peak < 10e9
     with pytest.raises(DistilvoError, match=r"none\.onnx: a process that loads it ended with status 1 \(.*DistilvoErr"):
         start("onnx", folder / "none.onnx", 1)

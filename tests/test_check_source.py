@@ -94,7 +94,10 @@ def test_another_rate(folder: Path) -> None:
     assert result.rate_hz == pytest.approx(20) and "trained on 10 frames/s; thin the frames" in lines(result, "note")[0]
     known = check_source(folder, rate_hz=20.0)
     assert not any("trained on" in line for line in lines(known, "note"))
-    assert "the model was trained on 5 frames/s" in lines(check_source(folder, rate_hz=5.0), "note")[0]
+    assert "the model was trained on 5 frames/s; thin" in lines(check_source(folder, rate_hz=5.0), "note")[0]
+    assert "the model was trained on 60 frames/s; train" in lines(check_source(folder, rate_hz=60.0), "note")[0]
+    unknown = check_source(folder, preprocessing=Preprocessing((48, 160), 1))
+    assert not any("trained on" in line for line in lines(unknown, "note"))
 
 
 def test_no_poses_and_no_times(folder: Path) -> None:

@@ -80,7 +80,9 @@ def test_any_layer_can_be_the_hint(layer: str, store: FrameCache, tmp_path: Path
 def test_a_guided_layer_that_is_not_there_is_found_before_the_teacher_runs(store: FrameCache, tmp_path: Path) -> None:
     student = student_architecture(60, TINY)
     wrong = replace(PAPER, guided_layer="fc.9")
-    with pytest.raises(DistilvoError, match=r"layer 'fc\.9' is not in PoseNetwork; it has .*fc\.0"):
+    with pytest.raises(
+        DistilvoError, match=r"guided layer of the student: layer 'fc\.9' is not in PoseNetwork; it has .*fc\.0"
+    ):
         distill_student(make(store), student, store, RECIPE, tmp_path, method=wrong)
     assert list(tmp_path.iterdir()) == []
 

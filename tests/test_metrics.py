@@ -163,13 +163,8 @@ def test_statistics_by_hand() -> None:
     assert statistics["t_rel_percent"] is None and statistics["r_rel_deg_per_100m"] is None
 
 
-def by_the_definition(
-    estimate: np.ndarray, truth: np.ndarray, frames: np.ndarray
-) -> tuple[list[tuple[float, float, float]], list[float]]:
-    """Of every segment t_rel in %, r_rel in deg/100 m and its length in m; RPE in m of consecutive estimated frames.
-
-    One at a time, with matrix inverses.
-    """
+def by_the_definition(estimate: np.ndarray, truth: np.ndarray, frames: np.ndarray) -> tuple[list[Any], list[float]]:
+    """Of every segment t_rel in %, r_rel in deg/100 m, length in m; RPE in m of frames that follow each other."""
     have = dict(zip(frames.tolist(), estimate, strict=True))
     way = [0.0]
     for before, after in itertools.pairwise(truth):

@@ -148,11 +148,18 @@ def test_calibration_carries_the_state(folder: Path, kitti_root: Path) -> None:
     assert all(np.array_equal(fed[-1][name], value) for name, value in model.inputs(frames[19]).items())
 
 
-@pytest.mark.parametrize("cost, recommended", [(0.02, True), (0.04, False)])
-def test_what_costs_too_much_is_not_recommended(
-    folder: Path, kitti_root: Path, monkeypatch: pytest.MonkeyPatch, cost: float, recommended: bool
+@pytest.mark.parametrize(
+    "cost, times, recommended", [(0.02, (2.0, 1.0), True), (0.04, (2.0, 1.0), False), (0.0, (1.0, 1.0), False)]
+)
+def test_what_costs_too_much_or_is_no_faster_is_not_recommended(
+    folder: Path,
+    kitti_root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cost: float,
+    times: tuple[float, float],
+    recommended: bool,
 ) -> None:
-    """Errors of 1 in fp32 and of 1 + cost in int8, which takes half of the time."""
+    """Errors of 1 in fp32 and of 1 + cost in int8; times of both."""
     rotation_errors = iter([1.0, 1.0, 1.0 + cost])
 
     def evaluated(*_: object) -> SimpleNamespace:
@@ -160,15 +167,19 @@ def test_what_costs_too_much_is_not_recommended(
         return SimpleNamespace(total=SimpleNamespace(rms_rpe_t_m=1.0, rms_rpe_r_deg=rotation, ate_m=1.0))
 
     monkeypatch.setattr(int8_comparison, "evaluate", evaluated)
-    monkeypatch.setattr(int8_comparison, "interleaved", lambda *_, **__: np.array([[2.0, 2.0, 1.0]]))
+    monkeypatch.setattr(int8_comparison, "interleaved", lambda *_, **__: np.array([[2.0, *times]]))
     drives = open_drives(TINY.preprocessing, kitti_root, (), folder.parent)
     result = compare(folder, folder / "model.onnx", folder / "model.int8.onnx", drives)
     assert result["recommended"] is recommended
     line = verdict(result)
-    assert ("more than 3 % in RMS-RPE rot; use the fp32 file" in line) is not recommended
+    assert ("more than 3 % in RMS-RPE rot; use the fp32 file" in line) is (cost > 0.03)
+    assert ("it is not faster on this machine" in line) is (times[0] == times[1])
     assert ("recommended on a machine like this one" in line) is recommended
     names, _, latencies, _, rotations, _ = (list(column.cells) for column in comparison_table(result).columns)
-    assert names == ["fp32 torch", "fp32 ONNX", "int8 ONNX"] and latencies == ["2000.00", "2000.00", "1000.00"]
+    assert names == ["fp32 torch", "fp32 ONNX", "int8 ONNX"] and latencies == [
+        "2000.00",
+        *(f"{1000 * time:.2f}" for time in times),
+    ]
     assert rotations == ["1.0000", "1.0000", f"{1 + cost:.4f}"]
 
 

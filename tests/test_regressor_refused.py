@@ -46,7 +46,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "test of another width": ({"test": (X, torch.zeros(60, 2))}, r"test: targets of a sample have the shape \(2,\)"),
     "no sigma layer": ({"sigma_layer": "9"}, "layer '9' is not in Sequential"),
-    "infinite inputs": ({"data": (X / 0, DATA[1])}, "data: inputs of sample 0 are infinite; expected numbers"),
+    "infinite inputs": ({"data": (X / 0, DATA[1])}, r"data: inputs of sample \d+ are infinite; expected numbers"),
     "a perfect teacher by its error": ({"trust": "quantile"}, r"all 60 errors are the same.*or no trust \(none\)$"),
 }
 

@@ -53,6 +53,14 @@ def test_a_drive_is_seen_from_above_whatever_world_its_file_has() -> None:
     np.testing.assert_allclose(drive.estimates["a"].poses, ESTIMATE, atol=1e-8)
 
 
+def test_a_map_is_level_where_the_camera_is_tilted() -> None:
+    """A camera that looks down by 0.7 rad on a level way: the map is as wide and as long as the way."""
+    tilt = se3.matrices_from_motions(np.array([0, 0, 0, -0.7, 0.2, 0]))
+    drive = score_report("c", [scored("a", TRUTH @ tilt, ESTIMATE @ tilt)], {}).drives[0]
+    assert drive.truth is not None
+    np.testing.assert_allclose(drive.truth[:, :3, 3], TRUTH[:, :3, 3], atol=1e-9)
+
+
 def test_another_truth_of_the_same_name_is_another_drive() -> None:
     bent = se3.trajectory(np.tile([0, 0, 1.0, 0, 0.02, 0], (39, 1)))
     shorter = TRUTH[:20], ESTIMATE[:20]

@@ -112,7 +112,7 @@ def test_what_cannot_be_made_is_said_before_the_folder_is_taken(
     for kind in ("guided", "hint"):
         path.write_text(SMALL.replace("inherit = true", f'{kind}_layer = "fc.9"'))
         with pytest.raises(
-            DistilvoError, match=r"row 'ours': layer 'fc\.9' is not in PoseNetwork; it has (?!.*--teac)"
+            DistilvoError, match=rf"row 'ours': {kind} layer of the \w+: layer 'fc\.9' is not in (?!.*--teac)"
         ):
             Study(plan=str(path), out=out, data=kitti_root, teacher=teacher).run()
     path.write_text(SMALL.replace('test = ["03"]', 'test = ["04"]'))

@@ -76,15 +76,27 @@ def test_a_teacher_that_hardly_ever_errs_is_not_trusted_where_it_does(kind: Any)
     assert trust.phi[96:].tolist() == pytest.approx([0.8, 0.5] if kind == "ratio" else [0.75, 0.0])
 
 
+def test_an_error_of_rounding_alone_is_none() -> None:
+    torch.manual_seed(0)
+    truth = torch.randn(2000, 3)
+    right = truth * 3.3 / 3.3
+    assert fit(right, truth, kind=None).kind == "none"
+    wrong = right.clone()
+    wrong[:40] += 1
+    trust = fit(wrong, truth)
+    assert trust.phi[:40].max() < 0.01 and trust.phi[40:].min() > 0.999
+
+
 def test_trust_by_rank_ends_at_the_largest_error() -> None:
     assert fit(torch.tensor([[1.0], [2.0], [3.0]]), torch.zeros(3, 1), kind="rank").eta == 9
 
 
-def test_the_papers_trust_needs_whole_labels() -> None:
+def test_the_papers_trust_below_zero_needs_whole_labels() -> None:
     """Below 0 it would push the student away where no label holds it."""
     truth = torch.tensor([[0.0, 0.0], [0.0, math.nan], [0.0, 0.0]])
-    with pytest.raises(DistilvoError, match="paper needs every part of every label"):
+    with pytest.raises(DistilvoError, match=r"Phi falls to -0\.\d+, and parts of labels are missing"):
         fit(torch.tensor([[3.0, 3.0], [4.0, 4.0], [5.0, 5.0]]), truth, kind="paper")
+    assert fit(torch.tensor([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]), truth, kind="paper").phi.tolist() == [1, 0.75, 0]
 
 
 def test_samples_with_errors_that_are_not_finite_are_counted() -> None:
@@ -127,10 +139,9 @@ def test_trust_by_ratio_by_hand() -> None:
 
 def test_quantile_is_what_is_taken_where_nothing_is_said() -> None:
     teacher = torch.tensor([[1.0], [2.0], [3.0]])  # errors 1, 4, 9; paper: 1 - 9 / 8 < 0
-    trust = fit(teacher, torch.zeros(3, 1))
-    assert trust.kind == "quantile"
-    assert torch.equal(trust.phi, fit(teacher, torch.zeros(3, 1), kind="quantile").phi)
-    assert trust.phi.min() == 0
+    trust = measure_trust(None, teacher, torch.zeros(3, 1))
+    assert trust.kind == "quantile" and trust.phi.min() == 0
+    assert torch.equal(trust.phi, fit(teacher, torch.zeros(3, 1)).phi)
 
 
 @pytest.mark.parametrize("kind", ["quantile", "rank", "ratio", "paper"])

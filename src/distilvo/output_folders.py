@@ -7,6 +7,7 @@ import os
 import re
 import warnings
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def _refuse(folder: Path, claim: dict[str, Any], made_nothing: bool) -> None:
 def _is_empty(folder: Path) -> bool:
     """Whether a folder holds no files but the claim's marker and locks, and a cache, which serves all settings."""
     own = (folder / MARKER, folder / _LOCK)
-    made = (path for part in folder.iterdir() if part.name != "cache" for path in (part, *part.rglob("*")))
+    made = (path for part in folder.iterdir() if part.name != "cache" for path in chain((part,), part.rglob("*")))
     return not any(path.is_symlink() or not path.is_dir() for path in made if path not in own)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,17 +17,26 @@ from distilvo.runtime.bridge import FASTEST_M_S
 from distilvo.sequences import Sequence
 
 _GAP = 1.5  # times the median time between two frames
-_MODELS_RATE_HZ, _RATE_TOLERANCE = 10.0, 0.2
+_RATE_TOLERANCE = 0.2
 _UNUSABLE_UNSEEN = 0.9
 _COARSE = 0.75  # source pixels for each pixel of the model's image
 _KITTI_SIZE = (376, 1241)
 
 
-def check_times(times: Floats, result: CheckResult, assumed: bool = False, trained_hz: float | None = None) -> None:
-    """Check the times (N,), s: one for each frame, finite and increasing, at a rate that a model expects.
+class Trained(NamedTuple):
+    """Who was trained on so many frames per second; None where that is not known."""
 
-    ``assumed`` times are counted at an assumed rate, since the source has none. ``trained_hz``: frames per second of
-    the model; those of the bundled ones where not given.
+    who: str
+    rate_hz: float | None
+
+
+BUNDLED = Trained("the bundled models were", 10.0)
+
+
+def check_times(times: Floats, result: CheckResult, assumed: bool = False, trained: Trained = BUNDLED) -> None:
+    """Check the times (N,), s: one for each frame, finite and increasing, at a rate that models expect.
+
+    ``assumed`` times are counted at an assumed rate, since the source has none.
     """
     if not result.unreadable and len(times) != result.frames:
         message = f"{len(times)} for {result.frames} frames"
@@ -41,7 +51,7 @@ def check_times(times: Floats, result: CheckResult, assumed: bool = False, train
         return
     median = float(np.median(steps[steps > 0]))
     result.rate_hz, result.seconds = 1.0 / median, float(times.max() - times.min())
-    _check_rate(result, assumed, trained_hz)
+    _check_rate(result, assumed, trained)
     _check_gaps(steps, median, result)
 
 
@@ -59,14 +69,15 @@ def _check_order(times: Floats, steps: Floats, result: CheckResult) -> None:
         result.add("problem", "times", message, advice)
 
 
-def _check_rate(result: CheckResult, assumed: bool, trained_hz: float | None) -> None:
+def _check_rate(result: CheckResult, assumed: bool, trained: Trained) -> None:
     assert result.rate_hz is not None
     reason = f", assumed: a {result.kind or 'source'} without times" if assumed else ""
     result.add("ok", "rate", f"{result.rate_hz:.1f} frames/s over {result.seconds:.1f} s{reason}")
-    if not assumed and abs(math.log(result.rate_hz / (trained_hz or _MODELS_RATE_HZ))) > _RATE_TOLERANCE:
-        of_package = f"the bundled models were trained on {_MODELS_RATE_HZ:g} frames/s"
-        message = of_package if trained_hz is None else f"the model was trained on {trained_hz:g} frames/s"
-        result.add("note", "rate", message, "thin the frames, or train on this rate")
+    if assumed or trained.rate_hz is None:
+        return
+    if abs(faster := math.log(result.rate_hz / trained.rate_hz)) > _RATE_TOLERANCE:
+        advice = "thin the frames, or train on this rate" if faster > 0 else "train on this rate"
+        result.add("note", "rate", f"{trained.who} trained on {trained.rate_hz:g} frames/s", advice)
 
 
 def _check_gaps(steps: Floats, median: float, result: CheckResult) -> None:

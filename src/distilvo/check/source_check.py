@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from distilvo.check.check_result import CheckFinding, CheckResult
-from distilvo.check.facts import check_camera, check_height, check_poses, check_reference, check_times
+from distilvo.check.facts import BUNDLED, Trained, check_camera, check_height, check_poses, check_reference, check_times
 from distilvo.check.pose_check import sample_pairs
 from distilvo.check.rotation import image_rotation
 from distilvo.errors import DistilvoError
@@ -47,7 +47,7 @@ def check_source(
         path: the source, see docs/sources.md.
         kind: of the source; guessed from the path if None.
         preprocessing: of a model; without it the field of view alone is compared, with KITTI's.
-        rate_hz: frames per second that a model was trained on; those of the bundled ones where not given.
+        rate_hz: frames per second that the model was trained on; without a model those of the bundled ones.
         options: the others of ``settings.SourceOptions``, as ``open_sequence`` takes them.
     """
     with warnings.catch_warnings(record=True) as caught:
@@ -73,7 +73,7 @@ def check(
 
     Of ``kind`` "camera", which never ends, the first 100 frames are read.
     ``preprocessing`` is that of a model; without it the field of view alone is compared, with KITTI's. ``rate_hz``:
-    frames per second that it was trained on; those of the bundled models where not given.
+    frames per second that it was trained on; without a model those of the bundled ones.
     """
     result = CheckResult(sequence.name, kind)
     pairs, rotations = _read_frames(sequence, result)
@@ -83,7 +83,8 @@ def check(
     _report_frames(result, one_by_one=isinstance(sequence, IndexedSequence))
     if isinstance(sequence, ImageSequence) and sequence.order is not None:
         result.add("ok", "order", sequence.order.describe())
-    check_times(np.asarray(sequence.times, dtype=np.float64), result, sequence.assumed_times, rate_hz)
+    trained = BUNDLED if preprocessing is None and rate_hz is None else Trained("the model was", rate_hz)
+    check_times(np.asarray(sequence.times, dtype=np.float64), result, sequence.assumed_times, trained)
     check_poses(sequence, pairs, rotations, result)
     check_reference(sequence.reference, result)
     check_camera(sequence.camera, preprocessing, result)

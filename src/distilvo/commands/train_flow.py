@@ -50,6 +50,7 @@ class TrainFlow:
         from distilvo.models.teacher import named_model
         from distilvo.pipeline.encoder_flow import head_places, train_encoder
         from distilvo.pipeline.flow_training import new_network, train_flow
+        from distilvo.pipeline.model_rate import data_rate
         from distilvo.sequences import open_dataset
 
         parallel.share(self.recipe.batch_size)  # before any work, rather than when the training begins
@@ -70,14 +71,15 @@ class TrainFlow:
         learn: Any = train_flow if isinstance(network, FlowNetwork) else train_encoder
         curve, errors = learn(network, cache, self.recipe, self.out / "checkpoint.safetensors", test)
         if parallel.is_main():
-            headline, note = self._save(network, cache, test, errors)
+            headline, note = self._save(network, cache, data_rate(cache, train_set), test, errors)
             report_training(self.out, "train-flow", headline, {"teacher": curve}, settings, note=note)
 
-    def _save(self, network: MotionNetwork, cache: FrameCache, test: FrameCache, errors: Curve) -> tuple[str, str]:
+    def _save(
+        self, network: MotionNetwork, cache: FrameCache, rate_hz: float | None, test: FrameCache, errors: Curve
+    ) -> tuple[str, str]:
         """Write the model folder; gives the page's headline, and what to do next."""
         from distilvo.models.flow_network import FlowNetwork
         from distilvo.models.model_folder import FLOW_ALONE, save_model
-        from distilvo.pipeline.model_rate import data_rate
         from distilvo.pipeline.uncertainty import calibrate
 
         data = {"sequences": len(cache.drives), "frames": len(cache.frames)}
@@ -85,7 +87,7 @@ class TrainFlow:
         name, least = network.architecture.name, f"on held-out streets {min(error for _, error in errors):.4f}"
         if isinstance(network, FlowNetwork):
             training |= {"calibration": calibrate(network, test).tolist(), "held_out": errors}
-            save_model(network, self.out, {"rate_hz": data_rate(cache), "training": training})
+            save_model(network, self.out, {"rate_hz": rate_hz, "training": training})
             return f"{name}, mean error {least} units", EVALUATE
         save_model(network, self.out, {"training": FLOW_ALONE | training | {"held_out": errors}})
         note = f"Only its convolutions are trained. To go on: distilvo train DATA --init {self.out} --out MODEL."

@@ -133,9 +133,9 @@ def distill_regressor(
         facts, unit = samples.facts, unit_of_targets(scale, samples.facts)
         chosen_on, tested_on = held_out("validation", validation, samples), held_out("test", test, samples)
         wanted, groups = trust_or_kind(trust, samples.samples), group_numbers(groups, samples.samples)
+        run = AtEveryStep(teacher, sources, samples, forward) if rerun_teacher else None
         outputs, tapped = run_over(teacher, sources, samples, place, forward)
         trusted = _trust(wanted, _of_weight(outputs, samples), tapped, facts, unit, groups)
-        run = AtEveryStep(teacher, sources, samples, forward) if rerun_teacher else None
         batches = Batches(samples, TeacherOutputs(outputs, trusted.phi, tapped), run)
         fit = _Fit(_fitted(forward, samples.target_shape), unit, chosen_on, patience, training, place, log)
         _note_offset(student.cpu(), samples, fit.forward, unit)

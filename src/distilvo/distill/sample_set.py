@@ -257,8 +257,8 @@ def read_through(samples: SampleSet) -> Facts:
 
 def _refuse_infinite(batch: SampleBatch) -> None:
     for tensor in tensors_of(batch.inputs):
-        if tensor.is_floating_point() and tensor.isinf().any():
-            wrong = int(tensor.reshape(len(batch.index), -1).isinf().any(1).nonzero()[0])
+        if tensor.is_floating_point() and tensor.isposinf().any():  # -inf is what a mask of attention holds
+            wrong = int(tensor.reshape(len(batch.index), -1).isposinf().any(1).nonzero()[0])
             raise DistilvoError(f"data: inputs of sample {int(batch.index[wrong])} are infinite; expected numbers")
 
 

@@ -24,6 +24,8 @@ ErrorTrust = Literal["quantile", "rank", "ratio", "paper", "none"]
 """Kinds of trust that follow from the teacher's error alone."""
 
 QUANTILE = 0.95
+ROUNDING = 1e-12
+"""Squared errors of this size, in units of the scale, are those of single precision."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,9 @@ class Trust:
             errors: e_T of each sample, (N,), or of each position of it, (N, T): at least 0.
             kind: ``quantile``: ``1 - e / eta``, eta is the 95 % quantile of e, not below 0; ``rank``:
                 ``1 - rank / (n - 1)``, from 1 for the smallest error to 0 for the largest; ``ratio``: ``m / (m + e)``,
-                m is the median of e; where quantile or median is 0, ``max - min`` stands for it; ``paper``:
-                ``1 - e / (max - min)``, which falls below 0 for the worst samples, and far below where no error is
-                small; ``none``: 1.
+                m is the median of e; where quantile or median is 0 up to rounding, ``max - min`` stands for it;
+                ``paper``: ``1 - e / (max - min)``, which falls below 0 for the worst samples, and far below where no
+                error is small; ``none``: 1.
 
         Raises:
             DistilvoError: an error is not finite or below 0, all are the same, or there is no such kind.
@@ -152,7 +154,7 @@ def check_bounded(phi: Tensor, alpha: float) -> None:
 
 def _phi(errors: Tensor, kind: ErrorTrust) -> tuple[Tensor, float]:
     extent = float(errors.max() - errors.min()) if len(errors) else 0.0
-    if extent <= 0:
+    if extent <= ROUNDING:
         raise DistilvoError(
             f"teacher: all {len(errors)} errors are the same, so no sample can be trusted more than another; "
             "expected a spread; use more training data, or no trust (none)"
@@ -160,8 +162,9 @@ def _phi(errors: Tensor, kind: ErrorTrust) -> tuple[Tensor, float]:
     if kind == "rank":
         return 1 - ranks(errors) / (len(errors) - 1), float(errors.max())
     eta = extent
-    if kind in ("quantile", "ratio"):  # where most errors are 0, so are quantile and median
-        eta = _quantile(errors, QUANTILE if kind == "quantile" else 0.5) or extent
+    if kind in ("quantile", "ratio"):
+        usual = _quantile(errors, QUANTILE if kind == "quantile" else 0.5)
+        eta = usual if usual > ROUNDING else extent  # most errors can be 0, up to rounding
     if kind == "ratio":
         return eta / (eta + errors), eta
     phi = 1 - errors / eta

@@ -55,10 +55,11 @@ def measure_trust(
         trusts = [learned_trust(features, column, groups) for column in columns]
     else:
         trusts = [_by_error(column, given, kind) if kind else _robust(column, given) for column in columns]
-        if kind == "paper" and bool((truth.isnan() & ~outputs.isnan()).any()):
+        least = min(float(trust.phi.min()) for trust in trusts)
+        if least < 0 and bool((truth.isnan() & ~outputs.isnan()).any()):
             raise DistilvoError(
-                "trust: paper needs every part of every label: where Phi falls below 0 and a part is missing, the loss "
-                "has no lower bound; take quantile, rank or learned"
+                f"trust: Phi falls to {least:.3g}, and parts of labels are missing, where the loss then has no lower "
+                "bound; take quantile, rank or learned"
             )
     trusts = [replace(trust, phi=_where(given, trust.phi)) for trust in trusts]
     return trusts[0] if parts is None else Trust.by_parts(trusts, parts, squares.shape[-1])

@@ -152,9 +152,9 @@ def _write(network: MotionNetwork, config: dict[str, Any], path: Path) -> None:
     for part in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
         part.ClearField("metadata_props")  # stack traces of the exporter, with paths of this machine
     parameters = sum(p.numel() for p in network.parameters())
-    stated = {**config, "centred": network.preprocessing.centred}
-    if (rate := rate_of(network.architecture, config)) is not None:
-        stated["rate_hz"] = rate
+    stated = {**config, "centred": network.preprocessing.centred, "rate_hz": rate_of(network.architecture, config)}
+    if stated["rate_hz"] is None:
+        del stated["rate_hz"]
     metadata = {"distilvo": json.dumps(stated), "parameters": str(parameters), "precision": "fp32"}
     metadata["features"] = str(network.features)
     onnx.helper.set_model_props(model, metadata)

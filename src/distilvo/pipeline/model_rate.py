@@ -59,10 +59,10 @@ def data_rate(cache: FrameCache, sequences: Several[Sequence] = ()) -> float | N
     """
     if any(one.assumed_times for one in sequences if one.poses is not None):
         return None
-    steps = [np.diff(cache.drive_times(index)) for index in cache.labelled_drives]
-    if not steps:
+    steps = np.concatenate([[], *(np.diff(cache.drive_times(index)) for index in cache.labelled_drives)])
+    if not len(steps):
         return None
-    rate = 1 / max(1e-9, float(np.median(np.concatenate(steps))))
+    rate = 1 / max(1e-9, float(np.median(steps)))
     if LEAST_HZ <= rate <= MOST_HZ:
         return round(rate, 3)
     expected = f"expected {LEAST_HZ:g} to {MOST_HZ:g}: are they seconds?"

@@ -105,10 +105,16 @@ def check_mirror(architecture: AnyArchitecture, recipe: Recipe) -> None:
 
 def check_layers(teacher: AnyArchitecture, student: AnyArchitecture, method: Method) -> None:
     """Raise DistilvoError where the teacher does not have the hint layer, or the student not the guided layer."""
-    for architecture, layer in ((teacher, method.hint_layer), (student, method.guided_layer)):
-        if layer is not None:
+    wanted = {"hint layer of the teacher": (teacher, method.hint_layer)}
+    wanted |= {"guided layer of the student": (student, method.guided_layer)}
+    for which, (architecture, layer) in wanted.items():
+        if layer is None:
+            continue
+        try:
             with torch.device("meta"), Tap(network_of(architecture), layer):
                 pass
+        except DistilvoError as error:
+            raise DistilvoError(f"{which}: {error}") from None
 
 
 def distill_student(

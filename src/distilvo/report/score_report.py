@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from distilvo.geometry.se3 import Floats, between
+from distilvo.geometry.se3 import Floats, assemble, between
 from distilvo.report.results import (
     DriveResult,
     Estimate,
@@ -96,21 +96,22 @@ def _totals(rows: list[Score]) -> list[ModelRow]:
 def _drives(scores: list[Score], sequences: Mapping[str, Sequence]) -> list[DriveResult]:
     """One for each sequence; estimates that were scored against other frames of it get one of their own.
 
-    All in the axes of the true first camera, whatever world a file has, so that x and z are seen from above.
+    Each is drawn from where it begins, x to the right and z forward: see ``_seen_from_above``.
     """
     drives: dict[str, DriveResult] = {}
     count = len({score.sequence for score in scores})
     for score in scores:
         name, own = score.sequence, score.compared
         assert own is not None
-        truth, poses = between(own.truth[:1], own.truth), between(own.truth[:1], own.estimate)
-        if name in drives and _is_same(truth, drives[name].truth):
-            drives[name].estimates[score.name] = Estimate(poses, own.frames, own.by_time)
+        if name in drives and (move := _onto(own.truth, drives[name].truth)) is not None:
+            drives[name].estimates[score.name] = Estimate(move @ own.estimate, own.frames, own.by_time)
             continue
         if name in drives:
             name = f"{name} ({label(score.name)})"
         images = _images(sequences.get(score.sequence), len(own.truth), count)
-        estimates = {score.name: Estimate(poses, own.frames, own.by_time)}
+        base = _seen_from_above(own.truth[0])
+        estimates = {score.name: Estimate(between(base, own.estimate), own.frames, own.by_time)}
+        truth = between(base, own.truth)
         drives[name] = DriveResult(name, truth, estimates, images, own.times, numbers=own.numbers)
     return list(drives.values())
 
@@ -122,8 +123,22 @@ def _images(sequence: Sequence | None, frames: int, drives: int) -> dict[int, Im
     return {k: narrowed(sequence.frame(k)) for k in frames_to_show(frames, drives).tolist()}
 
 
-def _is_same(truth: Floats, other: Floats | None) -> bool:
-    """Whether two truths (N, 4, 4), each in the axes of its first camera, are of the same frames of a drive."""
+def _seen_from_above(first: Floats) -> Floats:
+    """Where the map of a drive begins: at its first pose (4, 4), with the axes of its world in the camera's order.
+
+    A world may have its third axis up, as those of TUM and EuRoC; y is that which points most nearly down in the first
+    image, z the one that points most nearly into it. So a level world stays level, however the camera is tilted.
+    """
+    down = int(np.argmax(np.abs(first[:3, 1])))
+    forward = int(np.argmax(np.where(np.arange(3) == down, 0.0, np.abs(first[:3, 2]))))
+    y, z = (np.eye(3)[axis] * np.sign(first[axis, column]) for axis, column in ((down, 1), (forward, 2)))
+    return assemble(np.stack([np.cross(y, z), y, z], axis=1), first[:3, 3])
+
+
+def _onto(truth: Floats, other: Floats | None) -> Floats | None:
+    """The rigid move (4, 4) that brings one truth onto another of the same drive; None where they are not the same."""
     if other is None or truth.shape != other.shape:
-        return False
-    return bool(np.linalg.norm(truth[:, :3, 3] - other[:, :3, 3], axis=1).max() < _SAME_PLACE_M)
+        return None
+    move: Floats = other[0] @ between(truth[0], np.eye(4))
+    off = np.linalg.norm((move @ truth)[:, :3, 3] - other[:, :3, 3], axis=1).max()
+    return move if off < _SAME_PLACE_M else None

@@ -16,9 +16,12 @@ def evenly_spread(count: int, most: int) -> Indices:
 
 
 def with_gaps(kept: Indices, values: NDArray[np.float64]) -> Indices:
-    """``kept``, and where each run of values (P,) that are not known begins, so that a line is broken there."""
-    unknown = np.isnan(values).astype(np.int8)
-    return np.union1d(kept, np.flatnonzero(np.diff(unknown, prepend=0) == 1))
+    """``kept``, and where runs of values (P,) that are not known begin, so that a line is broken there.
+
+    No more runs than are kept; of more, some that are evenly spread.
+    """
+    begins = np.flatnonzero(np.diff(np.isnan(values).astype(np.int8), prepend=0) == 1)
+    return np.union1d(kept, begins[evenly_spread(len(begins), len(kept))] if len(begins) else begins)
 
 
 def peaks(values: NDArray[np.float64], most: int) -> Indices:
