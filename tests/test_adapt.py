@@ -195,6 +195,14 @@ def test_a_command_fits_the_student_and_tells(
     assert (tmp_path / "out" / "plots" / "trust_07.png").exists()
 
 
+def test_flags_of_the_film_and_of_the_trust_are_followed(film: Path, models: tuple[Path, Path], tmp_path: Path) -> None:
+    """A camera twice as high; without trust nothing looks for contradictions, which is the longest part of the work."""
+    source, out = SourceOptions(camera_height=3.3, end=2.0), tmp_path / "out"
+    Adapt(models[0], (film,), out, models[1], "none", source, replace(RECIPE, epochs=1, batch_size=1)).run()
+    assert json.loads((out / "summary.json").read_text())["camera_heights_m"] == {film.stem: 3.3}
+    assert load_model(out)[1]["training"]["data"]["frames"] == 21 and not list((out / "cache").glob("consistency-*"))
+
+
 def test_an_interrupted_run_goes_on_to_the_same_weights(
     film: Path, models: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ from distilvo.geometry import se3
 from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.models.model_folder import load_model, save_model
 from distilvo.models.network import PoseNetwork
+from distilvo.models.student import shaped_architecture
 from distilvo.models.teacher import DEMO
 from distilvo.pipeline.frame_trust import teacher_outputs
 from distilvo.pipeline.recipes import distill_student
@@ -177,6 +178,27 @@ def test_the_command_takes_film_and_says_what_it_was_trained_on(
     assert "Trust in the teacher" in (tmp_path / "out/report.html").read_text()
 
 
+def test_every_flag_is_followed(data: Path, kitti_root: Path, tmp_path: Path) -> None:
+    run = Distill(
+        data,
+        tmp_path / "out",
+        unlabelled=(kitti_root / "sequences/02",),
+        teacher=save_model(PoseNetwork(DEMO), tmp_path / "teacher", {}),
+        rate=60,
+        shape="slim",
+        sequences=("01",),
+        source=SourceOptions(stride=2),
+        recipe=replace(RECIPE, epochs=1),
+        method=Method(hint="none", trust="none"),
+    )
+    run.run()
+    network, config = load_model(tmp_path / "out")
+    assert network.architecture == shaped_architecture("slim", 60, DEMO)
+    assert config["training"]["data"]["frames"] == 20 + 10 and config["training"]["data"]["sequences"] == 2
+    assert config["training"]["trust"]["kind"] == "none" and config["training"]["method"]["hint"] == "none"
+    assert [path.stem for path in (tmp_path / "out/checkpoints").glob("*.safetensors")] == ["imitation"]
+
+
 def test_a_student_goes_on_from_its_own_weights(data: Path, tmp_path: Path, lstm_teacher: Path) -> None:
     """Without a learning rate to speak of it stays what it was; one that sees other images is refused."""
     torch.manual_seed(3)
@@ -218,6 +240,10 @@ def test_trajectories_can_be_the_teacher(data: Path, kitti_root: Path, tmp_path:
         drive = open_cache(open_dataset(data), network.preprocessing, tmp_path / "cache")
         predicted[scale] = network.predict(drive.drive_frames(0))
     assert not torch.equal(predicted["metric"], predicted["truth"])
+    more = {"teacher": kitti_root / "poses", "teacher_scale": "metric"}
+    command(data, tmp_path / "whole", **more, method=Method(blend="teacher-only", trust="none")).run()
+    network, _ = load_model(tmp_path / "whole")
+    torch.testing.assert_close(network.predict(drive.drive_frames(0)), predicted["truth"], rtol=1e-3, atol=1e-4)
 
 
 def test_flags_of_a_source_need_film(data: Path, tmp_path: Path) -> None:

@@ -196,8 +196,8 @@ def test_every_method_takes_as_many_steps_as_supervised(name: str, store: FrameC
     assert all(parameter.requires_grad for parameter in made.student.parameters())
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in made.student.modules())
     assert set(made.student.state_dict()) == set(PoseNetwork(architecture).state_dict())
-    fresh = PoseNetwork(architecture).state_dict()
-    assert not same(weights(made.student), fresh)
+    begun = recipes._new(architecture, motion_scale(store), RECIPE).state_dict()
+    assert not same(weights(made.student), begun)
 
 
 def test_checkpoint_of_another_method_is_not_gone_on_from(store: FrameCache, tmp_path: Path) -> None:

@@ -40,7 +40,11 @@ def teacher(kitti_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_study_goes_on_cell_by_cell(
-    kitti_root: Path, teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kitti_root: Path,
+    teacher: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     small, out = plan(tmp_path), tmp_path / "out"
     written: list[list[int]] = []
@@ -50,7 +54,9 @@ def test_study_goes_on_cell_by_cell(
         "write_results",
         lambda p, cells, *a, **k: (written.append([c.seed for c in cells]), real(p, cells, *a, **k)),
     )
-    run_study(small, out, kitti_root, teacher, workers=2)
+    Study(str(tmp_path / "plan.toml"), out, kitti_root, teacher, workers=2).run()
+    printed = capsys.readouterr().out
+    assert "gt" in printed and "Tables: " in printed and "study.json" in printed
     assert len(written) == 2 and written[0].count(0) == 2 and written[1] == [0, 1, 0, 1]  # tables after each seed
     cells = json.loads((out / "study.json").read_text())
     assert [(cell["row"], cell["seed"]) for cell in cells] == [("gt", 0), ("gt", 1), ("ours", 0), ("ours", 1)]
@@ -118,6 +124,8 @@ def test_what_cannot_be_made_is_said_before_the_folder_is_taken(
     path.write_text(SMALL.replace('test = ["03"]', 'test = ["04"]'))
     with pytest.raises(DistilvoError, match="has no sequence 04"):
         Study(plan=str(path), out=out, data=kitti_root, teacher=teacher).run()
+    with pytest.raises(DistilvoError, match="--workers 0; expected at least 1"):
+        Study(plan=str(path), out=out, data=kitti_root, teacher=teacher, workers=0).run()
     with pytest.raises(DistilvoError, match="plans: a folder; expected a study's TOML file"):
         (tmp_path / "plans").mkdir()
         Study(plan=str(tmp_path / "plans"), out=out, data=kitti_root).run()
