@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import sys
 import warnings
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -116,6 +118,34 @@ def test_a_model_without_deviations(run: Run, drive: Path, tmp_path: Path) -> No
     printed = run(drive, "--model", write_onnx(tmp_path / "m.onnx", value=MOTION))
     assert (run.out / "frames.csv").read_text().splitlines()[0] == "frame,time_s,status,segment"
     assert run.summary["end_deviation_m"] is None and "is known to" not in printed
+
+
+@pytest.mark.parametrize(("gaps", "segments"), [((), 1), (("--gaps", "segment"), 2)])
+def test_dark_frames_are_bridged_or_begin_a_segment(
+    gaps: tuple[str, ...], segments: int, run: Run, drive: Path, model: Path
+) -> None:
+    for number in (4, 5):
+        cv2.imwrite(str(drive / "image_2" / f"{number:06d}.png"), np.zeros((48, 160, 3), np.uint8))
+    run(drive, "--model", model, *gaps)
+    assert run.summary["segments"] == segments
+    rows = list(csv.DictReader((run.out / "frames.csv").open()))
+    assert [row["frame"] for row in rows if row["status"] != "ok"] == ["4", "5", "6"]  # the first one after has no pair
+
+
+def test_a_model_folder_that_was_not_exported_is_tracked_and_checked_with(
+    run: Run, drive: Path, tmp_path: Path, lstm_teacher: Path
+) -> None:
+    folder = tmp_path / "folder"
+    shutil.copytree(lstm_teacher, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"rate_hz": 20}))
+    before = sorted(path.name for path in folder.iterdir())
+    run(drive, "--model", folder)
+    assert run.code == 0 and run.summary["frames"] == 8
+    assert sorted(path.name for path in folder.iterdir()) == before
+    run.monkeypatch.setattr(sys, "argv", ["distilvo", "check", str(drive), "--model", str(folder)])
+    main.main()
+    assert "the model was trained on 20 frames/s" in " ".join(run.capsys.readouterr().out.split())
 
 
 def test_a_fast_film_is_thinned_to_the_rate_of_the_model(run: Run, film: Path, model: Path) -> None:
