@@ -28,9 +28,7 @@ from distilvo.check.rotation import image_rotation
 from distilvo.commands import main
 from distilvo.geometry.se3 import relative, rotation_angle, trajectory
 from distilvo.sequences import open_sequence
-
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-NO_DATA = "the real data are not at hand"
+from real_data import REAL, needs
 
 
 @pytest.fixture(scope="module")
@@ -178,14 +176,14 @@ def test_command(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert err.count("\n") == 1 and "2 problems; " in err
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason=NO_DATA)
+@needs("kitti_odometry")
 def test_real_kitti() -> None:
-    turning = check_source(DATA / "kitti_odometry" / "sequences" / "00")
+    turning = check_source(REAL / "kitti_odometry" / "sequences" / "00")
     assert turning.usable and turning.poses is not None and turning.poses.verdict == "agree"
     assert turning.poses.median_deg is not None and turning.poses.median_deg < 0.1
-    straight = check_source(DATA / "kitti_odometry" / "sequences" / "06")
+    straight = check_source(REAL / "kitti_odometry" / "sequences" / "06")
     assert straight.usable and straight.poses is not None and straight.poses.verdict in ("agree", "cannot tell")
-    sequence = open_sequence(DATA / "kitti_odometry" / "sequences" / "00")
+    sequence = open_sequence(REAL / "kitti_odometry" / "sequences" / "00")
     assert sequence.poses is not None
     sequence.poses = sequence.poses[np.clip(np.arange(160) - 1, 0, None)]
     late = check(sequence)

@@ -19,9 +19,6 @@ from distilvo.geometry.preprocessing import Preprocessing
 from distilvo.sequences import open_sequence
 from distilvo.sequences.image_files import ImageSequence
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-NO_DATA = "the real data are not at hand"
-
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -16,8 +15,6 @@ from distilvo.errors import DistilvoError
 from distilvo.geometry import se3
 from distilvo.settings import Alignment, Scoring
 from distilvo.trajectory.metrics import Deviations, ate, deviations, errors, errors_by_length, rpe
-
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def straight(frames: int, step_m: float = 1.0) -> np.ndarray:

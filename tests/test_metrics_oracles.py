@@ -13,7 +13,8 @@ from distilvo.geometry import se3
 from distilvo.settings import Alignment, Scoring
 from distilvo.trajectory.formats import read_kitti
 from distilvo.trajectory.metrics import ate, deviations, rpe
-from test_metrics import DATA, noisy_pair
+from real_data import REAL, needs
+from test_metrics import noisy_pair
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -43,12 +44,12 @@ def test_evo_agrees(seed: int) -> None:
     np.testing.assert_allclose(ate(estimate, truth, "none"), scored(evo_metrics.APE(part), None), atol=1e-9)
 
 
-@pytest.mark.skipif(not (DATA / "kitti_poses").is_dir(), reason="KITTI's ground truth is not at hand")
+@needs("kitti_poses")
 @pytest.mark.parametrize("sequence", ["00", "04", "10"])
 def test_evo_agrees_on_whole_kitti_trajectories_with_noise(sequence: str) -> None:
     evo_metrics = pytest.importorskip("evo.core.metrics", reason="evo is not installed")
     evo_trajectory = pytest.importorskip("evo.core.trajectory", reason="evo is not installed")
-    truth = read_kitti(DATA / "kitti_poses" / f"{sequence}.txt")
+    truth = read_kitti(REAL / "kitti_poses" / f"{sequence}.txt")
     steps = se3.motions(truth)
     noise = np.random.default_rng(int(sequence)).normal(0, [0.01, 0.01, 0.03, 0.001, 0.002, 0.001], steps.shape)
     rigid = se3.matrices_from_motions(np.array([50.0, -3.0, 20.0, 0.1, 1.2, -0.2]))
@@ -88,15 +89,15 @@ def test_evo_agrees_on_whole_kitti_trajectories_with_noise(sequence: str) -> Non
 MODES: dict[str, Alignment] = {"none": "first", "scale": "scale", "6dof": "se3", "7dof": "sim3"}
 
 
-@pytest.mark.skipif(not (DATA / "scorer_oracle").is_dir(), reason="the published scorer's files are not at hand")
+@needs("scorer_oracle", "kitti_poses")
 @pytest.mark.parametrize("sequence", ["09", "10"])
 @pytest.mark.parametrize("printed_mode", MODES)
 def test_published_kitti_scorer_agrees_to_the_printed_digit(printed_mode: str, sequence: str) -> None:
-    truth = read_kitti(DATA / "kitti_poses" / f"{sequence}.txt")
-    estimate = read_kitti(DATA / "scorer_oracle" / f"{sequence}.txt")
+    truth = read_kitti(REAL / "kitti_poses" / f"{sequence}.txt")
+    estimate = read_kitti(REAL / "scorer_oracle" / f"{sequence}.txt")
     statistics = deviations(estimate, truth, Scoring(align=MODES[printed_mode])).statistics()
     names = ("t_rel_percent", "r_rel_deg_per_100m", "ate_m", "mean_rpe_t_m", "mean_rpe_r_deg")
-    printed = _printed(DATA / "scorer_oracle" / f"expected_{printed_mode}.txt", sequence)
+    printed = _printed(REAL / "scorer_oracle" / f"expected_{printed_mode}.txt", sequence)
     assert [f"{statistics[name]:.3f}" for name in names] == printed
 
 

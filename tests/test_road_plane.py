@@ -19,8 +19,8 @@ from distilvo.geometry import se3
 from distilvo.geometry.camera import KITTI_00, Frame
 from distilvo.geometry.se3 import Floats
 from distilvo.sequences.kitti import open_kitti
+from real_data import REAL, needs
 
-KITTI = Path(__file__).parents[2] / "shared" / "data" / "kitti_odometry"
 BLANK = np.full((376, 1241), 90, np.uint8)
 
 
@@ -176,9 +176,9 @@ def test_it_is_a_baseline_of_bench(street: tuple[list[Frame], Floats], monkeypat
     assert row.engine.stepper(1)().status == "ok"
 
 
-@pytest.mark.skipif(not KITTI.is_dir(), reason="no KITTI frames in shared/data")
+@needs("kitti_odometry")
 def test_real_road() -> None:
-    sequence = open_kitti(KITTI / "sequences" / "06")
+    sequence = open_kitti(REAL / "kitti_odometry/sequences" / "06")
     tracker = RoadPlaneTracker(sequence.camera)
     steps = [tracker.step(sequence.frame(k)) for k in range(20, 36)][1:]
     true = se3.motions(sequence.poses[20:36])

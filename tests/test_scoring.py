@@ -26,8 +26,7 @@ from distilvo.trajectory.estimates import is_trajectory, open_truths
 from distilvo.trajectory.formats import Trajectory, write_kitti, write_tum
 from distilvo.trajectory.metrics import errors
 from distilvo.trajectory.scores import score, with_totals
-
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+from real_data import REAL, needs
 
 
 def drive(frames: int, seed: int = 0, step_m: float = 1.0) -> np.ndarray:
@@ -269,10 +268,10 @@ def test_what_cannot_be_scored_ends_in_one_line(
     assert "frame 131, but" in refused(capsys, broken(f"0 {rows[0]}\n131 {rows[4]}\n"), *one)
 
 
-@pytest.mark.skipif(not (DATA / "scorer_oracle").is_dir(), reason="the published scorer's files are not at hand")
+@needs("scorer_oracle", "kitti_poses")
 def test_published_scorer_over_both_of_its_sequences(capsys: pytest.CaptureFixture[str]) -> None:
     """The folder also holds what the scorer printed; those files are no estimate of any sequence."""
-    evaluate(DATA / "scorer_oracle", "--truth", DATA / "kitti_poses", "--align", "first", "--json")
+    evaluate(REAL / "scorer_oracle", "--truth", REAL / "kitti_poses", "--align", "first", "--json")
     rows: list[dict[str, Any]] = json.loads(capsys.readouterr().out)["scores"]
     assert [(row["sequence"], f"{row['t_rel_percent']:.3f}", f"{row['ate_m']:.3f}") for row in rows[:2]] == [
         ("09", "2.607", "17.919"),

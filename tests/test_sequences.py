@@ -13,9 +13,8 @@ import pytest
 from distilvo.errors import DistilvoError
 from distilvo.geometry.camera import Camera
 from distilvo.sequences import open_dataset, open_sequence
+from real_data import REAL, needs
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-NO_DATA = "the real data are not at hand"
 CALIB = "P0: 100 0 40 0 0 110 20 0 0 0 1 0\nP2: 120 0 41 0 0 130 21 0 0 0 1 0\n"
 ROW = "1 0 0 {x} 0 1 0 0 0 0 1 0\n"
 
@@ -233,9 +232,9 @@ def test_sequences_can_be_imported_without_opencv() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason=NO_DATA)
+@needs("kitti_odometry")
 def test_real_kitti() -> None:
-    first, second = open_dataset(DATA / "kitti_odometry")
+    first, second = open_dataset(REAL / "kitti_odometry")
     assert (first.name, len(first), second.name, len(second)) == ("00", 160, "06", 51)
     assert first.camera == Camera(fx=718.856, fy=718.856, cx=607.1928, cy=185.2157, width=1241, height=376)
     assert second.camera is not None and (second.camera.width, second.camera.height) == (1226, 370)
@@ -244,9 +243,9 @@ def test_real_kitti() -> None:
     assert metres == pytest.approx(117, abs=1)
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason=NO_DATA)
+@needs("video/solidWhiteRight.mp4")
 def test_real_video() -> None:
-    sequence = open_sequence(DATA / "video" / "solidWhiteRight.mp4")
+    sequence = open_sequence(REAL / "video" / "solidWhiteRight.mp4")
     assert len(sequence) == 221
     np.testing.assert_allclose(np.diff(sequence.times), 0.04, atol=1e-3)
     assert next(sequence.frames()).shape == (540, 960, 3)

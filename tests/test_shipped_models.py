@@ -24,8 +24,8 @@ from distilvo.runtime import Tracker
 from distilvo.runtime.packaged_models import model_path
 from distilvo.sequences import open_dataset, open_sequence
 from distilvo.world.dataset import render_streets
+from real_data import REAL, needs
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 FOLDERS = {"teacher": SHIPPED_TEACHER, "student": SHIPPED_STUDENT}
 
 
@@ -107,11 +107,11 @@ def test_onnx_and_weights_are_one_model(name: str, streets: FrameCache) -> None:
     torch.testing.assert_close(torch.from_numpy(np.stack(motions[1:])), expected, atol=2e-4, rtol=0)
 
 
-@pytest.mark.skipif(not (DATA / "kitti_odometry").is_dir(), reason="no KITTI frames in shared/data")
+@needs("kitti_odometry")
 @pytest.mark.parametrize("name", ["teacher", "student", "student-int8"])
 def test_tracks_real_frames(name: str) -> None:
     for drive, frames in (("00", 160), ("06", 51)):
-        sequence = open_sequence(DATA / "kitti_odometry" / "sequences" / drive)
+        sequence = open_sequence(REAL / "kitti_odometry" / "sequences" / drive)
         result = track(sequence, Tracker(name, sequence.camera))
         assert len(result.poses) == frames
         assert result.errors is not None
@@ -119,10 +119,10 @@ def test_tracks_real_frames(name: str) -> None:
         assert result.errors.rms_rpe_t_m < 0.15
 
 
-@pytest.mark.skipif(not (DATA / "video").is_dir(), reason="no video in shared/data")
+@needs("video")
 def test_tracks_a_video() -> None:
     with pytest.warns(UserWarning, match="intrinsics are not known"):
-        sequence = open_sequence(next((DATA / "video").glob("*.mp4")))
+        sequence = open_sequence(next((REAL / "video").glob("*.mp4")))
         result = track(sequence, Tracker(None, sequence.camera))
     assert len(result.poses) == 221
     forward = np.linalg.inv(result.poses[:-1]) @ result.poses[1:]

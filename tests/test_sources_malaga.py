@@ -16,8 +16,9 @@ from distilvo.errors import DistilvoError
 from distilvo.geometry.camera import Camera
 from distilvo.sequences import open_sequence
 from distilvo.sequences.malaga import at_rate
+from real_data import REAL, needs
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "malaga_format"
+DATA = REAL / "malaga_format"
 NAME = "malaga-urban-dataset-extract-01"
 START = 1261228749.918590
 GPS_HEADER = "%           Time                     Lat   Local X    Local Y \n"
@@ -143,7 +144,7 @@ def test_a_jittering_camera_keeps_ten_hertz(jitter: list[float]) -> None:
     assert times[-1] - times[kept[-1]] < 0.1
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the real data are not at hand")
+@needs("malaga_format")
 def test_real_texts(tmp_path: Path) -> None:
     """The first 203 stereo pairs and the GPS: the first image is 81 ms before the first fix."""
     names = (DATA / f"{NAME}_all-sensors_IMAGES.head.txt").read_text().split()

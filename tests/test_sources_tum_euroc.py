@@ -14,8 +14,8 @@ from distilvo.geometry.camera import Camera
 from distilvo.geometry.distortion import Undistortion
 from distilvo.sequences import open_dataset, open_sequence
 from distilvo.trajectory.association import poses_of_images
+from real_data import REAL, needs
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "tum_fr2_desk"
 HALF = 0.5**0.5
 GREY = np.zeros((480, 640), np.uint8)
 
@@ -125,10 +125,10 @@ def test_tum_images_of_another_size_do_not_get_its_intrinsics(tmp_path: Path) ->
         open_sequence(folder)
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the real data are not at hand")
+@needs("tum_fr2_desk")
 def test_real_tum() -> None:
     """The first image's nearest row, and its quaternion as SciPy reads it."""
-    sequence = open_sequence(DATA)
+    sequence = open_sequence(REAL / "tum_fr2_desk")
     assert (len(sequence), next(sequence.frames()).shape) == (20, (480, 640, 3))
     assert sequence.camera == Camera(520.9, 521.0, 325.1, 249.7, 640, 480)
     assert sequence.poses is not None

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from distilvo.errors import DistilvoError
 from distilvo.geometry import se3
 from distilvo.trajectory.formats import read_kitti, read_trajectory, read_tum, write_kitti, write_tum
+from real_data import REAL, needs
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 IDENTITY_ROW = "1 0 0 0 0 1 0 0 0 0 1 0"
 
 
@@ -125,9 +125,9 @@ def test_tum_repeated_times_pass(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_tum(tmp_path / "t.txt")[0], [0.5, 0.5])
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the real data are not at hand")
+@needs("tum_fr2_desk/groundtruth.txt")
 def test_real_tum_ground_truth() -> None:
-    times, path = read_tum(DATA / "tum_fr2_desk" / "groundtruth.txt")
+    times, path = read_tum(REAL / "tum_fr2_desk" / "groundtruth.txt")
     rotations = path[:, :3, :3]
     assert len(times) > 10000
     np.testing.assert_allclose(

@@ -15,7 +15,7 @@ import pytest
 
 from distilvo.check import check_source
 from distilvo.sequences import Sequence, open_sequence
-from test_sequences import DATA, NO_DATA
+from real_data import REAL, needs
 from test_sources_media import make_mp4
 
 MASTERS = {0x18538067, 0x1549A966, 0x1654AE6B, 0xAE, 0x1F43B675}  # Segment, Info, Tracks, TrackEntry, Cluster
@@ -235,10 +235,10 @@ def test_raw_stream_has_no_times(suffix: str, codec: str, tmp_path: Path) -> Non
     assert "assumed: a video without times" in rate
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason=NO_DATA)
+@needs("video/solidWhiteRight.mp4")
 def test_raw_h264(tmp_path: Path) -> None:
     """The stream of a real video without its container, whatever its suffix says."""
-    capture = cv2.VideoCapture(str(DATA / "video" / "solidWhiteRight.mp4"), cv2.CAP_FFMPEG)
+    capture = cv2.VideoCapture(str(REAL / "video" / "solidWhiteRight.mp4"), cv2.CAP_FFMPEG)
     capture.set(cv2.CAP_PROP_FORMAT, -1)
     stream = b"".join(capture.retrieve()[1].tobytes() for _ in range(12) if capture.grab())
     for name in ("a.h264", "a.264", "a.mp4"):

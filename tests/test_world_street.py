@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,10 +15,10 @@ from distilvo.world import street as street_module
 from distilvo.world.motion import sample_mount
 from distilvo.world.sensor import SensorModel
 from distilvo.world.street import Street, make_street, make_street_along, sample_intrinsics
+from real_data import REAL, needs
 
 SMALL = (48, 160)
 MEDIUM = (96, 320)
-KITTI_POSES = Path(__file__).resolve().parents[2] / "shared" / "data" / "kitti_poses"
 
 
 @cache
@@ -235,11 +234,9 @@ def test_a_street_along_given_poses_follows_them_exactly(monkeypatch: pytest.Mon
     assert np.median(rotation) < 0.15 and np.median(direction) < 3.0
 
 
+@needs("kitti_poses/00.txt")
 def test_a_street_along_a_kitti_sequence_leaves_the_track_free() -> None:
-    path = KITTI_POSES / "00.txt"
-    if not path.exists():
-        pytest.skip(f"{path} is not here: the KITTI poses are not part of the repository")
-    rows = np.loadtxt(path).reshape(-1, 3, 4)[:1700]  # closes its first loops
+    rows = np.loadtxt(REAL / "kitti_poses/00.txt").reshape(-1, 3, 4)[:1700]  # closes its first loops
     poses = np.tile(np.eye(4), (len(rows), 1, 1))
     poses[:, :3] = rows
     street = make_street_along(poses, 1, SMALL)
