@@ -76,13 +76,12 @@ def test_a_teacher_that_hardly_ever_errs_is_not_trusted_where_it_does(kind: Any)
     assert trust.phi[96:].tolist() == pytest.approx([0.8, 0.5] if kind == "ratio" else [0.75, 0.0])
 
 
-def test_an_error_of_rounding_alone_is_none() -> None:
+@pytest.mark.parametrize("unit", [1.0, 1e-7])
+def test_an_error_of_rounding_is_none_beside_a_true_one_in_any_unit(unit: float) -> None:
     torch.manual_seed(0)
-    truth = torch.randn(2000, 3)
-    right = truth * 3.3 / 3.3
-    assert fit(right, truth, kind=None).kind == "none"
-    wrong = right.clone()
-    wrong[:40] += 1
+    truth = unit * torch.randn(2000, 3)
+    wrong = truth * 3.3 / 3.3
+    wrong[:40] += unit
     trust = fit(wrong, truth)
     assert trust.phi[:40].max() < 0.01 and trust.phi[40:].min() > 0.999
 

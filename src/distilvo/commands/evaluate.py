@@ -155,9 +155,7 @@ class Evaluate:
             return
         settings: dict[str, Any] = {"models": [str(path) for path in folders], "data": str(self.data)}
         if files:
-            settings |= {
-                name: [str(path) for path in paths] for name, paths in (("files", files), ("truth", self.truth))
-            }
+            settings |= {"files": list(map(str, files)), "truth": list(map(str, self.truth))}
         if files or self.sequences:
             settings["sequences"] = list(self.sequences)
         if self.camera_height is not None:

@@ -100,15 +100,16 @@ def _explain(error: BaseException) -> None:
             sys.exit(128 + 13)  # as other programs end, by SIGPIPE
         case OSError():
             _end(f"distilvo: {printable(_reason(error))}; check path, permissions and free space", 2)
-        case MemoryError() | RuntimeError() if isinstance(error, MemoryError) or _is_out_of_memory(error):
+        case _ if _is_out_of_memory(error):
             _end("distilvo: not enough memory; close other programs, or choose smaller images, batches or files", 2)
         case KeyboardInterrupt():
             _end("\ndistilvo: interrupted; the same command goes on from here", 130)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Of torch, whose own class for it is not imported here; on a CPU it raises a plain RuntimeError."""
-    return type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error)
+    """Python's own, and torch's, whose class is not imported here; on a CPU torch raises a plain RuntimeError."""
+    named = type(error).__name__ == "OutOfMemoryError"
+    return named or isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def _verb() -> Any:

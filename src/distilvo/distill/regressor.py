@@ -123,8 +123,9 @@ def distill_regressor(
     pairs = layer_pairs(hints)
     sources, guided = [source for source, _ in pairs], [path for _, path in pairs]
     method = Method(blend, "attentive" if pairs else "none", schedule, alpha=alpha, hint_weight=hint_weight)
+    student.cpu()
     for path in (*guided, *([] if sigma_layer is None else [sigma_layer])):
-        Tap(student.cpu(), path).close()  # here and not after hours where it is not there
+        Tap(student, path).close()  # here and not after hours where it is not there
     with ExitStack() as stack:
         place = Path(folder or stack.enter_context(tempfile.TemporaryDirectory()))
         samples = SampleSet(
@@ -138,7 +139,7 @@ def distill_regressor(
         trusted = _trust(wanted, _of_weight(outputs, samples), tapped, facts, unit, groups)
         batches = Batches(samples, TeacherOutputs(outputs, trusted.phi, tapped), run)
         fit = _Fit(_fitted(forward, samples.target_shape), unit, chosen_on, patience, training, place, log)
-        _note_offset(student.cpu(), samples, fit.forward, unit)
+        _note_offset(student, samples, fit.forward, unit)
         alone = copy.deepcopy(student) if baseline else None
         torch.manual_seed(training.seed)  # of projections of hints
         curves = fit.distill(student, method, batches, guided, sigma_layer)

@@ -230,7 +230,7 @@ class Facts:
 
 
 def read_through(samples: SampleSet) -> Facts:
-    """Read every sample once. Raises DistilvoError where there are none, or an input or target is infinite."""
+    """Read every sample once. Raises DistilvoError where there are none, or some are infinite."""
     if not samples.samples or not samples.labelled:
         raise DistilvoError("data: has no samples; expected at least one with a target")
     if samples.samples > samples.labelled:
@@ -256,10 +256,10 @@ def read_through(samples: SampleSet) -> Facts:
 
 
 def _refuse_infinite(batch: SampleBatch) -> None:
-    for tensor in tensors_of(batch.inputs):
-        if tensor.is_floating_point() and tensor.isposinf().any():  # -inf is what a mask of attention holds
-            wrong = int(tensor.reshape(len(batch.index), -1).isposinf().any(1).nonzero()[0])
-            raise DistilvoError(f"data: inputs of sample {int(batch.index[wrong])} are infinite; expected numbers")
+    for tensor in _by_sample(batch.inputs, len(batch.index)):
+        if (infinite := tensor.isposinf().any(1)).any():  # -inf is what a mask of attention holds
+            wrong = int(batch.index[infinite][0])
+            raise DistilvoError(f"data: inputs of sample {wrong} are infinite; expected numbers")
 
 
 def checksums(inputs: Any, count: int) -> Tensor:
@@ -271,8 +271,13 @@ def checksums(inputs: Any, count: int) -> Tensor:
 
 def _flat(inputs: Any, count: int) -> Tensor:
     """All numbers of each sample's inputs, (count, K)."""
-    rows = [tensor.reshape(count, -1).float() for tensor in tensors_of(inputs) if tensor.ndim and len(tensor) == count]
+    rows = _by_sample(inputs, count)
     return torch.cat(rows, 1).nan_to_num() if rows else torch.zeros(count, 1)
+
+
+def _by_sample(inputs: Any, count: int) -> list[Tensor]:
+    """The tensors of the inputs that have a row a sample, as (count, K) each."""
+    return [tensor.reshape(count, -1).float() for tensor in tensors_of(inputs) if tensor.ndim and len(tensor) == count]
 
 
 def _is_items(data: Any) -> bool:

@@ -24,8 +24,8 @@ ErrorTrust = Literal["quantile", "rank", "ratio", "paper", "none"]
 """Kinds of trust that follow from the teacher's error alone."""
 
 QUANTILE = 0.95
-ROUNDING = 1e-12
-"""Squared errors of this size, in units of the scale, are those of single precision."""
+ROUNDING = 1e-9
+"""Of the largest squared error: smaller ones are those of single precision beside it, in whatever unit they are."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def check_bounded(phi: Tensor, alpha: float) -> None:
 
 def _phi(errors: Tensor, kind: ErrorTrust) -> tuple[Tensor, float]:
     extent = float(errors.max() - errors.min()) if len(errors) else 0.0
-    if extent <= ROUNDING:
+    if extent <= 0:
         raise DistilvoError(
             f"teacher: all {len(errors)} errors are the same, so no sample can be trusted more than another; "
             "expected a spread; use more training data, or no trust (none)"
@@ -164,7 +164,7 @@ def _phi(errors: Tensor, kind: ErrorTrust) -> tuple[Tensor, float]:
     eta = extent
     if kind in ("quantile", "ratio"):
         usual = _quantile(errors, QUANTILE if kind == "quantile" else 0.5)
-        eta = usual if usual > ROUNDING else extent  # most errors can be 0, up to rounding
+        eta = usual if usual > ROUNDING * extent else extent  # most errors can be 0, up to rounding
     if kind == "ratio":
         return eta / (eta + errors), eta
     phi = 1 - errors / eta
