@@ -55,8 +55,8 @@ def test_study_goes_on_cell_by_cell(
         lambda p, cells, *a, **k: (written.append([c.seed for c in cells]), real(p, cells, *a, **k)),
     )
     Study(str(tmp_path / "plan.toml"), out, kitti_root, teacher, workers=2).run()
-    printed = "".join(capsys.readouterr().out.split())  # long paths are broken into lines
-    assert "gt" in printed and "Tables:" in printed and "study.json" in printed
+    printed = capsys.readouterr().out
+    assert "gt" in printed and f"Tables: {out / 'tables.md'}" in printed and str(out / "study.json") in printed
     assert len(written) == 2 and written[0].count(0) == 2 and written[1] == [0, 1, 0, 1]  # tables after each seed
     cells = json.loads((out / "study.json").read_text())
     assert [(cell["row"], cell["seed"]) for cell in cells] == [("gt", 0), ("gt", 1), ("ours", 0), ("ours", 1)]
@@ -72,10 +72,16 @@ def test_study_goes_on_cell_by_cell(
     kept = {path: path.stat().st_mtime_ns for path in (out / "cells").rglob("*.json")}
     first = out / "cells" / "gt" / "1.json"
     before = json.loads(first.read_text())
+    references = json.loads((out / "references.json").read_text())
+    assert references[1]["drives"]["03"]["rms_rpe_t_m"] == references[1]["rms_rpe_t_m"] > 0
+    monkeypatch.setattr(runner, "evaluate", None)  # the teacher's errors are kept
     first.unlink()
     written.clear()
     run_study(small, out, kitti_root, teacher, workers=1)
     assert written == [[0, 0, 1], [0, 1, 0, 1]]  # and of what is there first
+    times = [{"latency_ms": one["latency_ms"]} for one in references]
+    kept_references = json.loads((out / "references.json").read_text())
+    assert [one | time for one, time in zip(kept_references, times, strict=True)] == references
     again = json.loads(first.read_text())
     assert again | {"train_s": 0} == before | {"train_s": 0}  # made again, as it was
     assert all(path.stat().st_mtime_ns == time for path, time in kept.items() if path != first)

@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -68,7 +68,6 @@ def run_study(plan: Plan, out: Path, data: Path | None, teacher: Path, *, worker
     _choose_rates(workshop, data, workers)
     latency = _latencies(workshop)  # before the students, which would take the cores
     references = _references(workshop, latency)
-    write_json(out / "references.json", [asdict(reference) for reference in references])
     _make_cells(workshop, data, workers, lambda: _write(workshop, latency, references))
     cells = _write(workshop, latency, references)
     findings = study_findings(plan, cells, references)
@@ -234,20 +233,30 @@ def _latencies(workshop: Workshop) -> list[dict[AnyArchitecture, float]]:
 
 def _cell(workshop: Workshop, row: Row, seed: int, latency: dict[AnyArchitecture, float]) -> Cell:
     content = read_json(workshop.path(row, seed)) | {"latency_ms": latency[workshop.architecture(row)]}
-    content |= {name: tuple(value) for name, value in content.items() if isinstance(value, list)}
-    values: dict[str, Any] = {field.name: content[field.name] for field in fields(Cell)}
-    return Cell(**values)
+    return Cell(**_fields(Cell, content))
+
+
+def _fields(kind: type[Cell] | type[Reference], content: dict[str, Any]) -> dict[str, Any]:
+    values = {field.name: content[field.name] for field in fields(kind)}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def _references(workshop: Workshop, latency: list[dict[AnyArchitecture, float]]) -> list[Reference]:
-    shape = workshop.teacher.architecture
-    mean = evaluate(constant_motion(motion_scale(workshop.train)[0].numpy()), workshop.test, "mean motion")
-    teacher = evaluate(network_motions(workshop.teacher), workshop.test, "teacher")
-    time = median(run[shape] for run in latency)
-    return [
-        Reference("mean_motion", parameters=0, latency_ms=0.0, **measures(mean)),
-        Reference("teacher", parameters=count_parameters(shape), latency_ms=time, **measures(teacher)),
-    ]
+    """Mean motion and teacher: their errors of the run that began the study, with the latencies of this one."""
+    path, shape = workshop.out / "references.json", workshop.teacher.architecture
+    if path.exists():
+        mean, teacher = (Reference(**_fields(Reference, content)) for content in read_json(path))
+    else:
+        motion = constant_motion(motion_scale(workshop.train)[0].numpy())
+        errors = [
+            measures(evaluate(motion, workshop.test, "mean motion")),
+            measures(evaluate(network_motions(workshop.teacher), workshop.test, "teacher")),
+        ]
+        mean = Reference("mean_motion", parameters=0, latency_ms=0.0, **errors[0])
+        teacher = Reference("teacher", parameters=count_parameters(shape), latency_ms=0.0, **errors[1])
+    teacher = replace(teacher, latency_ms=median(run[shape] for run in latency))
+    write_json(path, [asdict(mean), asdict(teacher)])
+    return [mean, teacher]
 
 
 def _trusts(workshop: Workshop) -> dict[str, TrustResult]:
