@@ -28,7 +28,8 @@ UTF8_NAMES = sys.platform == "darwin" or os.name == "nt"  # systems that refuse 
 
 def console(width: int = 200) -> tuple[_PlainConsole, io.StringIO]:
     output = io.StringIO()
-    return _PlainConsole(file=output, force_terminal=True, width=width, markup=False, emoji=False), output
+    shown = _PlainConsole(file=output, force_terminal=True, width=width, markup=False, emoji=False, highlight=False)
+    return shown, output
 
 
 def test_markup_and_emoji_in_names_are_printed_as_they_are() -> None:
@@ -67,6 +68,14 @@ def test_a_narrow_terminal_leaves_no_digit_out(width: int, no_wrap: bool) -> Non
     shown.print(table)
     words = re.findall(r"[^\s│]+", Text.from_ansi(output.getvalue()).plain)
     assert {"a", "student", "with", "long", "name", "1,402,770", "0.1234", "0.0056", "297.5400", "better"} <= set(words)
+
+
+@pytest.mark.parametrize("name", ["/a folder/of the disk/study.json", "report:1.0", "an_out_folder" * 9])
+def test_a_narrow_terminal_does_not_break_a_path(name: str) -> None:
+    """Whoever copies it copies all of it; a number in it has no colour of its own."""
+    shown, output = console(20)
+    shown.print(f"Tables: {name}")
+    assert output.getvalue() == f"Tables: {name}\n"
 
 
 def test_labels_of_progress_command_no_terminal(
@@ -130,7 +139,7 @@ def test_a_drive_is_tracked_whatever_the_folders_are_called(
     lines = (tmp_path / out / "trajectory.tum").read_text().splitlines()
     assert len(lines) == 4 and "assumed rate" in lines[0]
     name = "".join(c if c.isprintable() else repr(c)[1:-1] for c in out)
-    assert f"Trajectory: {name}/trajectory.tum" in done.stdout.replace("\n", "")
+    assert f"Trajectory: {name}/trajectory.tum" in done.stdout
 
 
 def test_a_pipe_that_is_closed_is_no_error(tmp_path: Path) -> None:

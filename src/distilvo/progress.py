@@ -34,7 +34,9 @@ class _PlainConsole(Console):
     """Prints names as they are: no escape sequence of a file's name reaches the terminal; and numbers whole."""
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Where the terminal is too narrow for a table its lines run on: rich would leave digits out."""
+        """Where the terminal is too narrow for a table its lines run on, for rich would leave digits out; text is never
+        broken: a path would end in the middle.
+        """
         for table in (thing for thing in objects if isinstance(thing, Table)):
             for column in table.columns:
                 lines = [line for text in (column.header, *column.cells) for line in str(text).split("\n")]
@@ -44,6 +46,8 @@ class _PlainConsole(Console):
             needed = self.measure(table, options=self.options.update(width=_ENDLESS)).minimum
             if needed > self.width:
                 table.width, options["crop"] = needed, False
+        if all(isinstance(thing, str) for thing in objects):
+            options["soft_wrap"] = True
         super().print(*objects, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
@@ -60,7 +64,7 @@ def _lines(text: str) -> str:
     return "\n".join(map(printable, text.split("\n")))
 
 
-console = _PlainConsole(quiet=not parallel.is_main(), markup=False, emoji=False)
+console = _PlainConsole(quiet=not parallel.is_main(), markup=False, emoji=False, highlight=False)
 LOG_EVERY_S = 15.0
 
 

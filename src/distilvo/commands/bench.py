@@ -49,4 +49,4 @@ class Bench:
         console.print()
         console.print(size_table(result))
         for line in bench_lines(result):
-            console.print(line, markup=False, highlight=False)
+            console.print(line)

@@ -42,7 +42,7 @@ class Check:
             print(json.dumps(result.to_dict(), indent=2, allow_nan=False))
         else:
             for finding in result.findings:
-                console.print(str(finding), markup=False, highlight=False, soft_wrap=True)
+                console.print(str(finding))
         if not result.usable:
             count = f"{result.problems} problem{'s' if result.problems > 1 else ''}"
             raise DistilvoError(f"{shown(self.source)}: {count}; mend what stands above, then check again")

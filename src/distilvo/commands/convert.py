@@ -98,7 +98,7 @@ class Convert:
         return next((f"; try --times {file}" for file in (*beside, odometry) if file.is_file()), "")
 
     def _tell(self, content: str) -> None:
-        console.print(f"{self.out}: {content}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{self.out}: {content}")
 
 
 def _check_new(path: Path) -> None:

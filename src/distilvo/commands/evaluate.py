@@ -183,7 +183,7 @@ class Evaluate:
             console.print(count_table(rows))
             for row in rows:
                 if note := row.note():
-                    console.print(f"{row.name}, {row.sequence}: {note}", markup=False, highlight=False, soft_wrap=True)
+                    console.print(f"{row.name}, {row.sequence}: {note}")
 
     def _publish_models(self, rows: list[ModelRow], notes: list[str], heights: dict[str, float]) -> None:
         """Print the table of models with their size and latency, and write it with the camera's height, m, by drive."""

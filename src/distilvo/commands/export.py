@@ -99,4 +99,4 @@ def _quantise(model: Path, exported: Path, quantised: Path, drives: Drives, tabl
         f"Errors on {len(result['check'])} sequences; {len(result['calibration'])} others calibrated int8. {TIMER} "
         "That of torch is eager."
     )
-    console.print(verdict(result), markup=False)
+    console.print(verdict(result))

@@ -63,7 +63,7 @@ class Track:
             if self.options.fps is None and self.options.stride == 1:
                 sequence, line = at_models_rate(sequence, tracker.rate_hz)
                 if line:
-                    console.print(line, markup=False, highlight=False, soft_wrap=True)
+                    console.print(line)
             with watching(sequence) as watch:
                 watchers = (album.watch,) if watch is None else (album.watch, watch)
                 tracked = track(sequence, tracker, watchers=watchers)

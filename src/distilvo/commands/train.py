@@ -119,5 +119,5 @@ def _begin_with_flownet(architecture: Architecture, path: Path, seed: int) -> tu
     network = PoseNetwork(architecture)
     filled = load_flownet(network, path)
     for line in filled:
-        console.print(f"{path.name}: {line}", markup=False, soft_wrap=True)
+        console.print(f"{path.name}: {line}")
     return network, filled
