@@ -115,6 +115,7 @@ def test_the_teacher_runs_once_whichever_drives_have_labels(
 def test_kinds_of_trust_that_need_labels_refuse_film(cache: FrameCache, teacher: PoseNetwork, tmp_path: Path) -> None:
     with pytest.raises(DistilvoError, match="quantile needs the label of every sample, 42 of 84 have none"):
         teacher_outputs(teacher, cache, Method(trust="quantile"), tmp_path)
+    assert not list(tmp_path.iterdir())  # the teacher, which may take hours, has not run
 
 
 def test_a_student_of_film_alone_has_the_unit_of_its_teachers_motions(cache: FrameCache, tmp_path: Path) -> None:

@@ -47,6 +47,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "test of another width": ({"test": (X, torch.zeros(60, 2))}, r"test: targets of a sample have the shape \(2,\)"),
     "no sigma layer": ({"sigma_layer": "9"}, "layer '9' is not in Sequential"),
     "infinite inputs": ({"data": (X / 0, DATA[1])}, r"data: inputs of sample \d+ are infinite; expected numbers"),
+    "labels missing": (
+        {"unlabelled": X[:5], "trust": "ratio"},
+        "trust: ratio needs the label of every sample, 5 of 65 have none; take learned or none",
+    ),
     "a perfect teacher by its error": ({"trust": "quantile"}, r"all 60 errors are the same.*or no trust \(none\)$"),
 }
 
@@ -65,7 +69,7 @@ def test_what_makes_no_sense_is_refused_in_one_line(name: str) -> None:
     [
         *(f"{kind} of another width" for kind in ("validation", "test")),
         *("groups", "trust of another length", "trust above 1", "unknown trust", "unknown blend", "unknown schedule"),
-        *("alpha", "no layer of the student", "no sigma layer", "scale of two", "weights, too few"),
+        *("alpha", "no layer of the student", "no sigma layer", "scale of two", "weights, too few", "labels missing"),
     ],
 )
 def test_wrong_arguments_are_found_before_the_teacher_runs(name: str) -> None:

@@ -11,7 +11,8 @@ from distilvo.distill.nested import as_tensors, is_array
 from distilvo.distill.sample_set import Facts, SampleSet
 from distilvo.distill.shapes import components_last
 from distilvo.distill.teachers import HintSource
-from distilvo.distill.trust_choice import KINDS
+from distilvo.distill.trust import sample_errors, squared_errors
+from distilvo.distill.trust_choice import KINDS, check_labels
 from distilvo.errors import DistilvoError
 from distilvo.settings import Trusting
 
@@ -78,11 +79,16 @@ def group_numbers(groups: Any, count: int) -> Tensor | None:
     return numbers
 
 
-def trust_or_kind(trust: Any, count: int) -> Tensor | Trusting | None:
+def trust_or_kind(trust: Any, samples: SampleSet, teacher: Any) -> Tensor | Trusting | None:
     """Trust (N,) where it is given as an array; else the kind that is wanted, as it is."""
+    count = samples.samples
     if not is_array(trust):
         if trust not in (None, *KINDS):
             raise DistilvoError(f"trust: is {trust}, expected {', '.join(KINDS)}, or an array")
+        if not is_array(teacher):  # of outputs that are there already it is known which samples have none
+            targets, weights = samples.facts.targets, samples.sample_weights
+            errors = sample_errors(squared_errors(targets, targets))
+            check_labels(trust, errors if weights is None else errors[weights > 0])
         return cast(Trusting | None, trust)
     phi = as_tensors(trust, "trust").float()
     if phi.shape != (count,) or not bool(((phi >= 0) & (phi <= 1)).all()):

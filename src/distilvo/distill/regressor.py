@@ -133,7 +133,7 @@ def distill_regressor(
         ).checked()
         facts, unit = samples.facts, unit_of_targets(scale, samples.facts)
         chosen_on, tested_on = held_out("validation", validation, samples), held_out("test", test, samples)
-        wanted, groups = trust_or_kind(trust, samples.samples), group_numbers(groups, samples.samples)
+        wanted, groups = trust_or_kind(trust, samples, teacher), group_numbers(groups, samples.samples)
         run = AtEveryStep(teacher, sources, samples, forward) if rerun_teacher else None
         outputs, tapped = run_over(teacher, sources, samples, place, forward)
         trusted = _trust(wanted, _of_weight(outputs, samples), tapped, facts, unit, groups)

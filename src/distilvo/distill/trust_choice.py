@@ -65,6 +65,16 @@ def measure_trust(
     return trusts[0] if parts is None else Trust.by_parts(trusts, parts, squares.shape[-1])
 
 
+def check_labels(kind: Trusting | None, errors: Tensor) -> None:
+    """Raise DistilvoError where a kind of trust needs all errors, and some are NaN, for lack of a label."""
+    missing = int(errors.isnan().sum())
+    if missing and kind in get_args(ErrorTrust) and kind != "none":
+        raise DistilvoError(
+            f"trust: {kind} needs the label of every sample, {missing} of {errors.numel()} have none; take learned or "
+            "none"
+        )
+
+
 def _robust(errors: Tensor, given: Tensor) -> Trust:
     """Trust by quantile; alike for all samples where their errors are the same, as of a teacher that has none."""
     try:
@@ -79,11 +89,7 @@ def _by_error(errors: Tensor, given: Tensor, kind: Trusting) -> Trust:
         return Trust.of(errors, "none")
     if kind not in KINDS:
         raise DistilvoError(f"trust: is {kind}, expected {', '.join(KINDS)}")
-    if missing := int(errors[given].isnan().sum()):
-        raise DistilvoError(
-            f"trust: {kind} needs the label of every sample, {missing} of {errors[given].numel()} have none; take "
-            "learned or none"
-        )
+    check_labels(kind, errors[given])
     known = Trust.of(errors[given], cast(ErrorTrust, kind))
     phi = torch.zeros_like(errors)
     phi[given] = known.phi

@@ -15,7 +15,7 @@ from distilvo.distill.error_prediction import rank_correlation
 from distilvo.distill.nested import tensor_bytes
 from distilvo.distill.teacher_pass import Tables, outputs_key, teacher_pass
 from distilvo.distill.trust import Trust, sample_errors, squared_errors
-from distilvo.distill.trust_choice import measure_trust
+from distilvo.distill.trust_choice import check_labels, measure_trust
 from distilvo.distill.trust_file import kept_trust
 from distilvo.errors import DistilvoError
 from distilvo.models.motion_network import MotionNetwork
@@ -57,6 +57,8 @@ def teacher_outputs(
         hints: tuple[Tensor, ...] = ()
         motions, unit = with_mirrored(teacher, mirror), unit_of(cache, teacher)[1]
     else:
+        if phi is None:
+            check_labels(method.trust, truth[:, 0])  # before the teacher runs, which takes long
         given = run_teacher(teacher, method.hint_layer or teacher.architecture.last_layer, cache, folder, mirror)
         motions, hints, unit = given.motions, (given.hints,), teacher.scale
     if phi is not None:
