@@ -28,8 +28,7 @@ UTF8_NAMES = sys.platform == "darwin" or os.name == "nt"  # systems that refuse 
 
 def console(width: int = 200) -> tuple[_PlainConsole, io.StringIO]:
     output = io.StringIO()
-    shown = _PlainConsole(file=output, force_terminal=True, width=width, markup=False, emoji=False, highlight=False)
-    return shown, output
+    return _PlainConsole(file=output, force_terminal=True, width=width), output
 
 
 def test_markup_and_emoji_in_names_are_printed_as_they_are() -> None:

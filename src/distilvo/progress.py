@@ -33,6 +33,9 @@ _ENDLESS = 1000
 class _PlainConsole(Console):
     """Prints names as they are: no escape sequence of a file's name reaches the terminal; and numbers whole."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
     def print(self, *objects: Any, **options: Any) -> None:
         """Where the terminal is too narrow for a table its lines run on, for rich would leave digits out; text is never
         broken: a path would end in the middle.
@@ -64,7 +67,7 @@ def _lines(text: str) -> str:
     return "\n".join(map(printable, text.split("\n")))
 
 
-console = _PlainConsole(quiet=not parallel.is_main(), markup=False, emoji=False, highlight=False)
+console = _PlainConsole(quiet=not parallel.is_main())
 LOG_EVERY_S = 15.0
 
 
