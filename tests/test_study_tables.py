@@ -129,6 +129,19 @@ def test_rates_table_has_size_time_and_ratio() -> None:
     assert re.fullmatch(r"1\.1\d\d ± 0\.0\d\d × teacher", rows["AHT"][5].split("\n")[-1])
 
 
+def test_medians_stand_beside_the_squared_means() -> None:
+    """By hand: medians of 0.05 and 0.15 m are 0.1 ± 12.706 x 0.05, and twice the teacher's 0.05."""
+    made = replace(plan((0, 1)), tables={"beyond": ("gt", "min")})
+    (found,) = (
+        t for t in study_tables(made, [cell("gt", 0, 1.0), cell("gt", 1, 3.0)], [TEACHER]) if t.name == "beyond"
+    )
+    assert found.headers[-2:] == ("median pair: trans (m)", "median pair: rot (deg)")
+    assert found.rows[0][-2].splitlines() == ["0.1000 ± 0.6353", "2.000 ± 12.706 × teacher"]
+    assert found.rows[0][-1].splitlines()[0] == "0.2000 ± 1.2706"
+    assert found.rows[-1][0] == "teacher" and found.rows[-1][-2:] == ("0.0500", "0.0500")
+    assert any(note.startswith("Median pair: half of all") for note in found.notes)
+
+
 def test_error_distributions_are_means_over_seeds() -> None:
     cells = [cell("gt", 0, 1.0), cell("gt", 1, 3.0)]
     found = table("error_t_m", cells)

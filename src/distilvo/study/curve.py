@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from statistics import fmean
 
 from distilvo.study.claims import Claim, Comparison, Intervals, ratios
 from distilvo.study.plan import Cell, Reference, Row
@@ -65,7 +66,7 @@ class Curve:
         row = self._middle()
         if row is None or self._teacher is None or not self._teacher.latency_ms:
             return Comparison(self._missing(f"{RATE} %"), claim)
-        times = values(self._cells[row.name], _TIME.field).values()
+        times = values(self._cells[row.name], _TIME).values()
         factor = mean_interval(self._teacher.latency_ms / time for time in times)
         return Comparison(self._what(row), claim, ((_TIME, factor),))
 
@@ -92,7 +93,7 @@ class Curve:
         }
 
     def _rate(self, row: Row) -> float:
-        return mean_interval(values(self._cells[row.name], "rate").values()).mean
+        return fmean(cell.rate for cell in self._cells[row.name].values())
 
     def _what(self, row: Row) -> str:
         return f"{row.label} with {self._rate(row):.2f} % fewer parameters, against the teacher"

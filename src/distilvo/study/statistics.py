@@ -15,7 +15,7 @@ import numpy as np
 
 from distilvo.errors import DistilvoError
 from distilvo.report.model_table import NOTHING
-from distilvo.study.plan import Cell, Reference
+from distilvo.study.plan import QUANTILES, Cell, Reference
 
 Verdict = Literal["better", "worse", "no difference shown"]
 CellsOfRows = dict[str, dict[int, Cell]]
@@ -31,7 +31,7 @@ _NORMAL = 1.959963984540054
 
 @dataclass(frozen=True)
 class Measure:
-    """What is measured of a cell; smaller is better.
+    """What is measured of a cell or of a reference; smaller is better.
 
     Attributes:
         field: of ``Cell``.
@@ -39,6 +39,7 @@ class Measure:
         header: over a column, with unit and alignment.
         unit: behind a number.
         decimals: shown.
+        quantile: where the field holds ``QUANTILES``, the one that is meant, per cent.
     """
 
     field: str
@@ -46,6 +47,12 @@ class Measure:
     header: str
     unit: str
     decimals: int
+    quantile: int | None = None
+
+    def of(self, result: Cell | Reference) -> float | None:
+        """The measure of a result; None where it does not have it."""
+        value = getattr(result, self.field, None)
+        return value if self.quantile is None or value is None else value[QUANTILES.index(self.quantile)]
 
 
 TRANSLATION = Measure("rms_rpe_t_m", "translation", "RMS-RPE trans (m)", "m", 4)
@@ -57,6 +64,11 @@ RELATIVE = (
     Measure("r_rel_deg_per_100m", "relative rotation", "r_rel (deg/100 m)", "deg/100 m", 3),
 )
 """Over sub-sequences of 100 to 800 m, as KITTI's own; no cell has them where no drive is long enough."""
+MEDIANS = (
+    Measure("error_t_m", "median translation", "median pair: trans (m)", "m", 4, quantile=50),
+    Measure("error_r_deg", "median rotation", "median pair: rot (deg)", "deg", 4, quantile=50),
+)
+"""Over all frame pairs: a few bad frames rule a root mean square, and leave a median alone."""
 VALIDATION = (
     Measure("validation_t_m", "translation", "validation: RMS-RPE trans (m)", "m", 4),
     Measure("validation_r_deg", "rotation", "validation: RMS-RPE rot (deg)", "deg", 4),
@@ -156,24 +168,25 @@ def by_row(cells: Sequence[Cell]) -> CellsOfRows:
     return of_rows
 
 
-def values(cells: Mapping[int, Cell], field: str) -> dict[int, float]:
+def values(cells: Mapping[int, Cell], measure: Measure) -> dict[int, float]:
     """A measure of one row by seed, without the seeds that do not have it."""
-    by_seed = {seed: getattr(cell, field) for seed, cell in cells.items()}
+    by_seed = {seed: measure.of(cell) for seed, cell in cells.items()}
     return {seed: float(value) for seed, value in by_seed.items() if value is not None}
 
 
 def compared(cells: Mapping[int, Cell], reference: Mapping[int, Cell], measure: Measure) -> Paired:
     """Compare two rows by one measure."""
-    return paired(values(cells, measure.field), values(reference, measure.field))
+    return paired(values(cells, measure), values(reference, measure))
 
 
 def share_of(cells: Mapping[int, Cell], reference: Mapping[int, Cell], measure: Measure) -> Interval | None:
     """A row's measure over another's, seed by seed; None where they share no seed that has it."""
-    own, others = values(cells, measure.field), values(reference, measure.field)
+    own, others = values(cells, measure), values(reference, measure)
     shares = [own[seed] / others[seed] for seed in sorted(own.keys() & others.keys()) if others[seed]]
     return mean_interval(shares) if shares else None
 
 
 def ratio(cells: Mapping[int, Cell], teacher: Reference, measure: Measure) -> Interval:
     """A row's measure over the teacher's; the teacher is the same for each seed."""
-    return mean_interval(value / getattr(teacher, measure.field) for value in values(cells, measure.field).values())
+    teachers = measure.of(teacher) or math.nan
+    return mean_interval(value / teachers for value in values(cells, measure).values())

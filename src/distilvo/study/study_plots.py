@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -79,12 +80,12 @@ def _plot_means(path: Path, title: str, rows: list[Row], cells: CellsOfRows, tea
         panels = figure.subplots(1, len(measures), sharey=True, squeeze=False)[0]
         for axes, measure in zip(panels, measures, strict=True):
             for place, row in enumerate(rows):
-                seeds = list(values(cells[row.name], measure.field).values())
+                seeds = list(values(cells[row.name], measure).values())
                 axes.plot(seeds, [place + 0.25] * len(seeds), "o", color="#a0a0a0", markersize=3)
                 if seeds:
                     _interval(axes, mean_interval(seeds), place, _STUDENT, "o")
             if teacher and measure is not HINT_ERROR:
-                axes.axvline(getattr(teacher, measure.field), color=_TEACHER, linestyle="-.", linewidth=1.4)
+                axes.axvline(measure.of(teacher), color=_TEACHER, linestyle="-.", linewidth=1.4)
             axes.set(xlabel=measure.header)
         name_rows(panels, [row.label for row in rows])
         figure.suptitle(
@@ -99,13 +100,13 @@ def _plot_rates(path: Path, title: str, rows: list[Row], cells: CellsOfRows, tea
     kept = [100.0 - _mean(cells, row, "rate") for row in rows]
     with png_figure(path, (10, 7)) as figure:
         for axes, measure in zip(figure.subplots(2, 2, sharex=True).flat, (*ERRORS, latency), strict=True):
-            intervals = [mean_interval(values(cells[row.name], measure.field).values()) for row in rows]
+            intervals = [mean_interval(values(cells[row.name], measure).values()) for row in rows]
             axes.plot(kept, [interval.mean for interval in intervals], "-", color=_STUDENT, linewidth=1.2)
             for share, interval in zip(kept, intervals, strict=True):
                 look: dict[str, Any] = {"fmt": "o", "color": _STUDENT, "capsize": 3, "markersize": 5}
                 axes.errorbar(share, interval.mean, yerr=interval.half, **look)
             if teacher:
-                axes.axhline(getattr(teacher, measure.field), color=_TEACHER, linestyle="-.", linewidth=1.4)
+                axes.axhline(measure.of(teacher), color=_TEACHER, linestyle="-.", linewidth=1.4)
             axes.set(ylabel=measure.header, xscale="log")
             axes.set_ylim(bottom=0)
             axes.set_xticks(kept, [f"{share:.1f}" for share in kept], fontsize=8)
@@ -117,7 +118,7 @@ def _plot_rates(path: Path, title: str, rows: list[Row], cells: CellsOfRows, tea
 
 def _plot_budgets(path: Path, title: str, rows: list[Row], cells: CellsOfRows, teacher: Reference | None) -> None:
     """Each error on the drives for validation, else on those to test on, against the optimiser steps of each method."""
-    validated = all(values(cells[row.name], VALIDATION[0].field) for row in rows)
+    validated = all(values(cells[row.name], VALIDATION[0]) for row in rows)
     measures = VALIDATION if validated else ERRORS
     methods: dict[Row, list[Row]] = {}
     for row in sorted(rows, key=lambda row: row.budget):
@@ -127,7 +128,7 @@ def _plot_budgets(path: Path, title: str, rows: list[Row], cells: CellsOfRows, t
             for place, same in enumerate(methods.values()):
                 label = min(same, key=lambda row: abs(row.budget - 1)).label
                 steps = [_mean(cells, row, "steps") for row in same]
-                intervals = [mean_interval(values(cells[row.name], measure.field).values()) for row in same]
+                intervals = [mean_interval(values(cells[row.name], measure).values()) for row in same]
                 look: dict[str, Any] = {
                     "color": f"C{place}",
                     "capsize": 3,
@@ -213,4 +214,4 @@ def _box(axes: Any, spread: Any, place: int, ink: str) -> None:
 
 
 def _mean(cells: CellsOfRows, row: Row, field: str) -> float:
-    return mean_interval(values(cells[row.name], field).values()).mean
+    return fmean(getattr(cell, field) for cell in cells[row.name].values())

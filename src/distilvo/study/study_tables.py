@@ -14,6 +14,7 @@ from distilvo.study.plan import Cell, Plan, Reference, Row, Table
 from distilvo.study.statistics import (
     ERRORS,
     HINT_ERROR,
+    MEDIANS,
     RELATIVE,
     VALIDATION,
     CellsOfRows,
@@ -46,13 +47,14 @@ _MORE: dict[Table, tuple[Measure, ...]] = {
     "hints": (HINT_ERROR,),
     "budgets": VALIDATION,
     "literature": RELATIVE,
-    "beyond": RELATIVE,
-    "scarce": RELATIVE,
+    "beyond": (*RELATIVE, *MEDIANS),
+    "scarce": (*RELATIVE, *MEDIANS),
 }
 _PUBLISHED = (
     "'paper' are the paper's numbers, on KITTI's images with networks of its own size; only ratios compare, each over "
     "the first row of its rate; ours are taken seed by seed, and then averaged."
 )
+_MEDIAN = "Median pair: half of all frame pairs have a smaller error, not aligned; a few bad ones do not move it."
 _ALIGNMENT = "RMS-RPE over consecutive frames, not aligned; ATE aligned by Sim(3). Smaller is better."
 
 
@@ -114,7 +116,7 @@ class _Compared:
     def _errors(self, row: Row, measure: Measure) -> str:
         """The mean; below it the difference to the first row and the verdict; and the ratio to the teacher."""
         cells, first = self._cells.get(row.name, {}), self._first(row)
-        by_seed = values(cells, measure.field)
+        by_seed = values(cells, measure)
         if not by_seed:
             return NOTHING
         lines = [mean_interval(by_seed.values()).show(measure.decimals)]
@@ -161,7 +163,8 @@ class _Compared:
         notes = [means + "and what its interval shows. Each interval is of one comparison, not of all together."]
         if self._name in _SIZED and self._teacher:
             notes[0] += " The last line is the error over the teacher's."
-        notes += [_ALIGNMENT, *self._images] + [_PUBLISHED] * bool(self._published)
+        notes += [_ALIGNMENT] + [_MEDIAN] * (MEDIANS[0] in self._measures)
+        notes += [*self._images] + [_PUBLISHED] * bool(self._published)
         for row in self._rows[1:]:
             cells, reference = self._cells.get(row.name, {}), self._cells.get(self._first(row).name, {})
             left_out = compared(cells, reference, ERRORS[0]).left_out
@@ -173,5 +176,5 @@ class _Compared:
 
 def _of_reference(reference: Reference, measure: Measure) -> str:
     """A measure that cells and references share; a dash for one that only cells have."""
-    number = getattr(reference, measure.field, None)
+    number = measure.of(reference)
     return NOTHING if number is None else f"{number:.{measure.decimals}f}"
