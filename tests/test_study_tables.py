@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import re
@@ -13,7 +12,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from rich.console import Console
 
 from distilvo.errors import DistilvoError
 from distilvo.report.results import TrustResult, TrustSample
@@ -23,7 +21,7 @@ from distilvo.study.plan import Published, Routes, Row, Split, Streets
 from distilvo.study.study_files import write_results
 from distilvo.study.study_page import write_page
 from distilvo.study.study_plots import write_figures
-from distilvo.study.study_table import StudyTable, console_table, markdown_table
+from distilvo.study.study_table import StudyTable
 from distilvo.study.study_tables import findings_table, study_tables
 from made_up_study import ABOUT, EVIL, MEAN, METHODS, SEEDS, TEACHER, cell, findings, made_up, outcomes, plan, table
 
@@ -165,23 +163,6 @@ def test_one_seed_has_neither_interval_nor_verdict() -> None:
     found = table("blends", made_up(seeds=(0,)), plan(seeds=(0,)))
     assert found.rows[-3][1] == "1 of 1" and found.rows[-3][2].endswith("± –\nno difference shown")
     assert set(outcomes(made_up(seeds=(0,)))) == set(range(1, 8)) and outcomes(made_up(seeds=(0,)))[4] == "not shown"
-
-
-def test_markdown_keeps_its_columns() -> None:
-    evil = plan()
-    evil = replace(evil, rows=evil.rows | {"ail": replace(evil.rows["ail"], label=EVIL)})
-    for found in (*study_tables(evil, made_up(), [TEACHER]), findings_table(evil, findings(made_up(), evil))):
-        lines = [line for line in markdown_table(found).splitlines() if line.startswith("|")]
-        assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {len(found.headers) + 1}
-        assert len(lines) == len(found.rows) + 2 and "<script" not in "".join(lines)
-
-
-def test_console_shows_every_number() -> None:
-    console = Console(width=110, record=True, file=io.StringIO())
-    console.print(console_table(table("blends", made_up())))
-    text = console.export_text()
-    assert "RMS-RPE trans (m)" in text and {"better", "worse", "mean motion"} <= set(re.split(r"\s{2,}", text))
-    assert max(map(len, text.splitlines())) <= 110
 
 
 class _Elements(HTMLParser):

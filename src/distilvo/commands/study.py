@@ -37,7 +37,7 @@ class Study:
         from distilvo.study.plan_file import read_plan
         from distilvo.study.runner import run_study
         from distilvo.study.study_drives import check_named
-        from distilvo.study.study_table import console_table
+        from distilvo.study.study_table import console_tables
 
         if self.workers is not None and self.workers < 1:
             raise DistilvoError(f"study: --workers {self.workers}; expected at least 1")
@@ -50,6 +50,8 @@ class Study:
         claim_folder(self.out, "study", {"plan": plan_key(plan), "data": str(self.data), "teacher": str(self.teacher)})
         workers = self.workers or usable_cores()
         for table in run_study(plan, self.out, self.data, teacher, workers=workers):
-            console.print(console_table(table))
+            for piece in console_tables(table, console.width):
+                console.print(piece)
+                console.print()
         files = {"Tables": "tables.md", "report": "report.html", "cells": "study.json"}
         console.print("   ".join(f"{name}: {self.out / file}" for name, file in files.items()))

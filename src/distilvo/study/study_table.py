@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich import box
+from rich.console import JustifyMethod
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from distilvo.study.plan import Plan, Routes, Split
+
+_LABEL = 26
+"""Characters of a row's name in a terminal; what is longer goes on in the next line."""
+_GAP = 3
+"""Characters between two columns."""
 
 
 @dataclass(frozen=True)
@@ -30,16 +37,41 @@ class StudyTable:
     notes: tuple[str, ...]
 
 
-def console_table(table: StudyTable) -> RichTable:
-    """A table for a terminal or a log."""
-    rich_table = RichTable(
-        title=table.title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False
-    )
-    rich_table.caption, rich_table.caption_justify, rich_table.leading = Text("\n".join(table.notes)), "left", 1
-    for number, header in enumerate(table.headers):
-        rich_table.add_column(Text(header), justify="right" if number and table.name != "findings" else "left")
+def console_tables(table: StudyTable, width: int) -> list[RichTable]:
+    """A table for a terminal or a log; where that is narrower, several of some columns, each behind the rows' names."""
+    sentences = table.name == "findings"  # which may be broken anywhere
+    pieces = [list(range(len(table.headers)))] if sentences else _pieces(table, width)
+    tables = [_console_table(table, piece) for piece in pieces]
+    tables[0].title, tables[0].title_justify = table.title, "left"
+    tables[-1].caption, tables[-1].caption_justify = Text("\n".join(table.notes)), "left"
+    return tables
+
+
+def _pieces(table: StudyTable, width: int) -> list[list[int]]:
+    """The numbers of the columns of each piece: the rows' names, and as many others as there is room for."""
+    pieces: list[list[int]] = []
+    left = 0
+    for number in range(1, len(table.headers)):
+        texts = [table.headers[number], *(row[number] for row in table.rows)]
+        needed = _GAP + max(len(line) for text in texts for line in text.split("\n"))
+        if not pieces or needed > left:
+            pieces.append([0])
+            left = width - min(_LABEL, max(len(row[0]) for row in table.rows))
+        pieces[-1].append(number)
+        left -= needed
+    return pieces
+
+
+def _console_table(table: StudyTable, columns: Sequence[int]) -> RichTable:
+    numbers = table.name != "findings"
+    rich_table = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    rich_table.leading = 1
+    rich_table.add_column(Text(table.headers[0]), max_width=_LABEL if numbers else None)
+    for number in columns[1:]:
+        justify: JustifyMethod = "right" if numbers else "left"
+        rich_table.add_column(Text(table.headers[number]), justify=justify, no_wrap=numbers)
     for row in table.rows:
-        rich_table.add_row(*map(Text, row))
+        rich_table.add_row(*(Text(row[number]) for number in columns))
     return rich_table
 
 
