@@ -138,6 +138,21 @@ def test_a_row_cannot_lead_out_of_the_folder(name: str, tmp_path: Path) -> None:
         plan(tmp_path, SMALL.replace("[rows.ours]", f'[rows."{name}"]'))
 
 
+def test_trust_that_needs_all_labels_is_refused_where_film_has_none(tmp_path: Path) -> None:
+    """At once: not when drives are rendered and the teacher is trained."""
+    film = SMALL.replace("[sequences]", '[routes]\nlabelled = ["01"]').replace("inherit = true", 'labels = "film"')
+    for trust in ("learned", "consistency", "none"):
+        assert (
+            plan(tmp_path, film.replace("[tables]", f'trust = "{trust}"\n[tables]')).rows["ours"].method.trust == trust
+        )
+    with pytest.raises(
+        DistilvoError, match=r"row 'ours': trust is paper, which needs a label .* expected learned or con"
+    ):
+        plan(tmp_path, film)
+    with pytest.raises(DistilvoError, match="row 'ours': trust is quantile, which needs"):
+        plan(tmp_path, film.replace("[tables]", 'folds = 2\ntrust = "quantile"\n[tables]'))
+
+
 def test_trust_by_the_true_error_is_of_all_drives(tmp_path: Path) -> None:
     """A row of the labelled drives alone would take the trust of others."""
     routes = SMALL.replace("[sequences]", '[routes]\nlabelled = ["01"]')

@@ -15,10 +15,11 @@ from distilvo.errors import DistilvoError
 from distilvo.files import read_utf8
 from distilvo.models.student import check_rate
 from distilvo.paths import check_distinct, check_regular, near
-from distilvo.settings import PAPER, Recipe
+from distilvo.settings import PAPER, Recipe, Trusting
 from distilvo.study.plan import Names, Plan, Published, RateChoice, Routes, Row, Split, Streets, Table
 
 PRESETS = Path(__file__).parent / "presets"
+_TRUST_IN_FILM: tuple[Trusting, ...] = ("learned", "consistency", "none")
 Rate = Annotated[float, AfterValidator(check_rate)]
 
 
@@ -169,6 +170,12 @@ def _plan(file: _PlanFile) -> Plan:
         )
     if blind := [name for name, row in rows.items() if row.oracle and row.labels == "labelled"]:
         raise DistilvoError(f'row \'{blind[0]}\': oracle is trust in film, too; expected labels = "film" or "all"')
+    for name, row in rows.items():
+        if row.labels == "film" and not row.oracle and row.method.trust not in _TRUST_IN_FILM:
+            raise DistilvoError(
+                f"row '{name}': trust is {row.method.trust}, which needs a label of every frame pair; with labels = "
+                f'"film" expected {" or ".join(_TRUST_IN_FILM)}'
+            )
     if file.curve:
         if "rates" in tables:
             raise DistilvoError("table 'rates' is that of [curve]; leave one of the two out")
