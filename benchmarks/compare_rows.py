@@ -10,10 +10,10 @@ With ``--references``, which a study writes as ``references.json``, the second n
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from distilvo.errors import DistilvoError
+from distilvo.files import read_json
 from distilvo.study.plan import Cell, Reference
 from distilvo.study.statistics import (
     ERRORS,
@@ -40,8 +40,8 @@ def main() -> None:
     parser.add_argument("other", help="another row; with --references one of those")
     parser.add_argument("--references", type=Path, help="references.json of the study")
     arguments = parser.parse_args()
-    cells = by_row([Cell(**one) for one in json.loads(arguments.study.read_text())])
     try:
+        cells = by_row([Cell(**one) for one in read_json(arguments.study)])
         table = (
             beside_row(cells, arguments.row, arguments.other)
             if arguments.references is None
@@ -88,7 +88,7 @@ def beside_reference(cells: CellsOfRows, row: str, reference: Reference) -> Stud
 
 def read_reference(path: Path, name: str) -> Reference:
     """The reference of that name in a file."""
-    references = {one["name"]: Reference(**one) for one in json.loads(path.read_text())}
+    references = {one["name"]: Reference(**one) for one in read_json(path)}
     if name not in references:
         raise DistilvoError(f"{path}: no '{name}'; expected one of {', '.join(references)}")
     return references[name]

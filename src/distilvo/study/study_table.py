@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import JustifyMethod
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -53,10 +54,10 @@ def _pieces(table: StudyTable, width: int) -> list[list[int]]:
     left = 0
     for number in range(1, len(table.headers)):
         texts = [table.headers[number], *(row[number] for row in table.rows)]
-        needed = _GAP + max(len(line) for text in texts for line in text.split("\n"))
+        needed = _GAP + max(cell_len(line) for text in texts for line in text.split("\n"))
         if not pieces or needed > left:
             pieces.append([0])
-            left = width - min(_LABEL, max(len(row[0]) for row in table.rows))
+            left = width - min(_LABEL, max(cell_len(row[0]) for row in table.rows))
         pieces[-1].append(number)
         left -= needed
     return pieces
