@@ -146,7 +146,7 @@ def test_trust_that_needs_all_labels_is_refused_where_film_has_none(tmp_path: Pa
             plan(tmp_path, film.replace("[tables]", f'trust = "{trust}"\n[tables]')).rows["ours"].method.trust == trust
         )
     with pytest.raises(
-        DistilvoError, match=r"row 'ours': trust is paper, which needs a label .* expected learned or con"
+        DistilvoError, match=r"row 'ours': trust is paper, which needs a label .* expected learned, consistency or none"
     ):
         plan(tmp_path, film)
     with pytest.raises(DistilvoError, match="row 'ours': trust is quantile, which needs"):

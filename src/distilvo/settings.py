@@ -25,6 +25,8 @@ Schedule = Literal["two-stage", "joint"]
 Trusting = Literal["learned", "consistency", "quantile", "rank", "ratio", "paper", "none"]
 FilmTrusting = Literal["consistency", "none"]
 """The kinds that need neither labels nor a part of the film that has some."""
+NEEDS_EVERY_LABEL: tuple[Trusting, ...] = ("quantile", "rank", "ratio", "paper")
+"""The kinds of trust by the true error of every sample."""
 Shape = Literal["cut", "slim", "nano", "small", "base"]
 """Of a student: its teacher with layers taken away, with narrow layers, or one of those made for speed."""
 

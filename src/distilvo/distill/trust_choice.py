@@ -13,7 +13,7 @@ from distilvo.distill.error_prediction import learned_trust, trust_features
 from distilvo.distill.shapes import Scale
 from distilvo.distill.trust import ErrorTrust, Trust, sample_errors, squared_errors
 from distilvo.errors import DistilvoError
-from distilvo.settings import Trusting
+from distilvo.settings import NEEDS_EVERY_LABEL, Trusting
 
 KINDS = ("learned", *get_args(ErrorTrust))
 
@@ -68,7 +68,7 @@ def measure_trust(
 def check_labels(kind: Trusting | None, errors: Tensor) -> None:
     """Raise DistilvoError where a kind of trust needs all errors, and some are NaN, for lack of a label."""
     missing = int(errors.isnan().sum())
-    if missing and kind in get_args(ErrorTrust) and kind != "none":
+    if missing and kind in NEEDS_EVERY_LABEL:
         raise DistilvoError(
             f"trust: {kind} needs the label of every sample, {missing} of {errors.numel()} have none; take learned or "
             "none"

@@ -15,11 +15,10 @@ from distilvo.errors import DistilvoError
 from distilvo.files import read_utf8
 from distilvo.models.student import check_rate
 from distilvo.paths import check_distinct, check_regular, near
-from distilvo.settings import PAPER, Recipe, Trusting
+from distilvo.settings import NEEDS_EVERY_LABEL, PAPER, Recipe
 from distilvo.study.plan import Names, Plan, Published, RateChoice, Routes, Row, Split, Streets, Table
 
 PRESETS = Path(__file__).parent / "presets"
-_TRUST_IN_FILM: tuple[Trusting, ...] = ("learned", "consistency", "none")
 Rate = Annotated[float, AfterValidator(check_rate)]
 
 
@@ -171,10 +170,10 @@ def _plan(file: _PlanFile) -> Plan:
     if blind := [name for name, row in rows.items() if row.oracle and row.labels == "labelled"]:
         raise DistilvoError(f'row \'{blind[0]}\': oracle is trust in film, too; expected labels = "film" or "all"')
     for name, row in rows.items():
-        if row.labels == "film" and not row.oracle and row.method.trust not in _TRUST_IN_FILM:
+        if row.labels == "film" and not row.oracle and row.method.trust in NEEDS_EVERY_LABEL:
             raise DistilvoError(
                 f"row '{name}': trust is {row.method.trust}, which needs a label of every frame pair; with labels = "
-                f'"film" expected {" or ".join(_TRUST_IN_FILM)}'
+                '"film" expected learned, consistency or none'
             )
     if file.curve:
         if "rates" in tables:
